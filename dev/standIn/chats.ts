@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto';
+import { chatView, rowView } from './chatView';
+import { seconds, type ChatContent, type ChatRecord, type Json, type Message, type User } from './documents';
+import { writeHistory, writeMessage } from './history';
+import { partialOf } from './partial';
+import { bodyOf, crash, fieldMissing, NOT_FOUND, PROHIBITED, refuse, type App, type Call, type World } from './world';
+
+interface ChatForm {
+  chat: ChatContent;
+  folder_id: string | null;
+  meta: Json;
+  pinned: boolean;
+}
+
+const ROOT = '/api/v1/chats';
+const PAGE = 60;
+
+/** One chat: create, import, read, write, delete, and what a person does to it in the sidebar. */
+export function chatRoutes(app: App, world: World): void {
+  const { documents, is } = world;
+
+  app.post(`${ROOT}/new`, async (c) => {
+    const form = await bodyOf<ChatForm>(c);
+    if (!form.chat) return fieldMissing(c, 'chat', form);
+    return c.json(chatView(insertChat(world, c.get('user'), form), is));
+  });
+
+  app.post(`${ROOT}/import`, async (c) => {
+    const form = await bodyOf<ChatForm & { chats: Partial<ChatForm>[] }>(c);
+    if (is.importsMany) {
+      if (!form.chats) return fieldMissing(c, 'chats', form);
+      return c.json(form.chats.map((one) => chatView(insertChat(world, c.get('user'), one), is)));
+    }
+    if (!form.chat) return fieldMissing(c, 'chat', form);
+    return c.json(chatView(insertChat(world, c.get('user'), form), is));
+  });
+
+  app.get(`${ROOT}/:id`, (c, next) => {
+    const id = c.req.param('id');
+    if (!isChatId(id)) return next();
+    const chat = documents.ownChat(id, c.get('user'));
+    if (!chat) return Promise.resolve(refuse(c, 401, NOT_FOUND));
+    const view = chatView(chat, is);
+    const content = view['chat'] as ChatContent;
+    if (is.shareModeRead) content['share_mode'] = 'continue';
+    for (const [messageId, partial] of partialOf(world, id)) {
+      Object.assign(content.history?.messages?.[messageId] ?? {}, partial);
+    }
+    return Promise.resolve(c.json(view));
+  });
+
+  app.post(`${ROOT}/:id`, async (c, next) => {
+    const id = c.req.param('id');
+    if (!isChatId(id)) return next();
+    const chat = documents.ownChat(id, c.get('user'));
+    if (!chat) return refuse(c, 401, PROHIBITED);
+    const { chat: sent } = await bodyOf<ChatForm>(c);
+    if (!sent) return fieldMissing(c, 'chat', {});
+    updateChat(world, chat, c.get('user'), sent);
+    return c.json(chatView(chat, is));
+  });
+
+  app.post(`${ROOT}/:id/messages/:messageId`, async (c) => {
+    const chat = documents.ownChat(c.req.param('id'), c.get('user'));
+    if (!chat) return refuse(c, 401, PROHIBITED);
+    const { content } = await bodyOf<{ content: string }>(c);
+    writeMessage(chat, c.req.param('messageId'), { content: content ?? '' }, is);
+    return c.json(chatView(chat, is));
+  });
+
+  app.delete(`${ROOT}/:id`, async (c) => {
+    const id = c.req.param('id');
+    const chat = documents.chats.get(id);
+    const mine = chat?.userId === c.get('user').id || c.get('user').role === 'admin';
+    if (!is.missingIs404) {
+      if (!chat) return crash(c);
+      if (mine) documents.chats.delete(id);
+      return c.json(true);
+    }
+    if (!chat || !mine) return refuse(c, 404, NOT_FOUND);
+    if (is.deleteStopsTasks) await Promise.all(world.tasks.of(id).map((task) => world.tasks.stop(task)));
+    documents.chats.delete(id);
+    return c.json(true);
+  });
+
+  const change = (name: string, write: (chat: ChatRecord, body: Json) => void) =>
+    app.post(`${ROOT}/:id/${name}`, async (c) => {
+      const chat = documents.ownChat(c.req.param('id'), c.get('user'));
+      if (!chat) return refuse(c, 401, 'Something went wrong :/');
+      write(chat, await bodyOf<Json>(c));
+      return c.json(name === 'tags' ? tagsOf(chat) : chatView(chat, is));
+    });
+  change('archive', (chat) => (chat.archived = !chat.archived));
+  change('pin', (chat) => (chat.pinned = !chat.pinned));
+  change('folder', (chat, body) => (chat.folderId = (body['folder_id'] as string | null | undefined) ?? null));
+  change('tags', (chat, body) => {
+    const tag = String(body['name']).toLowerCase().replaceAll(' ', '_');
+    chat.meta = { ...chat.meta, tags: [...new Set([...tagIds(chat), tag])] };
+  });
+  app.get(`${ROOT}/:id/tags`, (c) => {
+    const chat = documents.ownChat(c.req.param('id'), c.get('user'));
+    return chat ? c.json(tagsOf(chat)) : refuse(c, 401, NOT_FOUND);
+  });
+}
+
+/** The lists of chats: newest first, sixty a page. */
+export function chatListRoutes(app: App, world: World): void {
+  const { documents, is } = world;
+  const rows = (c: Call, wanted: (chat: ChatRecord) => boolean, all = false) => {
+    const mine = [...documents.chats.values()].filter((chat) => chat.userId === c.get('user').id && wanted(chat));
+    mine.sort((a, b) => b.updatedAt - a.updatedAt || a.id.localeCompare(b.id));
+    const page = c.req.query('page');
+    const from = (Number(page ?? 1) - 1) * PAGE;
+    return all && page === undefined ? mine : mine.slice(from, from + PAGE);
+  };
+  const asRows = (c: Call, chats: ChatRecord[]) =>
+    c.json(chats.map((chat) => rowView(chat, is, isActive(world, chat))));
+
+  for (const path of ['/', '/list']) {
+    app.get(`${ROOT}${path}`, (c) => {
+      const with_ = (name: string) => is.listIncludesMore && c.req.query(name) === 'true';
+      const shown = (chat: ChatRecord) =>
+        !chat.archived &&
+        (!chat.pinned || with_('include_pinned')) &&
+        (chat.folderId === null || with_('include_folders'));
+      return asRows(c, rows(c, shown, true));
+    });
+  }
+  app.get(`${ROOT}/pinned`, (c) =>
+    asRows(
+      c,
+      rows(c, (chat) => chat.pinned && !chat.archived, true),
+    ),
+  );
+  app.get(`${ROOT}/archived`, (c) =>
+    asRows(
+      c,
+      rows(c, (chat) => chat.archived),
+    ),
+  );
+  app.get(`${ROOT}/search`, (c) => {
+    const text = (c.req.query('text') ?? '').toLowerCase();
+    const messages = (chat: ChatRecord): Message[] => Object.values(chat.chat.history?.messages ?? {});
+    const texts = (chat: ChatRecord) => [chat.title, ...messages(chat).map((message) => message.content ?? '')];
+    return asRows(
+      c,
+      rows(c, (chat) => texts(chat).some((one) => one.toLowerCase().includes(text))),
+    );
+  });
+  app.post(`${ROOT}/tags`, async (c) => {
+    const { name = '' } = await bodyOf<{ name: string }>(c);
+    const tag = name.toLowerCase().replaceAll(' ', '_');
+    return asRows(
+      c,
+      rows(c, (chat) => tagIds(chat).includes(tag), true),
+    );
+  });
+  app.get(`${ROOT}/all`, (c) => {
+    const chats = rows(c, (chat) => !chat.archived, true).map((chat) => chatView(chat, is));
+    if (!is.exportsLines) return c.json(chats);
+    const lines = chats.map((chat) => `${JSON.stringify(chat)}\n`).join('');
+    return c.body(lines, 200, { 'content-type': 'application/x-ndjson' });
+  });
+  app.get(`${ROOT}/folder/:folderId`, (c) => {
+    const inFolder = rows(c, (chat) => chat.folderId === c.req.param('folderId'), true);
+    return c.json(inFolder.map((chat) => chatView(chat, is)));
+  });
+  app.post('/api/v1/folders/', async (c) => {
+    const { name = '' } = await bodyOf<{ name: string }>(c);
+    const folder = { id: randomUUID(), userId: c.get('user').id, name };
+    documents.folders.set(folder.id, folder);
+    return c.json({ id: folder.id, user_id: folder.userId, name, parent_id: null });
+  });
+}
+
+export function insertChat(world: World, user: User, form: Partial<ChatForm>, id: string = randomUUID()): ChatRecord {
+  const content = form.chat ?? {};
+  stampAuthors(world, user, content);
+  const chat: ChatRecord = {
+    id,
+    userId: user.id,
+    title: content.title ?? 'New Chat',
+    chat: content,
+    createdAt: seconds(),
+    updatedAt: seconds(),
+    archived: false,
+    pinned: form.pinned ?? false,
+    folderId: world.is.folderOnCreate ? (form.folder_id ?? null) : null,
+    meta: form.meta ?? {},
+    variables: {},
+  };
+  world.documents.chats.set(id, chat);
+  return chat;
+}
+
+function updateChat(world: World, chat: ChatRecord, user: User, sent: ChatContent): void {
+  const { history, ...rest } = sent;
+  stampAuthors(world, user, sent);
+  Object.assign(chat.chat, rest);
+  if (history) writeHistory(chat, history, world.is);
+  chat.title = chat.chat.title ?? 'New Chat';
+  if (!world.is.renameDoesNotTouch || history) chat.updatedAt = seconds();
+}
+
+function stampAuthors(world: World, user: User, content: ChatContent): void {
+  if (!world.is.authorsStamped) return;
+  for (const message of Object.values(content.history?.messages ?? {})) {
+    message['user_id'] = user.id;
+    if (message.role === 'user') message['user'] = { id: user.id, name: user.name };
+  }
+}
+
+function isActive(world: World, chat: ChatRecord): boolean {
+  const unfinished = (message: Message) => message.role === 'assistant' && message.done === false;
+  return world.tasks.of(chat.id).length > 0 && Object.values(chat.chat.history?.messages ?? {}).some(unfinished);
+}
+
+function tagIds(chat: ChatRecord): string[] {
+  return (chat.meta['tags'] as string[] | undefined) ?? [];
+}
+
+function tagsOf(chat: ChatRecord): Json[] {
+  return tagIds(chat).map((id) => ({ id, name: id, user_id: chat.userId, meta: null }));
+}
+
+function isChatId(id: string): boolean {
+  return /^[0-9a-f]{8}-/.test(id);
+}

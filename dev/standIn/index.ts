@@ -1,0 +1,193 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { getRequestListener } from '@hono/node-server';
+import { Hono } from 'hono';
+import { startScriptedModel, type ScriptedModel } from '../model';
+import { authentication, authRoutes } from './auth';
+import { behaviourOf } from './behaviour';
+import { chatListRoutes, chatRoutes } from './chats';
+import { completionRoutes } from './completions';
+import { Documents, type User } from './documents';
+import { Faults, type Fault, type SeenRequest } from './faults';
+import { fileRoutes, knowledgeRoutes } from './knowledge';
+import { Partials } from './partial';
+import { fallback, serverRoutes } from './serverRoutes';
+import { Sockets } from './sockets';
+import { taskRoutes } from './taskRoutes';
+import { Tasks } from './taskList';
+import type { App, Environment, World } from './world';
+
+export type { Fault, SeenRequest } from './faults';
+
+export interface StandInOptions {
+  /** The Open WebUI release to behave like. Default 0.12.4. */
+  release?: string;
+  /** The model behind it. Default: a scripted model of its own, which ends with it. */
+  model?: { url: string; key: string };
+  /** Milliseconds by which every HTTP answer is late. Default 0. */
+  latency?: number;
+  /** Milliseconds of silence after which the model is given up. Default 300 000. */
+  upstreamTimeout?: number;
+}
+
+/** A person with an account. */
+export interface Account {
+  id: string;
+  email: string;
+  password: string;
+  name: string;
+  role: 'admin' | 'user';
+  /** A JWT. */
+  token: string;
+}
+
+/**
+ * A stand-in for Open WebUI, in this process, which answers as the given release does as far as a client of chats can
+ * tell. The contract suite and the recordings hold it to the real servers.
+ */
+export class StandIn {
+  readonly release: string;
+  readonly admin: Account;
+  readonly user: Account;
+  latency: number;
+  /** Set where the stand-in started its own. */
+  readonly ownModel: ScriptedModel | undefined;
+  readonly #documents = new Documents();
+  readonly #faults = new Faults();
+  readonly #world: World;
+  #server: Server;
+  #port = 0;
+
+  private constructor(options: StandInOptions, model: { url: string; key: string }, own: ScriptedModel | undefined) {
+    this.release = options.release ?? '0.12.4';
+    this.latency = options.latency ?? 0;
+    this.ownModel = own;
+    const [admin, user] = this.#documents.users.map((one) => this.#accountOf(one));
+    if (!admin || !user) throw new Error('a stand-in has two users');
+    this.admin = admin;
+    this.user = user;
+    this.#server = createServer();
+    const is = behaviourOf(this.release);
+    this.#world = {
+      release: this.release,
+      is,
+      documents: this.#documents,
+      tasks: new Tasks(),
+      partials: new Partials(),
+      sockets: new Sockets(this.#server, is, this.#documents),
+      model,
+      models: undefined,
+      outlet: undefined,
+      outletTime: 200,
+      upstreamTimeout: options.upstreamTimeout ?? 300_000,
+    };
+    this.#serve();
+  }
+
+  static async start(options: StandInOptions = {}): Promise<StandIn> {
+    const own = options.model ? undefined : await startScriptedModel();
+    const model = options.model ?? own;
+    if (!model) throw new Error('no model');
+    const standIn = new StandIn(options, model, own);
+    await standIn.#listen();
+    return standIn;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Every HTTP request since the start. */
+  get requests(): SeenRequest[] {
+    return this.#faults.requests;
+  }
+
+  /** An API key, as an administrator who permits it would hand it out. The account's earlier key is void. */
+  apiKey(account: Account): string {
+    const user = this.#documents.user(account.id);
+    if (!user) throw new Error(`no account ${account.email}`);
+    return this.#documents.keyFor(user);
+  }
+
+  /** The next requests that fit go wrong. */
+  fault(fault: Fault): void {
+    this.#faults.add(fault);
+  }
+
+  clearFaults(): void {
+    this.#faults.clear();
+  }
+
+  /** Installs an outlet filter for all models; undefined takes it away. */
+  setOutletFilter(outlet: ((text: string) => string) | undefined): void {
+    this.#world.outlet = outlet;
+  }
+
+  /** The process dies as by SIGKILL: running replies are lost without a trace, connections break and are refused. */
+  async kill(): Promise<void> {
+    this.#world.tasks.kill();
+    await this.#close();
+  }
+
+  /** The process comes back on the same port, with its documents and without its tasks. */
+  async restart(): Promise<void> {
+    this.#server = createServer();
+    Object.assign(this.#world, {
+      tasks: new Tasks(),
+      partials: new Partials(),
+      sockets: new Sockets(this.#server, this.#world.is, this.#documents),
+    } satisfies Partial<World>);
+    this.#serve();
+    await this.#listen();
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await this.ownModel?.stop();
+  }
+
+  #accountOf(user: User): Account {
+    const { id, email, password, name, role } = user;
+    return { id, email, password, name, role, token: this.#documents.tokenFor(user) };
+  }
+
+  #serve(): void {
+    const app: App = new Hono<Environment>();
+    authentication(app, this.#world);
+    for (const routes of [serverRoutes, authRoutes, chatListRoutes, chatRoutes, completionRoutes, taskRoutes]) {
+      routes(app, this.#world);
+    }
+    fileRoutes(app, this.#world);
+    knowledgeRoutes(app, this.#world);
+    fallback(app);
+    const listener = getRequestListener(app.fetch);
+    this.#server.on('request', (incoming, outgoing) => {
+      if (incoming.url?.startsWith('/ws/socket.io')) return;
+      if (this.#faults.meet(incoming, outgoing)) return;
+      const late = this.latency > 0 ? sleep(this.latency) : undefined;
+      void Promise.resolve(late).then(() => listener(incoming, outgoing));
+    });
+  }
+
+  async #listen(): Promise<void> {
+    const server = this.#server;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#port, '127.0.0.1', resolve);
+    });
+    this.#port = (server.address() as AddressInfo).port;
+  }
+
+  async #close(): Promise<void> {
+    this.#world.sockets.close();
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
+
+/** Starts a stand-in. Stop it with `stop()`. */
+export function startStandIn(options: StandInOptions = {}): Promise<StandIn> {
+  return StandIn.start(options);
+}

@@ -1,0 +1,94 @@
+import type { Json } from './documents';
+import type { World } from './world';
+
+export interface UpstreamMessage {
+  role: string;
+  content: unknown;
+}
+
+/** One event of the model's stream. */
+export interface Chunk extends Json {
+  choices?: { delta?: { content?: string; reasoning_content?: string }; finish_reason?: string | null }[];
+  usage?: Record<string, number>;
+  error?: unknown;
+}
+
+export interface Refusal {
+  status: number;
+  /** The provider's `error` object; undefined where the body was not JSON. */
+  error?: Json & { message?: string };
+  text: string;
+}
+
+export type Answer = { refusal: Refusal } | { chunks: AsyncIterable<Chunk> };
+
+/** The stream ended in the middle, or nothing came for too long. The message is the one that Open WebUI stores. */
+export class StreamLost extends Error {}
+
+const CUT =
+  "Response payload is not completed: <TransferEncodingError: 400, message='Not enough data to satisfy transfer length header.'>";
+
+export async function postToModel(world: World, body: Json, signal: AbortSignal): Promise<Response> {
+  const { url, key } = world.model;
+  return fetch(`${url}/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal,
+  });
+}
+
+/** Asks for a streamed completion. `signal` abandons it: the connection to the model is closed. */
+export async function askModel(world: World, body: Json, signal: AbortSignal): Promise<Answer> {
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), world.upstreamTimeout);
+  try {
+    const response = await postToModel(world, { ...body, stream: true }, AbortSignal.any([signal, silence.signal]));
+    if (!response.ok) return { refusal: await refusalOf(response) };
+    return { chunks: chunksOf(response, silence, timer, world.upstreamTimeout) };
+  } catch (error) {
+    clearTimeout(timer);
+    if (signal.aborted) throw error;
+    return { refusal: { status: 500, text: silence.signal.aborted ? '' : 'Cannot connect to host' } };
+  }
+}
+
+/** Asks for a completion in one piece, as the server does for titles, tags, follow-ups and search queries. */
+export async function askForTask(world: World, model: string, content: string, signal: AbortSignal): Promise<string> {
+  const messages = [{ role: 'user', content }];
+  const response = await postToModel(world, { model, messages, stream: false }, signal);
+  const body = (await response.json()) as { choices?: { message?: { content?: string } }[] };
+  return body.choices?.[0]?.message?.content ?? '';
+}
+
+async function refusalOf(response: Response): Promise<Refusal> {
+  const text = await response.text();
+  if (!response.headers.get('content-type')?.includes('json')) return { status: response.status, text };
+  const { error } = JSON.parse(text) as Pick<Refusal, 'error'>;
+  return { status: response.status, text, ...(error && { error }) };
+}
+
+async function* chunksOf(
+  response: Response,
+  silence: AbortController,
+  timer: NodeJS.Timeout,
+  patience: number,
+): AsyncGenerator<Chunk> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  try {
+    for await (const bytes of response.body ?? []) {
+      timer.refresh();
+      const lines = (rest + decoder.decode(bytes as Uint8Array, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        if (line.startsWith('data: ') && line !== 'data: [DONE]') yield JSON.parse(line.slice(6)) as Chunk;
+      }
+    }
+  } catch (error) {
+    if (silence.signal.aborted) throw new StreamLost('', { cause: `nothing for ${patience} ms` });
+    throw new StreamLost(CUT, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,144 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Connection } from '@temporalio/client';
+import { SEARCH_ATTRIBUTES } from '../src/contract';
+import { connectClient } from '../src/temporal';
+import { freePort, startService } from './processes';
+import { silentProgress, type Progress } from './progress';
+import { temporalExecutable } from './temporalExecutable';
+
+/** A Temporal service that can be worked with. */
+export interface Temporal {
+  /** `host:port` of the front end. */
+  address: string;
+  namespace: string;
+  /** Of the Temporal Web UI; undefined where it is not known. */
+  webUrl: string | undefined;
+  /** Of the server, such as `1.29.1`. */
+  version: string;
+  /** One sentence: what is used, and why. */
+  how: string;
+}
+
+/** A dev server of our own. */
+export interface TemporalServer extends Temporal {
+  webUrl: string;
+  executable: string;
+  /** Undefined while it does not run. */
+  readonly pid: number | undefined;
+  /** Ends it for good; a temporary database file is removed. */
+  stop(): Promise<void>;
+  /** SIGKILL; `restart` brings it back with everything that the database file holds. */
+  kill(): Promise<void>;
+  /** Stops it if it runs and starts it again, on the same ports and database file. */
+  restart(): Promise<void>;
+}
+
+export interface TemporalOptions {
+  /** Of the front end. Default: a free one. */
+  port?: number;
+  /** Of the Web UI. Default: a free one. */
+  webPort?: number;
+  /** Default: one in a temporary directory, which `stop` removes. */
+  databaseFile?: string;
+  /** Whether the project's search attributes are registered. Default true. */
+  searchAttributes?: boolean;
+  /** Whether tasks and timers are dispatched as fast as on a large cluster. Default true. */
+  tuned?: boolean;
+  /** Further dynamic configuration; values as JSON has them. */
+  dynamicConfig?: Record<string, string | number | boolean>;
+  /** Default: silent. */
+  progress?: Progress;
+}
+
+const NAMESPACE = 'default';
+
+/**
+ * The dev server has one history shard, and reads each shard's queues at most 20 times a second: every task would wait
+ * up to 50 ms, and every timer up to a second. Real clusters have hundreds of shards.
+ */
+const TUNING = {
+  'history.transferProcessorMaxPollRPS': 2_000,
+  'history.timerProcessorMaxPollRPS': 2_000,
+  'history.timerProcessorMaxTimeShift': '10ms',
+};
+
+/**
+ * The Temporal that `TEMPORAL_ADDRESS` names, reached with all of Temporal's environment settings; undefined if none is
+ * named. `TEMPORAL_WEB_URL` may say where its Web UI is.
+ * @throws Error if it does not answer.
+ */
+export async function givenTemporal(environment = process.env): Promise<Temporal | undefined> {
+  if (!environment.TEMPORAL_ADDRESS) return undefined;
+  const { connection, address, namespace } = await connectClient(environment);
+  const version = await serverVersion(connection, namespace);
+  const webUrl = environment.TEMPORAL_WEB_URL?.replace(/\/+$/, '');
+  return { address, namespace, webUrl, version, how: `Temporal ${version} at ${address}, given by TEMPORAL_ADDRESS` };
+}
+
+/**
+ * Starts a dev server with a database file and its Web UI, on loopback. Fetches the program where it is not there.
+ * @throws Error that says what to do, if there is no program or it does not start.
+ */
+export async function startTemporal(options: TemporalOptions = {}): Promise<TemporalServer> {
+  const executable = await temporalExecutable(options.progress ?? silentProgress);
+  const port = options.port ?? (await freePort());
+  const webPort = options.webPort ?? (await freePort());
+  const directory = await mkdtemp(join(tmpdir(), 'openwebui-orchestrator-temporal-'));
+  const databaseFile = options.databaseFile ?? join(directory, 'temporal.db');
+  const address = `127.0.0.1:${port}`;
+  let version = '';
+  const service = await startService({
+    name: 'Temporal',
+    command: executable.path,
+    args: serverArguments({ ...options, port, webPort, databaseFile }),
+    // The program would take TEMPORAL_* settings for its own.
+    environment: { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR },
+    logFile: join(directory, 'server.log'),
+    readyWithin: 60_000,
+    ready: async () => {
+      version = await serverVersion(await Connection.connect({ address, connectTimeout: '1 s' }), NAMESPACE);
+      return true;
+    },
+  });
+  return {
+    address,
+    namespace: NAMESPACE,
+    webUrl: `http://127.0.0.1:${webPort}`,
+    version,
+    how: `Temporal ${version} at ${address}, a dev server from ${executable.path} (${executable.how})`,
+    executable: executable.path,
+    get pid() {
+      return service.pid;
+    },
+    stop: async () => {
+      await service.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+    kill: () => service.kill(),
+    restart: () => service.restart(),
+  };
+}
+
+function serverArguments(options: TemporalOptions & { port: number; webPort: number; databaseFile: string }): string[] {
+  const { port, webPort, databaseFile, searchAttributes = true, tuned = true, dynamicConfig = {} } = options;
+  const attributes = searchAttributes ? Object.values(SEARCH_ATTRIBUTES) : [];
+  const values = Object.entries({ ...(tuned ? TUNING : {}), ...dynamicConfig });
+  return [
+    ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--ui-port', String(webPort)],
+    ...['--db-filename', databaseFile, '--log-level', 'warn'],
+    ...attributes.flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
+    ...values.flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
+  ];
+}
+
+/** Closes the connection. Also a proof that the namespace is there: a dev server answers before it has made it. */
+async function serverVersion(connection: Connection, namespace: string): Promise<string> {
+  try {
+    await connection.workflowService.describeNamespace({ namespace });
+    return (await connection.workflowService.getSystemInfo({})).serverVersion;
+  } finally {
+    await connection.close();
+  }
+}

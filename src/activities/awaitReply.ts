@@ -1,0 +1,118 @@
+/** Step 5 of the tutorial: waits for the end of a generation. Woken by push or by a shared poll, decided by a read. */
+import { ApplicationFailure, activityInfo, cancellationSignal } from '@temporalio/activity';
+import { FAILURES, type FailureDetails, type FailureType } from '../contract';
+import type { Connection } from '../openwebui/connection';
+import { replyText } from '../openwebui/replyText';
+import type { PlacedTurn } from './createChat';
+import { finalFailure, notYet } from './failures';
+import { readReply, reportReply, type Reply, type ReplyReading } from './reply';
+import { connectionNamed, runStep, type ActivityDependencies } from './step';
+
+export interface AwaitReplyInput {
+  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
+  taskId?: string;
+  /** When the generation began, in ms since the epoch. */
+  triggeredAt: number;
+  /** Wall clock for the generation, in milliseconds from `triggeredAt`. */
+  replyBudgetMs: number;
+}
+
+/** How long one attempt keeps its slot; after it Temporal's retry timer does the waiting for a moment. */
+export const LONGEST_HOLD_MS = 4 * 60_000;
+/** A reading that tells of a lost reply is believed when a second one, this much later, tells the same. */
+const BELIEVED_LOST_AFTER_MS = 5_000;
+/** Pauses between readings after something happened but the reply is not final yet, in milliseconds. */
+const RECHECK_MS: [number, number] = [100, 2_000];
+
+export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyInput): Promise<Reply> {
+  const connection = connectionNamed(deps, input.turn.connection);
+  return runStep(deps, connection, { firstContact: false }, async () => {
+    const reading = await waitForEnd(connection, input, cancellationSignal());
+    connection.generations.ended(input.turn.messageId);
+    if (reading.message === undefined) throw failureOf(connection, input, reading);
+    if (reading.state.kind !== 'finished') throw failureOf(connection, input, reading);
+    const reply = reportReply(deps, reading.chat, reading.message);
+    if (reply.content.trim() === '') throw emptyReply(connection, input, reading);
+    return reply;
+  });
+}
+
+async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal: AbortSignal): Promise<ReplyReading> {
+  const { turn, taskId, triggeredAt, replyBudgetMs } = input;
+  const releaseAt = Date.now() + LONGEST_HOLD_MS;
+  const deadline = triggeredAt + replyBudgetMs;
+  const watch = connection.watcher.watch(turn.chatId);
+  let lostSince: number | undefined;
+  let recheckMs: number | undefined;
+  // Nothing can have been missed: the first event will come to us.
+  let pauseMs = activityInfo().attempt === 1 && connection.watcher.hasHeardSince(triggeredAt) ? Infinity : 0;
+  try {
+    for (;;) {
+      const now = Date.now();
+      if (now >= deadline) throw timedOut(connection, input);
+      if (now >= releaseAt) throw notYet('ReplyNotReady', 'The reply is still being written', 1_000);
+      const reason = await watch.moved(Math.min(pauseMs, deadline - now, releaseAt - now), signal);
+      if (reason === 'time' && pauseMs === Infinity) continue;
+      const reading = await readReply(connection, { ...turn, taskId }, signal);
+      const { kind } = reading.state;
+      if (kind === 'lost' || kind === 'untriggered') {
+        lostSince ??= Date.now();
+        if (Date.now() - lostSince >= BELIEVED_LOST_AFTER_MS) return reading;
+        pauseMs = BELIEVED_LOST_AFTER_MS;
+        continue;
+      }
+      lostSince = undefined;
+      if (kind !== 'running') return reading;
+      recheckMs = reason === 'event' ? RECHECK_MS[0] : recheckMs && Math.min(recheckMs * 2, RECHECK_MS[1]);
+      pauseMs = recheckMs ?? Infinity;
+    }
+  } finally {
+    watch.close();
+  }
+}
+
+function failureOf(connection: Connection, input: AwaitReplyInput, { state, message }: ReplyReading): ApplicationFailure {
+  const where = `chat ${input.turn.chatId} on connection ${connection.name}`;
+  const details = detailsOf(connection, input, message === undefined ? '' : replyText(message).content);
+  switch (state.kind) {
+    case 'failed':
+      return fail('ReplyFailed', `The model's reply in ${where} failed: ${state.error}`, details);
+    case 'stopped':
+      return fail('ReplyStopped', `Somebody stopped the reply in ${where}; start a new run to ask again`, details);
+    case 'gone':
+      return fail('ChatGone', `The message that was to hold the reply was deleted from ${where}`, details);
+    default:
+      return fail(
+        'ReplyLost',
+        `The reply in ${where} ended without a text and without an error; Open WebUI was restarted, or the model's provider failed or answered nothing: look at both, then start a new run`,
+        details,
+      );
+  }
+}
+
+function emptyReply(connection: Connection, input: AwaitReplyInput, { message }: ReplyReading): ApplicationFailure {
+  const onlyTools = (message?.output ?? []).some((item) => item.type.includes('call'));
+  const what = onlyTools ? 'only called tools and wrote no text' : 'answered an empty text';
+  return fail(
+    'ReplyEmpty',
+    `The model ${what} in chat ${input.turn.chatId} on connection ${connection.name}; change the prompt or the model`,
+    detailsOf(connection, input, ''),
+  );
+}
+
+function timedOut(connection: Connection, input: AwaitReplyInput): ApplicationFailure {
+  return fail(
+    'ReplyTimedOut',
+    `The reply in chat ${input.turn.chatId} took longer than its budget of ${Math.round(input.replyBudgetMs / 1000)} s; it was stopped. Give more with replyBudgetMs`,
+    detailsOf(connection, input, ''),
+  );
+}
+
+function fail(type: FailureType, message: string, details: FailureDetails): ApplicationFailure {
+  return finalFailure(FAILURES[type], message, details);
+}
+
+function detailsOf(connection: Connection, { turn }: AwaitReplyInput, content: string): FailureDetails {
+  const found: FailureDetails = { chatId: turn.chatId, messageId: turn.messageId, url: connection.chatUrl(turn.chatId) };
+  return content === '' ? found : { ...found, content: content.slice(0, 4_000) };
+}

@@ -1,0 +1,68 @@
+/** Step 6 of the tutorial, where the server does not do it itself: outlet filters run, and what they changed is saved. */
+import { activityInfo, cancellationSignal } from '@temporalio/activity';
+import { branchTo } from '../openwebui/chatTree';
+import type { Connection } from '../openwebui/connection';
+import { RefusedError } from '../openwebui/errors';
+import { replyText } from '../openwebui/replyText';
+import type { Message } from '../openwebui/schemas';
+import type { PlacedTurn } from './createChat';
+import { connectionNamed, runStep, type ActivityDependencies } from './step';
+
+export interface CompleteMessageInput {
+  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId' | 'model'>;
+  sessionId?: string;
+  filterIds?: string[];
+}
+
+/** @returns whether a filter changed the reply, so that it has to be read again */
+export async function completeMessage(deps: ActivityDependencies, input: CompleteMessageInput): Promise<{ changed: boolean }> {
+  const { turn } = input;
+  const connection = connectionNamed(deps, turn.connection);
+  return runStep(deps, connection, { firstContact: false }, async () => {
+    const signal = cancellationSignal();
+    const chat = await connection.client.chat(turn.chatId, signal);
+    const history = chat.chat.history;
+    const before = history?.messages[turn.messageId];
+    if (history === undefined || before === undefined) return { changed: false };
+    const messages = branchTo(history, turn.messageId).map(forFilters);
+    const after = await runOutletFilters(connection, input, messages, signal);
+    const text = after.find((message) => message.id === turn.messageId)?.content;
+    if (typeof text !== 'string' || text === before.content || text === replyText(before).content) return { changed: false };
+    await connection.client.setMessageContent(turn.chatId, turn.messageId, text, signal);
+    return { changed: true };
+  });
+}
+
+async function runOutletFilters(
+  connection: Connection,
+  { turn, sessionId, filterIds }: CompleteMessageInput,
+  messages: Array<Record<string, unknown>>,
+  signal: AbortSignal,
+): Promise<Message[]> {
+  const body = {
+    model: turn.model,
+    messages,
+    chat_id: turn.chatId,
+    id: turn.messageId,
+    session_id: sessionId ?? activityInfo().workflowExecution?.workflowId ?? turn.chatId,
+    ...(filterIds === undefined ? {} : { filter_ids: filterIds }),
+  };
+  try {
+    return await connection.client.completed(body, signal);
+  } catch (error) {
+    // A filter that raises is a refusal of the filter, not of the reply: the page shows the reply all the same.
+    if (error instanceof RefusedError) return [];
+    throw error;
+  }
+}
+
+function forFilters({ id, role, content, timestamp, usage, sources }: Message): Record<string, unknown> {
+  return {
+    id,
+    role,
+    content,
+    ...(timestamp === undefined || timestamp === null ? {} : { timestamp }),
+    ...(usage === undefined || usage === null ? {} : { usage }),
+    ...(sources === undefined || sources === null ? {} : { sources }),
+  };
+}

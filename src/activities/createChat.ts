@@ -1,0 +1,155 @@
+/** Steps 1–3 of the tutorial in one write: a new chat with the user's message and the assistant's placeholder. */
+import { activityInfo, cancellationSignal } from '@temporalio/activity';
+import { parseChatInput, type ChatRequest } from '../chatInput';
+import type { OrchestrateChatInput, UnusableFile } from '../contract';
+import type { Capabilities } from '../openwebui/capabilities';
+import { appendFinishedTurns, appendTurn, emptyHistory } from '../openwebui/chatTree';
+import type { Connection } from '../openwebui/connection';
+import type { Chat, ChatDocument } from '../openwebui/schemas';
+import { triggerTaskQueue } from './admission';
+import { checkFiles } from './files';
+import { findChat } from './findChat';
+import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
+import { connectionNamed, runStep, type ActivityDependencies } from './step';
+
+export interface PlaceTurnInput {
+  /** As the caller gave it; validated here. */
+  input: OrchestrateChatInput;
+  /** Which turn of the workflow. */
+  turnKey: string;
+  /** An earlier run of this workflow id may have made the chat: look before creating. */
+  mayExist: boolean;
+}
+
+/** Where a turn stands in Open WebUI, and what the workflow needs to know about the server and the worker. */
+export interface PlacedTurn {
+  connection: string;
+  chatId: string;
+  userMessageId: string;
+  messageId: string;
+  /** The message that the user's answers; null at the root. */
+  parentId: string | null;
+  url: string;
+  model: string;
+  title: string;
+  /** The server writes the turn's messages with the trigger, which therefore needs the prompt. */
+  writtenByTrigger: boolean;
+  /** Outlet filters are run by a call of ours. */
+  needsCompletion: boolean;
+  triggerTaskQueue: string;
+  heartbeatTimeoutMs: number;
+  searchAttributes: boolean;
+  files: Array<Record<string, unknown>>;
+  unusableFiles: UnusableFile[];
+}
+
+/** Longest title made from a prompt, in characters. */
+const TITLE_LENGTH = 60;
+
+export async function createChat(deps: ActivityDependencies, { input, turnKey, mayExist }: PlaceTurnInput): Promise<PlacedTurn> {
+  return runStep(deps, deps.connections.get(input.connection ?? 'default'), { firstContact: true }, async () => {
+    const request = parseChatInput(input, deps.limits);
+    const connection = connectionNamed(deps, request.connection);
+    const signal = cancellationSignal();
+    const capabilities = await connection.capabilities();
+    await connection.model(request.model, signal);
+    const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
+    const key = turnKeyOf(deps, turnKey);
+    const ids = turnIds(key, 1);
+    const acted = mayExist || activityInfo().attempt > 1;
+    const existing = acted ? await findChat(connection, ids, request.prompt, signal) : undefined;
+    // Not cancelled half-way: a chat that was asked for must become known, or nobody could close it.
+    const chat = existing ?? (await create(connection, newChat(request, key, ids, files), request));
+    return placedTurn(deps, connection, capabilities, {
+      chatId: chat.id,
+      ids,
+      parentId: parentOf(chat, ids),
+      request,
+      title: chat.title ?? '',
+      files,
+      unusable,
+      writtenByTrigger: false,
+    });
+  });
+}
+
+/** The key of a turn of the workflow whose activity this is. */
+export function turnKeyOf(deps: ActivityDependencies, turnKey: string): TurnKey {
+  const { workflowId } = activityInfo().workflowExecution ?? { workflowId: '' };
+  return { namespaceId: deps.namespaceId, workflowId, turnKey };
+}
+
+export interface Placement {
+  chatId: string;
+  ids: TurnIds;
+  parentId: string | null;
+  request: ChatRequest;
+  title: string;
+  files: Array<Record<string, unknown>>;
+  unusable: UnusableFile[];
+  writtenByTrigger: boolean;
+}
+
+export function placedTurn(
+  deps: ActivityDependencies,
+  connection: Connection,
+  capabilities: Capabilities,
+  { chatId, ids, parentId, request, title, files, unusable, writtenByTrigger }: Placement,
+): PlacedTurn {
+  return {
+    connection: connection.name,
+    chatId,
+    ...ids,
+    parentId,
+    url: connection.chatUrl(chatId),
+    model: request.model,
+    title,
+    writtenByTrigger,
+    needsCompletion: capabilities.outletFilters === 'client',
+    triggerTaskQueue: triggerTaskQueue(connection.origin),
+    heartbeatTimeoutMs: deps.heartbeatTimeoutMs,
+    searchAttributes: deps.searchAttributes,
+    files,
+    unusableFiles: unusable,
+  };
+}
+
+function newChat(request: ChatRequest, key: TurnKey, ids: TurnIds, files: Array<Record<string, unknown>>): ChatDocument {
+  const timestamp = Math.floor(Date.now() / 1000);
+  const earlier = request.earlier.map((turn, index) => ({ ...turn, id: earlierMessageId(key, index) }));
+  const before = appendFinishedTurns(emptyHistory(), earlier, { model: request.model, timestamp });
+  const history = appendTurn(before, {
+    user: { id: ids.userMessageId, content: request.prompt, ...(files.length === 0 ? {} : { files }) },
+    assistantId: ids.messageId,
+    parentId: earlier.at(-1)?.id ?? null,
+    model: request.model,
+    timestamp,
+  });
+  return {
+    title: titleOf(request),
+    models: [request.model],
+    history,
+    ...(request.system === undefined ? {} : { params: { system: request.system } }),
+    ...(files.length === 0 ? {} : { files }),
+  };
+}
+
+/** Open WebUI names a chat only if it is called "New Chat". */
+function titleOf(request: ChatRequest): string {
+  if (request.title !== undefined) return request.title;
+  if (request.options.background_tasks.title_generation === true) return 'New Chat';
+  const oneLine = request.prompt.replace(/\s+/g, ' ').trim();
+  return oneLine.length > TITLE_LENGTH ? `${oneLine.slice(0, TITLE_LENGTH - 1)}…` : oneLine;
+}
+
+async function create(connection: Connection, document: ChatDocument, request: ChatRequest): Promise<Chat> {
+  const { folderId } = request;
+  const chat = await connection.client.createChat(document, folderId === undefined ? {} : { folderId });
+  if (folderId !== undefined && chat.folder_id !== folderId) await connection.client.setFolder(chat.id, folderId);
+  for (const tag of request.tags) await connection.client.addTag(chat.id, tag);
+  return chat;
+}
+
+function parentOf(chat: Chat, ids: TurnIds): string | null {
+  return chat.chat.history?.messages[ids.userMessageId]?.parentId ?? null;
+}

@@ -1,0 +1,98 @@
+/** The one table in which what went wrong becomes a failure of a step: its type, whether to retry, and after how long. */
+import { ApplicationFailure } from '@temporalio/activity';
+import { InvalidInputError } from '../chatInput';
+import { FAILURES, type FailureDetails, type FailureType } from '../contract';
+import { UnsupportedReleaseError } from '../openwebui/connection';
+import {
+  AuthenticationError,
+  ConflictError,
+  ForbiddenError,
+  ModelNotFoundError,
+  NetworkError,
+  NotFoundError,
+  NotOpenWebUIError,
+  OpenWebUIError,
+  RateLimitedError,
+  RefusedError,
+  RequestTimeoutError,
+  ResponseTooLargeError,
+  ServerError,
+} from '../openwebui/errors';
+
+/** Longest pause that a server may ask us to make, in milliseconds. */
+const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
+
+/** What the table needs to know besides the error. */
+export interface FailureContext {
+  /** This process has seen Open WebUI's API behind the URL, so a web page in its place is a passing fault. */
+  proven: boolean;
+  /** A credential that was good may be in the middle of a rotation: retry until this time (ms since the epoch). */
+  credentialGraceUntilMs: number;
+}
+
+interface Verdict {
+  type: FailureType;
+  retryable: boolean;
+  remedy: string;
+  delayMs?: number;
+}
+
+function verdictOn(error: unknown, context: FailureContext): Verdict | undefined {
+  if (error instanceof InvalidInputError) return { type: 'InvalidInput', retryable: false, remedy: '' };
+  if (!(error instanceof OpenWebUIError)) return undefined;
+  if (error instanceof AuthenticationError) {
+    const retryable = Date.now() < context.credentialGraceUntilMs;
+    return { type: 'AuthenticationFailed', retryable, remedy: "correct the connection's key or password in the worker" };
+  }
+  if (error instanceof ForbiddenError) {
+    return { type: 'PermissionDenied', retryable: false, remedy: "give the connection's user this permission in Open WebUI" };
+  }
+  if (error instanceof ModelNotFoundError) return { type: 'ModelNotFound', retryable: false, remedy: '' };
+  if (error instanceof NotFoundError) {
+    return { type: 'ChatGone', retryable: false, remedy: 'it was deleted, never existed, or belongs to another user' };
+  }
+  if (error instanceof UnsupportedReleaseError) return { type: 'UnsupportedRelease', retryable: false, remedy: '' };
+  if (error instanceof NotOpenWebUIError) {
+    const remedy = "correct the connection's URL: it must be the one at which Open WebUI's page opens";
+    return { type: 'NotOpenWebUI', retryable: context.proven, remedy };
+  }
+  if (error instanceof ConflictError || error instanceof RefusedError) {
+    return { type: 'RequestRefused', retryable: false, remedy: 'correct what the reason names' };
+  }
+  if (error instanceof RateLimitedError) {
+    return { type: 'RateLimited', retryable: true, remedy: 'it is retried', ...delay(error.retryAfterMs) };
+  }
+  if (error instanceof ServerError) {
+    return { type: 'ServerUnavailable', retryable: true, remedy: 'it is retried', ...delay(error.retryAfterMs) };
+  }
+  if (error instanceof NetworkError || error instanceof RequestTimeoutError || error instanceof ResponseTooLargeError) {
+    return { type: 'ServerUnavailable', retryable: true, remedy: 'it is retried' };
+  }
+  return undefined;
+}
+
+function delay(retryAfterMs: number | undefined): { delayMs?: number } {
+  return retryAfterMs === undefined ? {} : { delayMs: Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) };
+}
+
+/** An error as the failure of a step; errors that are none of ours come back as they are. */
+export function toFailure(error: unknown, context: FailureContext): unknown {
+  const verdict = verdictOn(error, context);
+  if (verdict === undefined || !(error instanceof Error)) return error;
+  return ApplicationFailure.create({
+    type: verdict.type,
+    message: verdict.remedy === '' ? error.message : `${error.message}: ${verdict.remedy}`,
+    nonRetryable: !verdict.retryable,
+    ...(verdict.delayMs === undefined ? {} : { nextRetryDelay: verdict.delayMs }),
+  });
+}
+
+/** A failure that no retry can help. */
+export function finalFailure(type: FailureType, message: string, details: FailureDetails = {}): ApplicationFailure {
+  return ApplicationFailure.create({ type: FAILURES[type], message, nonRetryable: true, details: [details] });
+}
+
+/** "Not yet": an expected retry, which is neither logged as a failure nor counted as one. */
+export function notYet(type: string, message: string, retryAfterMs: number): ApplicationFailure {
+  return ApplicationFailure.create({ type, message, category: 'BENIGN', nextRetryDelay: retryAfterMs });
+}

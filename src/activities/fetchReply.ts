@@ -1,0 +1,22 @@
+/** Step 7 of the tutorial, where the reply changed after the read that ended the wait. */
+import { cancellationSignal } from '@temporalio/activity';
+import type { PlacedTurn } from './createChat';
+import { finalFailure } from './failures';
+import { reportReply, type Reply } from './reply';
+import { connectionNamed, runStep, type ActivityDependencies } from './step';
+
+export interface FetchReplyInput {
+  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
+}
+
+export async function fetchReply(deps: ActivityDependencies, { turn }: FetchReplyInput): Promise<Reply> {
+  const connection = connectionNamed(deps, turn.connection);
+  return runStep(deps, connection, { firstContact: false }, async () => {
+    const chat = await connection.client.chat(turn.chatId, cancellationSignal());
+    const message = chat.chat.history?.messages[turn.messageId];
+    if (message === undefined) {
+      throw finalFailure('ChatGone', `The message that holds the reply was deleted from chat ${turn.chatId}`, { chatId: turn.chatId });
+    }
+    return reportReply(deps, chat, message);
+  });
+}

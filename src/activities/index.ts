@@ -1,0 +1,30 @@
+/** The one place that wires the steps to what they need. */
+import { appendTurn } from './appendTurn';
+import { awaitReply, type AwaitReplyInput } from './awaitReply';
+import { closeMessage, type CloseMessageInput } from './closeMessage';
+import { completeMessage, type CompleteMessageInput } from './completeMessage';
+import { createChat, type PlaceTurnInput } from './createChat';
+import { fetchReply, type FetchReplyInput } from './fetchReply';
+import type { ActivityDependencies } from './step';
+import { triggerCompletion, type TriggerInput } from './triggerCompletion';
+
+export type { AwaitReplyInput } from './awaitReply';
+export type { PlacedTurn, PlaceTurnInput } from './createChat';
+export type { Reply } from './reply';
+export type { ActivityDependencies } from './step';
+export type { Triggered } from './triggerCompletion';
+
+/** All activities; which task queue runs which is decided in the worker and in the workflows' activity options. */
+export function createActivities(deps: ActivityDependencies) {
+  return {
+    createChat: (input: PlaceTurnInput) => createChat(deps, input),
+    appendTurn: (input: PlaceTurnInput) => appendTurn(deps, input),
+    triggerCompletion: (input: TriggerInput) => triggerCompletion(deps, input),
+    awaitReply: (input: AwaitReplyInput) => awaitReply(deps, input),
+    completeMessage: (input: CompleteMessageInput) => completeMessage(deps, input),
+    fetchReply: (input: FetchReplyInput) => fetchReply(deps, input),
+    closeMessage: (input: CloseMessageInput) => closeMessage(deps, input),
+  };
+}
+
+export type Activities = ReturnType<typeof createActivities>;

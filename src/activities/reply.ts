@@ -1,0 +1,91 @@
+/** Reading a reply: what state it is in, and what of it goes into the outcome. */
+import type { ReplySource } from '../contract';
+import type { Connection } from '../openwebui/connection';
+import { replyState, type ReplyState } from '../openwebui/replyState';
+import { replyText } from '../openwebui/replyText';
+import type { Chat, Message } from '../openwebui/schemas';
+import type { ActivityDependencies } from './step';
+
+/** A finished reply as it goes through history: text up to the limit, everything else small. */
+export interface Reply {
+  content: string;
+  truncated: boolean;
+  /** Length of the whole text in characters. */
+  characters: number;
+  reasoning?: string;
+  title: string;
+  usage?: Record<string, unknown>;
+  followUps?: string[];
+  tags?: string[];
+  sources?: ReplySource[];
+}
+
+export interface ReplyReading {
+  state: ReplyState;
+  chat: Chat;
+  message: Message | undefined;
+  taskIds: string[];
+}
+
+/** Task list first, then the chat: the other order can see a task end between the two and take its reply for lost. */
+export async function readReply(
+  connection: Connection,
+  { chatId, messageId, taskId }: { chatId: string; messageId: string; taskId?: string | undefined },
+  signal?: AbortSignal,
+): Promise<ReplyReading> {
+  const capabilities = await connection.capabilities();
+  const taskIds = await connection.client.chatTasks(chatId, signal);
+  const chat = await connection.client.chat(chatId, signal);
+  const message = chat.chat.history?.messages[messageId];
+  const state = replyState({ taskIds, message }, capabilities, taskId === undefined ? undefined : { taskId });
+  return { state, chat, message, taskIds };
+}
+
+/** What of a finished reply the run reports. */
+export function reportReply(deps: ActivityDependencies, chat: Chat, message: Message): Reply {
+  const { content, reasoning } = replyText(message);
+  const limit = deps.limits.maxReplyBytes;
+  const text = cutToBytes(content, limit);
+  const tags = chat.meta?.tags ?? [];
+  const followUps = message.followUps ?? [];
+  const sources = (message.sources ?? []).map(sourceOf);
+  return {
+    content: text,
+    truncated: text.length < content.length,
+    characters: content.length,
+    title: chat.title ?? '',
+    ...(reasoning === undefined ? {} : { reasoning: cutToBytes(reasoning, limit) }),
+    ...(message.usage === undefined || message.usage === null ? {} : { usage: message.usage }),
+    ...(followUps.length === 0 ? {} : { followUps }),
+    ...(tags.length === 0 ? {} : { tags }),
+    ...(sources.length === 0 ? {} : { sources }),
+  };
+}
+
+/** The longest beginning of a text that fits, without half a character at its end. */
+export function cutToBytes(text: string, limit: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= limit) return text;
+  let end = limit;
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.subarray(0, end).toString('utf8');
+}
+
+/** A source without its passages, which may be long and stand in the chat anyway. */
+function sourceOf(source: unknown): ReplySource {
+  const { source: about, document } = asRecord(source);
+  const fields = asRecord(about);
+  const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
+  const [id, name, type, url] = [text(fields['id']), text(fields['name']), text(fields['type']), text(fields['url'])];
+  return {
+    ...(id === undefined ? {} : { id }),
+    ...(name === undefined ? {} : { name }),
+    ...(type === undefined ? {} : { type }),
+    ...(url === undefined ? {} : { url }),
+    passages: Array.isArray(document) ? document.length : 0,
+  };
+}
+
+function asRecord(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}

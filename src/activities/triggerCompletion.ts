@@ -1,0 +1,142 @@
+/** Step 4 of the tutorial: asks Open WebUI for the reply. An enqueue; the generation runs on in the server. */
+import { activityInfo, cancellationSignal } from '@temporalio/activity';
+import { parseChatInput, type ChatRequest } from '../chatInput';
+import type { OrchestrateChatInput } from '../contract';
+import type { Capabilities } from '../openwebui/capabilities';
+import { branchTo, toCompletionMessages } from '../openwebui/chatTree';
+import type { CompletionRequest } from '../openwebui/client';
+import type { Connection } from '../openwebui/connection';
+import { ConflictError, RefusedError, ServerError } from '../openwebui/errors';
+import type { Chat } from '../openwebui/schemas';
+import type { PlacedTurn } from './createChat';
+import { finalFailure } from './failures';
+import { readReply } from './reply';
+import { connectionNamed, runStep, type ActivityDependencies } from './step';
+
+export interface TriggerInput {
+  /** The run's input; without its prompt where the turn stands in the chat already. */
+  input: OrchestrateChatInput;
+  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'parentId' | 'writtenByTrigger' | 'files'>;
+  /** An earlier run of this workflow id may have triggered: look before sending. */
+  mayExist: boolean;
+}
+
+export interface Triggered {
+  /** The server's task; missing where the answer was lost. */
+  taskId?: string;
+  /** When the generation began, in ms since the epoch. */
+  triggeredAt: number;
+}
+
+export async function triggerCompletion(deps: ActivityDependencies, { input, turn, mayExist }: TriggerInput): Promise<Triggered> {
+  const connection = connectionNamed(deps, turn.connection);
+  return runStep(deps, connection, { firstContact: false }, async () => {
+    const request = parseChatInput(withPrompt(input, turn.writtenByTrigger), deps.limits);
+    const capabilities = await connection.capabilities();
+    if (mayExist || activityInfo().attempt > 1) {
+      const found = await alreadyTriggered(connection, turn);
+      if (found !== undefined) return watched(deps, connection, turn, found);
+    }
+    const body = await requestBody(connection, capabilities, request, turn);
+    return watched(deps, connection, turn, await send(connection, turn, body));
+  });
+}
+
+/** Validation wants a prompt; where the chat holds it, it is not carried a second time. */
+function withPrompt(input: OrchestrateChatInput, writtenByTrigger: boolean): OrchestrateChatInput {
+  return writtenByTrigger ? input : { ...input, prompt: 'in the chat' };
+}
+
+/** What an earlier attempt did: undefined if the message was never triggered. */
+async function alreadyTriggered(connection: Connection, turn: TriggerInput['turn']): Promise<Triggered | undefined> {
+  const { state, message, taskIds } = await readReply(connection, turn, cancellationSignal());
+  if (state.kind === 'untriggered' || (state.kind === 'gone' && turn.writtenByTrigger)) return undefined;
+  if (state.kind === 'gone') {
+    throw finalFailure('ChatGone', `Message ${turn.messageId} was deleted from chat ${turn.chatId}`, { chatId: turn.chatId });
+  }
+  const taskId = message?.meta?.task_id ?? taskIds[0];
+  return { triggeredAt: Date.now(), ...(typeof taskId === 'string' ? { taskId } : {}) };
+}
+
+async function send(connection: Connection, turn: TriggerInput['turn'], body: CompletionRequest): Promise<Triggered> {
+  const triggeredAt = Date.now();
+  try {
+    // Not cancelled half-way: a generation that was asked for must become known, or nobody could stop it.
+    const [taskId] = await connection.client.triggerCompletion(body);
+    return { triggeredAt, ...(taskId === undefined ? {} : { taskId }) };
+  } catch (error) {
+    // A refusal does not say whether the message was written to: releases up to 0.6.22 answer 400 for the model's own errors,
+    // and 409 means that the message has a reply already.
+    if (!(error instanceof RefusedError || error instanceof ConflictError || error instanceof ServerError)) throw error;
+    const found = await alreadyTriggered(connection, turn);
+    if (found === undefined) throw error;
+    return found;
+  }
+}
+
+/** The generation keeps its slot until it is seen ended, whoever waits for its reply. */
+function watched(deps: ActivityDependencies, connection: Connection, turn: TriggerInput['turn'], triggered: Triggered): Triggered {
+  const ended = connection.generations.started({ chatId: turn.chatId, messageId: turn.messageId, taskId: triggered.taskId });
+  deps.admission.get(connection.origin)?.hold(ended);
+  return triggered;
+}
+
+async function requestBody(
+  connection: Connection,
+  capabilities: Capabilities,
+  request: ChatRequest,
+  turn: TriggerInput['turn'],
+): Promise<CompletionRequest> {
+  const { workflowId } = activityInfo().workflowExecution ?? { workflowId: '' };
+  const { options } = request;
+  const common: CompletionRequest = {
+    chat_id: turn.chatId,
+    id: turn.messageId,
+    session_id: request.sessionId ?? workflowId,
+    model: request.model,
+    stream: true,
+    ...options,
+    ...(turn.files.length === 0 ? {} : { files: turn.files }),
+  };
+  if (capabilities.turnProtocol === 'turn') {
+    const user = turn.writtenByTrigger ? newUserMessage(request, turn) : storedUserMessage(request, turn);
+    const system = request.system === undefined ? {} : { messages: [{ role: 'system', content: request.system }] };
+    return { ...common, ...system, user_message: user };
+  }
+  const chat = await connection.client.chat(turn.chatId, cancellationSignal());
+  const messages = contextOf(chat, turn, request.system);
+  if (capabilities.turnProtocol === 'placeholder') return { ...common, messages };
+  return {
+    ...common,
+    messages,
+    parent_id: turn.userMessageId,
+    ...(capabilities.parentMessage ? { parent_message: chat.chat.history?.messages[turn.userMessageId] } : {}),
+  };
+}
+
+/** The server writes both messages from this. */
+function newUserMessage(request: ChatRequest, turn: TriggerInput['turn']): Record<string, unknown> {
+  return {
+    ...storedUserMessage(request, turn),
+    content: request.prompt,
+    childrenIds: [turn.messageId],
+    timestamp: Math.floor(Date.now() / 1000),
+    ...(turn.files.length === 0 ? {} : { files: turn.files }),
+  };
+}
+
+/** Enough for a message that is stored: these servers merge what is sent into it, and take the text from their store. */
+function storedUserMessage(request: ChatRequest, turn: TriggerInput['turn']): Record<string, unknown> {
+  return { id: turn.userMessageId, role: 'user', parentId: turn.parentId, models: [request.model] };
+}
+
+/** The branch that the reply answers, for servers that take it from the request. */
+function contextOf(chat: Chat, turn: TriggerInput['turn'], system: string | undefined): Array<{ role: string; content: unknown }> {
+  const history = chat.chat.history;
+  if (history?.messages[turn.userMessageId] === undefined) {
+    throw finalFailure('ChatGone', `Message ${turn.userMessageId} was deleted from chat ${turn.chatId}`, { chatId: turn.chatId });
+  }
+  const ofChat = chat.chat.params?.['system'];
+  const prompt = system ?? (typeof ofChat === 'string' && ofChat !== '' ? ofChat : undefined);
+  return toCompletionMessages(branchTo(history, turn.userMessageId), prompt === undefined ? {} : { system: prompt });
+}

@@ -1,0 +1,228 @@
+/** The input of a run made canonical: the tutorial's forms and ours become one, and what cannot be carried out is refused. */
+import { z } from 'zod';
+import { DEFAULT_CONNECTION, type BackgroundTasks, type CompletionMessage } from './contract';
+
+/** A file or collection to answer from. */
+export interface RequestedFile {
+  id: string;
+  type: 'collection' | 'file';
+  name?: string;
+}
+
+/** What goes into the trigger as it is. */
+export interface CompletionOptions {
+  params: Record<string, unknown>;
+  features: Record<string, boolean>;
+  background_tasks: BackgroundTasks;
+  variables?: Record<string, string>;
+  filter_ids?: string[];
+  tool_ids?: string[];
+}
+
+/** {@link OrchestrateChatInput} after validation. */
+export interface ChatRequest {
+  connection: string;
+  prompt: string;
+  /** Earlier turns of a new chat. */
+  earlier: Array<{ role: 'user' | 'assistant'; content: string }>;
+  system?: string;
+  model: string;
+  chat?: { id: string; parentMessageId?: string };
+  title?: string;
+  tags: string[];
+  folderId?: string;
+  files: RequestedFile[];
+  requireAllFiles: boolean;
+  options: CompletionOptions;
+  sessionId?: string;
+}
+
+export interface InputLimits {
+  /** Longest prompt, and longest conversation handed over, in bytes of UTF-8. */
+  maxPromptBytes: number;
+}
+
+/** The input cannot be carried out; the message is one sentence with field, cause and remedy. */
+export class InvalidInputError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'InvalidInputError';
+  }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const uuid = (what: string) =>
+  z.string(`${what} must be text`).regex(UUID, `${what} must be a UUID, as in the address of its page`);
+const name = (what: string) => z.string(`${what} must be text`).trim().min(1, `${what} is blank`);
+const positiveMs = z.number().positive().max(2_147_483_647);
+
+const messageSchema = z.object({
+  role: z.enum(['system', 'user', 'assistant'], 'role must be system, user or assistant'),
+  content: z.string('content must be text'),
+});
+const fileSchema = z.object({
+  id: uuid('the id of a file or knowledge collection'),
+  type: z.enum(['collection', 'file'], 'type must be collection or file').default('collection'),
+  name: z.string().optional(),
+  status: z.string().optional(),
+});
+
+const inputSchema = z.strictObject({
+  connection: name('connection').default(DEFAULT_CONNECTION),
+  prompt: z.string('prompt must be text').optional(),
+  messages: z.array(messageSchema).optional(),
+  system: z.string().optional(),
+  model: name('model').optional(),
+  models: z.array(name('model')).optional(),
+  chat: z
+    .object({
+      id: uuid('the id of a chat'),
+      parentMessageId: name('parentMessageId').optional(),
+      messages: z.array(z.object({ role: z.string(), content: z.string() })).optional(),
+    })
+    .optional(),
+  title: z.string().trim().max(500, 'title is longer than 500 characters').optional(),
+  tags: z.array(z.union([name('a tag'), z.object({ name: name('a tag') })])).default([]),
+  folder_id: uuid('folder_id').optional(),
+  files: z.array(fileSchema).default([]),
+  knowledge: z.array(uuid('the id of a knowledge collection')).default([]),
+  requireAllFiles: z.boolean().default(false),
+  params: z.record(z.string(), z.unknown()).default({}),
+  features: z.record(z.string(), z.boolean()).default({}),
+  variables: z.record(z.string(), z.string()).optional(),
+  background_tasks: z
+    .strictObject({
+      title_generation: z.boolean().optional(),
+      tags_generation: z.boolean().optional(),
+      follow_up_generation: z.boolean().optional(),
+    })
+    .default({}),
+  filter_ids: z.array(name('a filter id')).optional(),
+  tool_ids: z.array(name('a tool id')).optional(),
+  session_id: name('session_id').optional(),
+  replyFormat: z.enum(['text', 'json'], 'replyFormat must be text or json').default('text'),
+  replyBudgetMs: positiveMs.optional(),
+  serverBudgetMs: positiveMs.optional(),
+});
+
+type ParsedInput = z.output<typeof inputSchema>;
+
+/**
+ * Validates and normalises.
+ * @throws InvalidInputError with one sentence
+ */
+export function parseChatInput(input: unknown, limits: InputLimits): ChatRequest {
+  const parsed = inputSchema.safeParse(input);
+  if (!parsed.success) throw new InvalidInputError(sentence(parsed.error));
+  const value = parsed.data;
+  const { prompt, earlier, system } = conversationOf(value, limits);
+  return {
+    connection: value.connection,
+    prompt,
+    earlier,
+    model: modelOf(value),
+    tags: value.tags.map((tag) => (typeof tag === 'string' ? tag : tag.name)),
+    files: filesOf(value),
+    requireAllFiles: value.requireAllFiles,
+    options: optionsOf(value),
+    ...(system === undefined ? {} : { system }),
+    ...(value.chat === undefined ? {} : { chat: chatOf(value.chat) }),
+    ...(value.title === undefined || value.title === '' ? {} : { title: value.title }),
+    ...(value.folder_id === undefined ? {} : { folderId: value.folder_id }),
+    ...(value.session_id === undefined ? {} : { sessionId: value.session_id }),
+  };
+}
+
+function sentence(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (issue === undefined) return 'The input is not valid.';
+  if (issue.code === 'unrecognized_keys') {
+    return `The input has a field that is not known: ${issue.keys.join(', ')}; remove it or correct its name.`;
+  }
+  const where = issue.path.length === 0 ? 'The input' : `Input field ${issue.path.join('.')}`;
+  return `${where}: ${issue.message}.`;
+}
+
+function modelOf({ model, models }: ParsedInput): string {
+  if (models !== undefined && models.length > 1) {
+    throw new InvalidInputError('Input field models names several models; start one run for each of them.');
+  }
+  const chosen = model ?? models?.[0];
+  if (chosen === undefined)
+    throw new InvalidInputError('Input field model is missing; name a model as Open WebUI lists it.');
+  if (model !== undefined && models?.[0] !== undefined && models[0] !== model) {
+    throw new InvalidInputError('Input fields model and models name different models; give one of them.');
+  }
+  return chosen;
+}
+
+interface Conversation {
+  prompt: string;
+  earlier: ChatRequest['earlier'];
+  system?: string;
+}
+
+function conversationOf(value: ParsedInput, limits: InputLimits): Conversation {
+  const given: CompletionMessage[] = [...(value.messages ?? [])];
+  if (value.prompt === undefined && given.length === 0 && value.chat?.messages !== undefined) {
+    const last = value.chat.messages.at(-1);
+    if (last?.role === 'user') given.push({ role: 'user', content: last.content });
+  }
+  if (value.prompt !== undefined) {
+    if (given.at(-1)?.role === 'user') {
+      throw new InvalidInputError(
+        'Input fields prompt and messages both end with what the user says; give one of them.',
+      );
+    }
+    given.push({ role: 'user', content: value.prompt });
+  }
+  const systems = given.filter((message) => message.role === 'system').map((message) => message.content);
+  const system = value.system ?? (systems.length === 0 ? undefined : systems.join('\n\n'));
+  const turns = given.flatMap(({ role, content }) => (role === 'system' ? [] : [{ role, content }]));
+  const last = turns.at(-1);
+  if (last === undefined || last.role !== 'user') {
+    throw new InvalidInputError('The input has no prompt; give prompt, or messages that end with one of role user.');
+  }
+  if (last.content.trim() === '')
+    throw new InvalidInputError('Input field prompt is blank; say what the model is to answer.');
+  const bytes = turns.reduce((sum, turn) => sum + Buffer.byteLength(turn.content), 0);
+  if (bytes > limits.maxPromptBytes) {
+    throw new InvalidInputError(
+      `The prompt has ${bytes} bytes, more than the limit of ${limits.maxPromptBytes}; shorten it, or upload it to Open WebUI as a file and name that in files.`,
+    );
+  }
+  const earlier = turns.slice(0, -1);
+  if (value.chat !== undefined && earlier.length > 0) {
+    throw new InvalidInputError(
+      'Input field messages holds earlier turns, but the chat has its own; give only the new prompt.',
+    );
+  }
+  return { prompt: last.content, earlier, ...(system === undefined ? {} : { system }) };
+}
+
+function chatOf({ id, parentMessageId }: NonNullable<ParsedInput['chat']>): NonNullable<ChatRequest['chat']> {
+  return parentMessageId === undefined ? { id } : { id, parentMessageId };
+}
+
+function filesOf(value: ParsedInput): RequestedFile[] {
+  const files = new Map<string, RequestedFile>();
+  for (const id of value.knowledge) files.set(id, { id, type: 'collection' });
+  for (const file of value.files) {
+    files.set(file.id, { id: file.id, type: file.type, ...(file.name === undefined ? {} : { name: file.name }) });
+  }
+  return [...files.values()];
+}
+
+function optionsOf(value: ParsedInput): CompletionOptions {
+  // From 0.10 a session makes Open WebUI hand the model its built-in tools, unless function calling is the legacy one.
+  const wantsTools = (value.tool_ids?.length ?? 0) > 0;
+  const params = wantsTools ? value.params : { function_calling: 'legacy', ...value.params };
+  return {
+    params,
+    features: value.features,
+    background_tasks: value.background_tasks as BackgroundTasks,
+    ...(value.variables === undefined ? {} : { variables: value.variables }),
+    ...(value.filter_ids === undefined ? {} : { filter_ids: value.filter_ids }),
+    ...(value.tool_ids === undefined ? {} : { tool_ids: value.tool_ids }),
+  };
+}

@@ -1,0 +1,205 @@
+/** The library for other services: starts runs, follows them, reads their outcomes. */
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  ApplicationFailure,
+  CancelledFailure,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowFailedError,
+  WorkflowNotFoundError,
+  type Client,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { parseChatInput } from './chatInput';
+import {
+  FAILURES,
+  INPUT_HASH_MEMO,
+  ORCHESTRATE_CHAT,
+  STATUS_QUERY,
+  TASK_QUEUES,
+  type ChatOutcome,
+  type ChatStatus,
+  type FailureDetails,
+  type OrchestrateChatInput,
+} from './contract';
+
+export * from './contract';
+
+export interface StartOptions {
+  /**
+   * The caller's idempotency key: one key, one run, one chat, however often it is started. At most 200 characters.
+   * @default a random one
+   */
+  requestKey?: string;
+}
+
+export interface OrchestratorOptions {
+  /** Task queue of the workflows. @default 'openwebui-chat' */
+  taskQueue?: string;
+  /** Longest prompt in bytes of UTF-8. @default 1 MiB, as the worker's */
+  maxPromptBytes?: number;
+}
+
+/** A run ended without an outcome, or a start was refused. `type` is stable, see {@link FAILURES}. */
+export class OrchestrationError extends Error {
+  readonly details: FailureDetails;
+  constructor(
+    /** A key of {@link FAILURES}, `Cancelled`, `Terminated`, `NotFound`, or the type of a defect. */
+    readonly type: string,
+    message: string,
+    details: FailureDetails = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'OrchestrationError';
+    this.details = details;
+  }
+}
+
+const DEFAULT_MAX_PROMPT_BYTES = 1024 * 1024;
+const LONGEST_KEY = 200;
+const WORKFLOW_ID_PREFIX = 'chat/';
+const SUMMARY_CHARACTERS = 80;
+
+/** One run of `orchestrateChat`. */
+export class ChatRun {
+  constructor(
+    readonly requestKey: string,
+    readonly handle: WorkflowHandle,
+  ) {}
+
+  get workflowId(): string {
+    return this.handle.workflowId;
+  }
+
+  /**
+   * Waits for the end.
+   * @throws OrchestrationError with the failure's type, message and what stands in Open WebUI
+   */
+  async result(): Promise<ChatOutcome> {
+    try {
+      return (await this.handle.result()) as ChatOutcome;
+    } catch (error) {
+      throw orchestrationError(error, this.requestKey);
+    }
+  }
+
+  /** Stage, chat link and generations. Needs a worker, also for a run that has ended. @throws OrchestrationError NotFound */
+  async status(): Promise<ChatStatus> {
+    try {
+      return await this.handle.query<ChatStatus>(STATUS_QUERY);
+    } catch (error) {
+      throw orchestrationError(error, this.requestKey);
+    }
+  }
+
+  /** Asks the run to stop: the model is stopped, the message closed. Returns before that is done. */
+  async cancel(): Promise<void> {
+    try {
+      await this.handle.cancel();
+    } catch (error) {
+      throw orchestrationError(error, this.requestKey);
+    }
+  }
+
+  /** Why a step is retried just now, in the words of its last failure; undefined if none is. */
+  async trouble(): Promise<string | undefined> {
+    const { raw } = await this.handle.describe();
+    const failing = raw.pendingActivities?.find(({ lastFailure }) => lastFailure?.message);
+    return failing?.lastFailure?.message ?? undefined;
+  }
+}
+
+export class Orchestrator {
+  private readonly taskQueue: string;
+  private readonly maxPromptBytes: number;
+
+  constructor(
+    private readonly client: Client,
+    options: OrchestratorOptions = {},
+  ) {
+    this.taskQueue = options.taskQueue ?? TASK_QUEUES.chat;
+    this.maxPromptBytes = options.maxPromptBytes ?? DEFAULT_MAX_PROMPT_BYTES;
+  }
+
+  /**
+   * Starts a run, or finds the one that the same key started before.
+   * @throws InvalidInputError before anything is started; OrchestrationError RequestKeyReused
+   */
+  async startChat(input: OrchestrateChatInput, { requestKey = randomUUID() }: StartOptions = {}): Promise<ChatRun> {
+    const { model, prompt } = parseChatInput(input, { maxPromptBytes: this.maxPromptBytes });
+    const workflowId = workflowIdOf(requestKey);
+    const hash = inputHash(input);
+    try {
+      const handle = await this.client.workflow.start(ORCHESTRATE_CHAT, {
+        workflowId,
+        taskQueue: this.taskQueue,
+        args: [input],
+        workflowIdConflictPolicy: 'FAIL',
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        memo: { [INPUT_HASH_MEMO]: hash },
+        staticSummary: `${model} · ${beginning(prompt)}`,
+        staticDetails: `Request key \`${requestKey}\`, connection \`${input.connection ?? 'default'}\`, model \`${model}\``,
+      });
+      return new ChatRun(requestKey, handle);
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      return this.sameRun(requestKey, hash);
+    }
+  }
+
+  /** A run by its request key; whether there is one shows when it is asked. @throws OrchestrationError InvalidInput */
+  run(requestKey: string): ChatRun {
+    return new ChatRun(requestKey, this.client.workflow.getHandle(workflowIdOf(requestKey)));
+  }
+
+  private async sameRun(requestKey: string, hash: string): Promise<ChatRun> {
+    const run = this.run(requestKey);
+    const { memo } = await run.handle.describe();
+    const before = memo?.[INPUT_HASH_MEMO];
+    if (before === undefined || before === hash) return run;
+    throw new OrchestrationError(
+      FAILURES.RequestKeyReused,
+      `Request key "${requestKey}" was used before for different input; use a new key, or send the same input again`,
+    );
+  }
+}
+
+/** The workflow id of a request key. @throws OrchestrationError InvalidInput */
+export function workflowIdOf(requestKey: string): string {
+  if (requestKey.trim() === '' || requestKey.length > LONGEST_KEY) {
+    throw new OrchestrationError(FAILURES.InvalidInput, `A request key has 1 to ${LONGEST_KEY} characters; "${requestKey.slice(0, 40)}" has ${requestKey.length}`);
+  }
+  return WORKFLOW_ID_PREFIX + requestKey;
+}
+
+/** Equal for inputs that mean the same, whatever the order of their keys. */
+function inputHash(input: OrchestrateChatInput): string {
+  return createHash('sha256').update(canonicalJson(input)).digest('base64url');
+}
+
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+function beginning(prompt: string): string {
+  const oneLine = prompt.replace(/\s+/g, ' ').trim();
+  return oneLine.length > SUMMARY_CHARACTERS ? `${oneLine.slice(0, SUMMARY_CHARACTERS - 1)}…` : oneLine;
+}
+
+function orchestrationError(error: unknown, requestKey: string): unknown {
+  if (error instanceof WorkflowNotFoundError) {
+    const message = `There is no run with request key "${requestKey}"; look at the key and at the Temporal namespace, or start it`;
+    return new OrchestrationError('NotFound', message, {}, { cause: error });
+  }
+  if (!(error instanceof WorkflowFailedError)) return error;
+  const { cause } = error;
+  if (cause instanceof CancelledFailure) return new OrchestrationError('Cancelled', 'The run was cancelled', {}, { cause });
+  if (cause instanceof ApplicationFailure) {
+    const details = (cause.details?.[0] ?? {}) as FailureDetails;
+    return new OrchestrationError(cause.type ?? 'Unknown', cause.message, details, { cause });
+  }
+  return new OrchestrationError(cause?.name ?? 'Terminated', cause?.message ?? error.message, {}, { cause: error });
+}

@@ -1,0 +1,100 @@
+/** The process's log: one JSON object a line (or plain text for a terminal) on standard error, secrets masked. */
+import {
+  Runtime,
+  type LogLevel as TemporalLogLevel,
+  type LogMetadata,
+  type Logger as TemporalLogger,
+} from '@temporalio/worker';
+import pino, { type DestinationStream, type Logger } from 'pino';
+import { ConfigError, type Config, type LogFormat, type LogLevel } from './config';
+import { maskSecrets, type Secret } from './secret';
+import { asText } from './textLog';
+
+export interface LoggerOptions {
+  /** @default 'info' */
+  level?: LogLevel;
+  /** @default 'text' on a terminal, otherwise 'json' */
+  format?: LogFormat;
+  /** Masked wherever they appear, besides everything that has the form of a key or token. */
+  secrets?: readonly Secret[];
+  /** @default standard error */
+  destination?: DestinationStream;
+}
+
+const SECRET_KEYS = ['password', 'apiKey', 'api_key', 'token', 'authorization', 'cookie', 'secret'];
+// A shorter one would mask parts of innocent words.
+const SHORTEST_MASKED = 6;
+
+export function createLogger(options: LoggerOptions = {}): Logger {
+  const format = options.format ?? (process.stderr.isTTY ? 'text' : 'json');
+  const lines = options.destination ?? pino.destination({ dest: 2, sync: true });
+  return pino(
+    {
+      level: options.level ?? 'info',
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+      serializers: { err: pino.stdSerializers.err, error: pino.stdSerializers.err },
+      redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '***' },
+      hooks: { streamWrite: maskerOf(options.secrets ?? []) },
+    },
+    format === 'text' ? asText(lines) : lines,
+  );
+}
+
+function maskerOf(secrets: readonly Secret[]): (line: string) => string {
+  const values = secrets.map((secret) => secret.reveal()).filter((value) => value.length >= SHORTEST_MASKED);
+  // As they stand in a line of JSON.
+  const escaped = values.map((value) => JSON.stringify(value).slice(1, -1)).sort((a, b) => b.length - a.length);
+  return (line) => escaped.reduce((masked, value) => masked.replaceAll(value, '***'), maskSecrets(line));
+}
+
+const PINO_LEVELS: Record<TemporalLogLevel, LogLevel> = {
+  TRACE: 'trace',
+  DEBUG: 'debug',
+  INFO: 'info',
+  WARN: 'warn',
+  ERROR: 'error',
+};
+
+/** Lets the SDK, workflows and activities log through ours. */
+export function temporalLogger(log: Logger): TemporalLogger {
+  const write = (level: TemporalLogLevel, message: string, meta?: LogMetadata): void => {
+    log[PINO_LEVELS[level]](meta ?? {}, message);
+  };
+  return {
+    log: write,
+    trace: (message, meta) => write('TRACE', message, meta),
+    debug: (message, meta) => write('DEBUG', message, meta),
+    info: (message, meta) => write('INFO', message, meta),
+    warn: (message, meta) => write('WARN', message, meta),
+    error: (message, meta) => write('ERROR', message, meta),
+  };
+}
+
+let installed = false;
+
+/**
+ * Gives the SDK its log and, where an address is set, its metrics endpoint. Call before the first connection of Temporal's;
+ * a second call does nothing.
+ * @throws ConfigError if the metrics address cannot be used
+ */
+export function installRuntime({ worker: { metricsAddress } }: Pick<Config, 'worker'>, log: Logger): void {
+  if (installed) return;
+  const verbose = log.isLevelEnabled('debug');
+  try {
+    Runtime.install({
+      logger: temporalLogger(log),
+      telemetryOptions: {
+        logging: { forward: {}, filter: { core: verbose ? 'DEBUG' : 'WARN', other: 'ERROR' } },
+        ...(metricsAddress === undefined ? {} : { metrics: { prometheus: { bindAddress: metricsAddress } } }),
+      },
+    });
+  } catch (error) {
+    if (metricsAddress === undefined) throw error;
+    throw new ConfigError(
+      `Metrics cannot be served at ${metricsAddress}: set ORCHESTRATOR_METRICS_ADDRESS to a free ip:port of this machine.`,
+    );
+  }
+  installed = true;
+}

@@ -1,0 +1,220 @@
+/** One method for each endpoint of Open WebUI that we use; nothing here retries, decides or remembers. */
+import { z } from 'zod';
+import { NotFoundError } from './errors';
+import type { Http, HttpAnswer, HttpRequest } from './http';
+import {
+  activeChatsSchema,
+  chatListSchema,
+  chatSchema,
+  completedSchema,
+  fileSchema,
+  fileStatusSchema,
+  knowledgeFilesSchema,
+  knowledgeSchema,
+  modelListSchema,
+  modelSchema,
+  serverConfigSchema,
+  sessionSchema,
+  taskListSchema,
+  triggerAnswerSchema,
+  type Chat,
+  type ChatDocument,
+  type ChatRow,
+  type Knowledge,
+  type KnowledgeFile,
+  type Message,
+  type Model,
+  type Session,
+} from './schemas';
+
+/** Body of POST /api/chat/completions. */
+export interface CompletionRequest {
+  chat_id: string;
+  id: string;
+  session_id: string;
+  model: string;
+  stream: true;
+  messages?: Array<{ role: string; content: unknown }>;
+  [field: string]: unknown;
+}
+
+/** Open WebUI ≤ 0.6.22 answers a trigger only when the model has begun, which may take the provider's whole time-out. */
+const TRIGGER_HEADERS_TIMEOUT_MS = 330_000;
+
+const chatPath = (chatId: string): string => `/api/v1/chats/${encodeURIComponent(chatId)}`;
+
+export class OpenWebUIClient {
+  constructor(private readonly http: Http) {}
+
+  /** GET /api/config: name and release; needs no credential. */
+  async serverConfig(signal?: AbortSignal): Promise<{ version: string }> {
+    return this.get('/api/config', serverConfigSchema, signal, { authenticated: false });
+  }
+
+  /** GET /api/version: the cheap way to see whether the server changed. */
+  async version(signal?: AbortSignal): Promise<string> {
+    const schema = z.looseObject({ version: z.string() });
+    return (await this.get('/api/version', schema, signal, { authenticated: false })).version;
+  }
+
+  /** GET /api/v1/auths/: who the credential belongs to. */
+  async session(signal?: AbortSignal): Promise<Session> {
+    return this.get('/api/v1/auths/', sessionSchema, signal);
+  }
+
+  /** GET /api/models: what this user may use. */
+  async models(signal?: AbortSignal): Promise<Model[]> {
+    return (await this.get('/api/models', modelListSchema, signal)).data;
+  }
+
+  /** GET /api/v1/models/model: a *workspace* model; undefined for a plain upstream model. */
+  async workspaceModel(id: string, signal?: AbortSignal): Promise<Model | undefined> {
+    try {
+      return await this.get('/api/v1/models/model', modelSchema, signal, { query: { id } });
+    } catch (error) {
+      if (error instanceof NotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  /** POST /api/v1/chats/new. The server chooses the id. */
+  async createChat(chat: ChatDocument, options: { folderId?: string; signal?: AbortSignal } = {}): Promise<Chat> {
+    const body = { chat, ...(options.folderId === undefined ? {} : { folder_id: options.folderId }) };
+    return this.post('/api/v1/chats/new', body, chatSchema, options.signal);
+  }
+
+  /** GET /api/v1/chats/{id}. @throws NotFoundError for a chat that is missing or another user's */
+  async chat(chatId: string, signal?: AbortSignal): Promise<Chat> {
+    return this.get(chatPath(chatId), chatSchema, signal);
+  }
+
+  /** POST /api/v1/chats/{id}: top-level keys replace; what happens to `history` depends on the release. */
+  async updateChat(chatId: string, chat: ChatDocument, signal?: AbortSignal): Promise<Chat> {
+    return this.post(chatPath(chatId), { chat }, chatSchema, signal);
+  }
+
+  /** POST /api/v1/chats/{id}/messages/{id}: sets one message's text and nothing else. */
+  async setMessageContent(chatId: string, messageId: string, content: string, signal?: AbortSignal): Promise<void> {
+    await this.post(`${chatPath(chatId)}/messages/${encodeURIComponent(messageId)}`, { content }, z.unknown(), signal);
+  }
+
+  /** DELETE /api/v1/chats/{id}. */
+  async deleteChat(chatId: string, signal?: AbortSignal): Promise<void> {
+    await this.http.request({ method: 'DELETE', path: chatPath(chatId), schema: z.unknown(), ...withSignal(signal) });
+  }
+
+  /** GET /api/v1/chats/list: 60 a page, newest change first. Folders and pinned chats only where the release knows the keys. */
+  async chatList(page: number, signal?: AbortSignal): Promise<HttpAnswer<ChatRow[]>> {
+    const query = { page, include_folders: true, include_pinned: true };
+    return this.http.request({
+      method: 'GET',
+      path: '/api/v1/chats/list',
+      query,
+      schema: chatListSchema,
+      ...withSignal(signal),
+    });
+  }
+
+  /** POST /api/v1/chats/{id}/tags: one tag more. */
+  async addTag(chatId: string, name: string, signal?: AbortSignal): Promise<void> {
+    await this.post(`${chatPath(chatId)}/tags`, { name }, z.unknown(), signal);
+  }
+
+  /** POST /api/v1/chats/{id}/folder: for releases whose create ignores `folder_id`. */
+  async setFolder(chatId: string, folderId: string, signal?: AbortSignal): Promise<void> {
+    await this.post(`${chatPath(chatId)}/folder`, { folder_id: folderId }, z.unknown(), signal);
+  }
+
+  /** POST /api/chat/completions with chat, message and session: an enqueue. Answers the ids of the server's tasks. */
+  async triggerCompletion(request: CompletionRequest, signal?: AbortSignal): Promise<string[]> {
+    const answer = await this.http.request({
+      method: 'POST',
+      path: '/api/chat/completions',
+      body: request,
+      schema: triggerAnswerSchema,
+      headersTimeoutMs: TRIGGER_HEADERS_TIMEOUT_MS,
+      ...withSignal(signal),
+    });
+    const { task_ids: taskIds, task_id: taskId } = answer.value;
+    return taskIds ?? (typeof taskId === 'string' ? [taskId] : []);
+  }
+
+  /** POST /api/chat/completed: runs outlet filters over the messages sent and returns them; writes nothing. */
+  async completed(body: Record<string, unknown>, signal?: AbortSignal): Promise<Message[]> {
+    return (await this.post('/api/chat/completed', body, completedSchema, signal)).messages ?? [];
+  }
+
+  /** GET /api/tasks/chat/{id}. Empty also for chats that do not exist. */
+  async chatTasks(chatId: string, signal?: AbortSignal): Promise<string[]> {
+    const path = `/api/tasks/chat/${encodeURIComponent(chatId)}`;
+    return (await this.get(path, taskListSchema, signal)).task_ids;
+  }
+
+  /** POST /api/v1/tasks/active/chats (0.8.0–0.10.2): which of these chats have a task. */
+  async activeChats(chatIds: string[], signal?: AbortSignal): Promise<string[]> {
+    const body = { chat_ids: chatIds };
+    return (await this.post('/api/v1/tasks/active/chats', body, activeChatsSchema, signal)).active_chat_ids;
+  }
+
+  /** POST /api/tasks/chat/{id}/stop (from 0.9.0): ends every task of the chat. */
+  async stopChat(chatId: string, signal?: AbortSignal): Promise<void> {
+    await this.post(`/api/tasks/chat/${encodeURIComponent(chatId)}/stop`, undefined, z.unknown(), signal);
+  }
+
+  /** POST /api/tasks/stop/{id}: any user up to 0.8.12, administrators later. The answer may say "failed" although it worked. */
+  async stopTask(taskId: string, signal?: AbortSignal): Promise<void> {
+    const path = `/api/tasks/stop/${encodeURIComponent(taskId)}`;
+    await this.post(path, undefined, z.unknown(), signal, { accept: (status) => status === 404 || status === 500 });
+  }
+
+  /** GET /api/v1/knowledge/{id}. */
+  async knowledge(id: string, signal?: AbortSignal): Promise<Knowledge> {
+    return this.get(`/api/v1/knowledge/${encodeURIComponent(id)}`, knowledgeSchema, signal);
+  }
+
+  /** GET /api/v1/knowledge/{id}/files (from 0.6.42), one page. */
+  async knowledgeFiles(id: string, page: number, signal?: AbortSignal): Promise<{ items: KnowledgeFile[]; total?: number | null | undefined }> {
+    const path = `/api/v1/knowledge/${encodeURIComponent(id)}/files`;
+    return this.get(path, knowledgeFilesSchema, signal, { query: { page } });
+  }
+
+  /** GET /api/v1/files/{id}. */
+  async file(id: string, signal?: AbortSignal): Promise<KnowledgeFile> {
+    return this.get(`/api/v1/files/${encodeURIComponent(id)}`, fileSchema, signal);
+  }
+
+  /** GET /api/v1/files/{id}/process/status (from 0.6.23): pending, processing, completed, failed. */
+  async fileStatus(id: string, signal?: AbortSignal): Promise<string> {
+    const path = `/api/v1/files/${encodeURIComponent(id)}/process/status`;
+    return (await this.get(path, fileStatusSchema, signal)).status;
+  }
+
+  /** A request without effect whose mere kind of answer tells what the server can do. */
+  async probe(method: 'GET' | 'POST', path: string, body?: unknown, signal?: AbortSignal): Promise<number> {
+    const request = { method, path, body, schema: z.unknown(), accept: () => true, ...withSignal(signal) };
+    return (await this.http.request(request)).status;
+  }
+
+  private async get<T>(
+    path: string,
+    schema: z.ZodType<T>,
+    signal?: AbortSignal,
+    more: Partial<HttpRequest<T>> = {},
+  ): Promise<T> {
+    return (await this.http.request({ method: 'GET', path, schema, ...withSignal(signal), ...more })).value;
+  }
+
+  private async post<T>(
+    path: string,
+    body: unknown,
+    schema: z.ZodType<T>,
+    signal?: AbortSignal,
+    more: Partial<HttpRequest<T>> = {},
+  ): Promise<T> {
+    return (await this.http.request({ method: 'POST', path, body, schema, ...withSignal(signal), ...more })).value;
+  }
+}
+
+function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}

@@ -1,0 +1,137 @@
+/** A named Open WebUI: its client, what it can do, its models, and the watcher that all its chats share. */
+import { findCapabilities, judgeRelease, type Capabilities } from './capabilities';
+import { OpenWebUIClient } from './client';
+import type { Credentials } from './credentials';
+import { ModelNotFoundError, OpenWebUIError } from './errors';
+import { Generations } from './generations';
+import { Http } from './http';
+import type { Model } from './schemas';
+import { Watcher } from './watcher';
+
+export interface ConnectionOptions {
+  name: string;
+  /** Origin and optional base path, without a slash at the end. */
+  url: string;
+  credentials: Credentials;
+  /** Told once for each release that has known traps or is not known. */
+  warn: (message: string) => void;
+}
+
+/** The release cannot be served; the message says which one to install. */
+export class UnsupportedReleaseError extends OpenWebUIError {}
+
+/** How long a list of models is believed, in milliseconds. */
+const MODELS_AGE_MS = 60_000;
+/** A model that is missing from a list this young is missing. */
+const FRESH_MODELS_AGE_MS = 2_000;
+/** How long capabilities are believed without looking whether the release changed, in milliseconds. */
+const CAPABILITIES_AGE_MS = 10 * 60_000;
+
+export class Connection {
+  readonly name: string;
+  readonly url: string;
+  readonly origin: string;
+  readonly client: OpenWebUIClient;
+  readonly watcher: Watcher;
+  readonly generations: Generations;
+  private readonly http: Http;
+  private readonly warn: (message: string) => void;
+  private found: Capabilities | undefined;
+  private checkedAt = 0;
+  private finding: Promise<Capabilities> | undefined;
+  private modelList: { models: Map<string, Model>; at: number } | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.name = options.name;
+    this.url = options.url;
+    this.origin = new URL(options.url).origin;
+    this.warn = options.warn;
+    this.http = new Http({
+      connection: options.name,
+      url: options.url,
+      credentials: options.credentials,
+      onGap: () => this.onGap(),
+    });
+    this.client = new OpenWebUIClient(this.http);
+    this.watcher = new Watcher({
+      url: options.url,
+      credentials: options.credentials,
+      client: this.client,
+      capabilities: () => this.capabilities(),
+    });
+    this.generations = new Generations(this.watcher, this.client);
+  }
+
+  /** True once this process has seen Open WebUI's API behind the URL. */
+  get proven(): boolean {
+    return this.found !== undefined;
+  }
+
+  /** The chat's page. */
+  chatUrl(chatId: string): string {
+    return `${this.url}/c/${chatId}`;
+  }
+
+  /**
+   * What the server can do: found out once, looked at again after a gap and every ten minutes.
+   * @throws UnsupportedReleaseError, and whatever the requests throw
+   */
+  async capabilities(): Promise<Capabilities> {
+    if (this.found !== undefined && Date.now() - this.checkedAt < CAPABILITIES_AGE_MS) return this.found;
+    this.finding ??= this.findOut().finally(() => (this.finding = undefined));
+    return this.finding;
+  }
+
+  /** A model that this connection's user may use. @throws ModelNotFoundError, naming a few that exist */
+  async model(id: string, signal?: AbortSignal): Promise<Model> {
+    const age = Date.now() - (this.modelList?.at ?? 0);
+    const known = this.modelList?.models.get(id);
+    if (known !== undefined && age < MODELS_AGE_MS) return known;
+    if (this.modelList === undefined || age > FRESH_MODELS_AGE_MS) {
+      const models = await this.client.models(signal);
+      this.modelList = { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
+    }
+    const model = this.modelList.models.get(id);
+    if (model !== undefined) return model;
+    const others = [...this.modelList.models.keys()];
+    const hint =
+      others.length === 0
+        ? 'this user sees no model at all; give it access to one in Open WebUI'
+        : `use one of ${others.slice(0, 5).join(', ')}${others.length > 5 ? ` (and ${others.length - 5} more)` : ''}`;
+    const context = { connection: this.name, method: 'GET', path: '/api/models' };
+    throw new ModelNotFoundError(`Open WebUI has no model "${id}" for this user: ${hint}`, context);
+  }
+
+  async close(): Promise<void> {
+    this.generations.close();
+    this.watcher.close();
+    await this.http.close();
+  }
+
+  private async findOut(): Promise<Capabilities> {
+    if (this.found !== undefined) {
+      const version = await this.client.version();
+      if (version === this.found.version) {
+        this.checkedAt = Date.now();
+        return this.found;
+      }
+      this.modelList = undefined;
+    }
+    const found = await findCapabilities(this.client);
+    const { verdict, reason } = judgeRelease(found.version);
+    if (verdict === 'refuse') {
+      const context = { connection: this.name, method: 'GET', path: '/api/config' };
+      throw new UnsupportedReleaseError(reason ?? 'This release cannot be served', context);
+    }
+    if (verdict === 'warn' && found.version !== this.found?.version) this.warn(`Connection ${this.name}: ${reason}`);
+    this.found = found;
+    this.checkedAt = Date.now();
+    return found;
+  }
+
+  private onGap(): void {
+    this.checkedAt = 0;
+    this.modelList = undefined;
+    this.watcher.gap();
+  }
+}

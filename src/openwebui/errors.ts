@@ -1,0 +1,138 @@
+/**
+ * What can go wrong between us and Open WebUI, by meaning rather than by status: Open WebUI answers 401 for a chat that
+ * does not exist, 400 for a model that does not exist and 200 text/html for an endpoint that does not exist.
+ */
+
+/** Which request failed; carried by every error so that a message alone is enough to find it in a log. */
+export interface RequestContext {
+  connection: string;
+  method: string;
+  path: string;
+  status?: number;
+  /** Open WebUI's or a proxy's `x-request-id`. */
+  requestId?: string;
+}
+
+/** Base of all errors that the Open WebUI client throws. Messages are cut and redacted. */
+export class OpenWebUIError extends Error {
+  readonly context: RequestContext;
+  constructor(what: string, context: RequestContext, options?: ErrorOptions) {
+    const status = context.status === undefined ? '' : ` answered ${context.status}`;
+    const id = context.requestId === undefined ? '' : ` (request ${context.requestId})`;
+    super(`${what} [${context.connection}: ${context.method} ${context.path}${status}${id}]`, options);
+    this.name = new.target.name;
+    this.context = context;
+  }
+}
+
+/** The credential is missing, wrong or expired. */
+export class AuthenticationError extends OpenWebUIError {}
+/** The credential is good, but its user may not do this. */
+export class ForbiddenError extends OpenWebUIError {}
+/** No such chat, file, knowledge collection …, or it is another user's: Open WebUI does not tell these apart. */
+export class NotFoundError extends OpenWebUIError {}
+/** The model is unknown to this server or hidden from this user. */
+export class ModelNotFoundError extends OpenWebUIError {}
+/** The server refuses because of what is stored already (409). */
+export class ConflictError extends OpenWebUIError {}
+/** The server refuses the request itself (400, 413, 422 …); sending it again cannot help. */
+export class RefusedError extends OpenWebUIError {}
+/** Too many requests. */
+export class RateLimitedError extends OpenWebUIError {
+  /** What `Retry-After` asks for, in milliseconds; undefined where the server does not say. */
+  readonly retryAfterMs: number | undefined;
+  constructor(what: string, context: RequestContext, retryAfterMs?: number) {
+    super(what, context);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+/** The server, or a proxy before it, failed (5xx) or answered something that is not what this endpoint answers. */
+export class ServerError extends OpenWebUIError {
+  /** What `Retry-After` asks for, in milliseconds; undefined where the server does not say. */
+  readonly retryAfterMs: number | undefined;
+  constructor(what: string, context: RequestContext, retryAfterMs?: number) {
+    super(what, context);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+/** No answer: refused, reset, name not found, TLS. */
+export class NetworkError extends OpenWebUIError {
+  /** False only where it is certain that the server never saw the request. */
+  readonly maybeServed: boolean;
+  constructor(what: string, context: RequestContext, maybeServed: boolean, options?: ErrorOptions) {
+    super(what, context, options);
+    this.maybeServed = maybeServed;
+  }
+}
+/** No complete answer in time; the server may have acted. */
+export class RequestTimeoutError extends OpenWebUIError {}
+/** Something answers, but it is not Open WebUI's API (a web page, another product, a sign-in portal). */
+export class NotOpenWebUIError extends OpenWebUIError {}
+/** The answer is larger than the cap. */
+export class ResponseTooLargeError extends OpenWebUIError {}
+
+const LONGEST_QUOTE = 500;
+const SECRETS: Array<[RegExp, string]> = [
+  [/\bBearer\s+[\w.~+/=-]+/gi, 'Bearer ***'],
+  [/\bsk-[\w-]+/g, 'sk-***'],
+  [/\beyJ[\w-]{8,}(?:\.[\w-]*)*/g, '***'],
+  [/(https?:\/\/)[^\s/@]+@/gi, '$1***@'],
+  [/((?:password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}&]+/gi, '$1***'],
+];
+
+/** Text of a foreign server made fit to stand in a message: secrets out, one line, at most 500 characters. */
+export function redact(text: string): string {
+  let clean = text.slice(0, 4 * LONGEST_QUOTE);
+  for (const [pattern, replacement] of SECRETS) clean = clean.replace(pattern, replacement);
+  clean = clean.replace(/\s+/g, ' ').trim();
+  return clean.length > LONGEST_QUOTE ? `${clean.slice(0, LONGEST_QUOTE)}…` : clean;
+}
+
+// Open WebUI says 401 both for a bad credential and for a chat that is missing or someone else's; only the text differs.
+// An API key that may not be used here, or not at all, is answered 403 with one and the same text: the key itself is good.
+const BAD_CREDENTIAL =
+  /401 Unauthorized|not authenticated|invalid authentication|invalid token|session has expired|token is invalid|api key is missing/i;
+const MISSING = /could not find|not found/i;
+const BARRED = /do not have permission|not allowed|access prohibited/i;
+
+/** An answer that was received whole. */
+export interface FailedAnswer {
+  detail: string;
+  retryAfterMs?: number;
+}
+
+/** The one place where a status and its text become a meaning. */
+export function errorFor(answer: FailedAnswer, context: RequestContext & { status: number }): OpenWebUIError {
+  const { status } = context;
+  const detail = redact(answer.detail) || 'no reason given';
+  if (status === 401 || status === 403) {
+    if (BAD_CREDENTIAL.test(answer.detail)) {
+      return new AuthenticationError(`Open WebUI does not accept the credential: ${detail}`, context);
+    }
+    const onObject = /^\/api\/v1\/(chats|knowledge|files|models)\//.test(context.path);
+    if (status === 401 && onObject && (MISSING.test(answer.detail) || BARRED.test(answer.detail))) {
+      return new NotFoundError(`Open WebUI has no such thing for this user: ${detail}`, context);
+    }
+    return new ForbiddenError(`Open WebUI does not allow this user to do that: ${detail}`, context);
+  }
+  if (status === 404) return new NotFoundError(`Open WebUI has no such thing for this user: ${detail}`, context);
+  if (status === 409) return new ConflictError(`Open WebUI refuses: ${detail}`, context);
+  if (status === 429)
+    return new RateLimitedError(`Open WebUI limits the rate: ${detail}`, context, answer.retryAfterMs);
+  if (status === 408) return new RequestTimeoutError(`Open WebUI gave up waiting: ${detail}`, context);
+  if (status >= 500) return new ServerError(`Open WebUI failed: ${detail}`, context, answer.retryAfterMs);
+  if (status === 400 && /model not found/i.test(answer.detail)) {
+    return new ModelNotFoundError(`Open WebUI does not know the model: ${detail}`, context);
+  }
+  // 0.6.19–0.8.12 wrap the refusal of a foreign chat in a 400, as releases up to 0.6.22 wrap the provider's own 404.
+  if (status === 400 && /^404: (?:something went wrong|we could not find)/i.test(answer.detail)) {
+    return new NotFoundError(`Open WebUI has no such chat for this user: ${detail}`, context);
+  }
+  if (status >= 300 && status < 400) {
+    return new NotOpenWebUIError(
+      'The server redirects; the URL must be the one at which Open WebUI itself answers',
+      context,
+    );
+  }
+  return new RefusedError(`Open WebUI refuses the request: ${detail}`, context);
+}

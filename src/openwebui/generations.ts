@@ -1,0 +1,72 @@
+/** The generations that this process started, each followed to its end, whoever waits for its reply. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { OpenWebUIClient } from './client';
+import type { Watcher } from './watcher';
+
+export interface Generation {
+  chatId: string;
+  messageId: string;
+  /** Unknown where the trigger's answer was lost; then any task of the chat counts. */
+  taskId?: string | undefined;
+}
+
+/** How long somebody else who reads the reply is given to say that it ended, in milliseconds. */
+const GRACE_MS = 2_000;
+/** Longest pause between two looks of our own, in milliseconds. */
+const SAFETY_MS = 60_000;
+
+export class Generations {
+  private readonly endings = new Map<string, AbortController>();
+  private readonly closing = new AbortController();
+
+  constructor(
+    private readonly watcher: Watcher,
+    private readonly client: Pick<OpenWebUIClient, 'chatTasks'>,
+  ) {}
+
+  /** Settles when the generation is seen ended, by us or by somebody who calls {@link ended}. */
+  async started(generation: Generation): Promise<void> {
+    const known = this.endings.get(generation.messageId) ?? new AbortController();
+    this.endings.set(generation.messageId, known);
+    try {
+      await this.follow(generation, AbortSignal.any([known.signal, this.closing.signal]));
+    } catch (error) {
+      if (!known.signal.aborted && !this.closing.signal.aborted) throw error;
+    } finally {
+      this.endings.delete(generation.messageId);
+    }
+  }
+
+  /** Somebody has read the final reply. */
+  ended(messageId: string): void {
+    this.endings.get(messageId)?.abort();
+  }
+
+  close(): void {
+    this.closing.abort();
+  }
+
+  private async follow({ chatId, taskId }: Generation, signal: AbortSignal): Promise<void> {
+    const watch = this.watcher.watch(chatId);
+    try {
+      for (;;) {
+        await watch.moved(SAFETY_MS, signal);
+        await sleep(GRACE_MS, undefined, { signal });
+        if (!(await this.stillListed(chatId, taskId, signal))) return;
+      }
+    } finally {
+      watch.close();
+    }
+  }
+
+  private async stillListed(chatId: string, taskId: string | undefined, signal: AbortSignal): Promise<boolean> {
+    try {
+      const tasks = await this.client.chatTasks(chatId, signal);
+      return taskId === undefined ? tasks.length > 0 : tasks.includes(taskId);
+    } catch {
+      signal.throwIfAborted();
+      // As long as the server cannot be asked, the generation counts.
+      return true;
+    }
+  }
+}

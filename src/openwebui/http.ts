@@ -1,0 +1,262 @@
+/** One connection's HTTP: a pool, explicit limits, and every failure turned into an {@link OpenWebUIError}. */
+import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
+import type { z } from 'zod';
+import type { Credentials } from './credentials';
+import {
+  AuthenticationError,
+  NetworkError,
+  NotOpenWebUIError,
+  RequestTimeoutError,
+  ResponseTooLargeError,
+  ServerError,
+  errorFor,
+  redact,
+  type RequestContext,
+} from './errors';
+
+export interface HttpOptions {
+  /** Named in every error. */
+  connection: string;
+  /** Origin and optional base path, without a slash at the end. */
+  url: string;
+  credentials: Credentials;
+  /** Largest answer in bytes. @default 64 MiB */
+  maxResponseBytes?: number;
+  /** Sockets to the server. @default 64 */
+  sockets?: number;
+  /** Called when the server could not be reached or failed: whatever was known about it may be out of date. */
+  onGap?: () => void;
+}
+
+export interface HttpRequest<T> {
+  method: 'GET' | 'POST' | 'DELETE';
+  /** Starts with a slash; no secrets in it. */
+  path: string;
+  query?: Record<string, string | number | boolean | undefined>;
+  body?: unknown;
+  schema: z.ZodType<T>;
+  signal?: AbortSignal;
+  /** Time to the first byte of the answer, in milliseconds. @default 30 000 */
+  headersTimeoutMs?: number;
+  /** Statuses whose JSON is the answer although they are not 2xx. */
+  accept?: (status: number) => boolean;
+  /** False for the few endpoints that need no credential. @default true */
+  authenticated?: boolean;
+}
+
+export interface HttpAnswer<T> {
+  value: T;
+  status: number;
+  /** The server's clock at its answer in ms since the epoch (whole seconds), from `Date`. */
+  serverTimeMs: number | undefined;
+}
+
+const DEFAULT_HEADERS_TIMEOUT_MS = 30_000;
+const BODY_TIMEOUT_MS = 30_000;
+const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
+/** What is read of an error page, in characters. */
+const LONGEST_PAGE = 20_000;
+
+interface RawAnswer {
+  status: number;
+  headers: Dispatcher.ResponseData['headers'];
+  text: string;
+}
+
+/** Seconds or an HTTP date, to milliseconds from now; undefined if absent or unreadable. */
+export function parseRetryAfter(value: string | undefined, nowMs: number): number | undefined {
+  if (value === undefined || value.trim() === '') return undefined;
+  const seconds = Number(value);
+  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
+  const at = Date.parse(value);
+  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+}
+
+export class Http {
+  readonly connection: string;
+  private readonly pool: Pool;
+  private readonly basePath: string;
+  private readonly credentials: Credentials;
+  private readonly maxResponseBytes: number;
+  private readonly onGap: () => void;
+
+  constructor(options: HttpOptions) {
+    const url = new URL(options.url);
+    this.connection = options.connection;
+    this.credentials = options.credentials;
+    this.basePath = url.pathname.replace(/\/+$/, '');
+    this.maxResponseBytes = options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES;
+    this.onGap = options.onGap ?? (() => undefined);
+    this.pool = new Pool(url.origin, {
+      connections: options.sockets ?? 64,
+      pipelining: 1,
+      bodyTimeout: BODY_TIMEOUT_MS,
+      connect: { timeout: 10_000 },
+    });
+  }
+
+  /**
+   * Sends one request, once; a second time only with a newer token, after the server refused the first one and so did nothing.
+   * No redirect is followed: a bearer token must not travel to another origin.
+   * @throws OpenWebUIError by meaning; the `signal`'s reason when it is aborted.
+   */
+  async request<T>(request: HttpRequest<T>): Promise<HttpAnswer<T>> {
+    if (request.authenticated === false) return this.exchange(request, undefined);
+    const token = await this.credentials.token(request.signal);
+    try {
+      return await this.exchange(request, token);
+    } catch (error) {
+      if (!(error instanceof AuthenticationError)) throw error;
+      this.credentials.rejected(token);
+      const renewed = await this.credentials.token(request.signal);
+      if (renewed === token) throw error;
+      return this.exchange(request, renewed);
+    }
+  }
+
+  /** Ends all sockets; requests under way fail. */
+  async close(): Promise<void> {
+    await this.pool.destroy();
+  }
+
+  private async exchange<T>(request: HttpRequest<T>, token: string | undefined): Promise<HttpAnswer<T>> {
+    const context: RequestContext = { connection: this.connection, method: request.method, path: request.path };
+    const answer = await this.send(request, token, context);
+    const requestId = headerOf(answer, 'x-request-id');
+    const answered = { ...context, status: answer.status, ...(requestId === undefined ? {} : { requestId }) };
+    const accepted = (answer.status >= 200 && answer.status < 300) || request.accept?.(answer.status) === true;
+    if (!accepted) {
+      if (answer.status >= 500) this.onGap();
+      const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), Date.now());
+      throw errorFor({ detail: detailOf(answer), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, answered);
+    }
+    const date = Date.parse(headerOf(answer, 'date') ?? '');
+    return {
+      value: this.parse(request, answer, answered),
+      status: answer.status,
+      serverTimeMs: Number.isNaN(date) ? undefined : date,
+    };
+  }
+
+  private async send<T>(
+    request: HttpRequest<T>,
+    token: string | undefined,
+    context: RequestContext,
+  ): Promise<RawAnswer> {
+    request.signal?.throwIfAborted();
+    let begun = false;
+    try {
+      const response = await this.pool.request({
+        method: request.method,
+        path: this.basePath + request.path + queryString(request.query),
+        headers: {
+          accept: 'application/json',
+          ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+        body: request.body === undefined ? null : JSON.stringify(request.body),
+        headersTimeout: request.headersTimeoutMs ?? DEFAULT_HEADERS_TIMEOUT_MS,
+        ...(request.signal === undefined ? {} : { signal: request.signal }),
+      });
+      begun = true;
+      return {
+        status: response.statusCode,
+        headers: response.headers,
+        text: await this.readBody(response.body, context),
+      };
+    } catch (error) {
+      if (request.signal?.aborted) throw request.signal.reason;
+      this.onGap();
+      throw transportError(error, context, begun);
+    }
+  }
+
+  private async readBody(body: Dispatcher.ResponseData['body'], context: RequestContext): Promise<string> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > this.maxResponseBytes) {
+        body.destroy();
+        throw new ResponseTooLargeError(`The answer is larger than ${this.maxResponseBytes} bytes`, context);
+      }
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString('utf8');
+  }
+
+  private parse<T>(request: HttpRequest<T>, answer: RawAnswer, context: RequestContext): T {
+    const contentType = headerOf(answer, 'content-type') ?? '';
+    if (!/\bjson\b/i.test(contentType)) {
+      // Open WebUI answers 200 text/html for any unknown GET, and so does a sign-in portal in front of it.
+      throw new NotOpenWebUIError(
+        `Expected JSON from Open WebUI's API, but got ${redact(contentType) || 'no content type'}`,
+        context,
+      );
+    }
+    let json: unknown;
+    try {
+      json = JSON.parse(answer.text);
+    } catch {
+      throw new ServerError('The answer is cut or is not JSON', context);
+    }
+    const parsed = request.schema.safeParse(json);
+    if (parsed.success) return parsed.data;
+    const issue = parsed.error.issues[0];
+    const where = issue?.path.join('.') || 'the answer';
+    throw new ServerError(redact(`The answer has an unexpected shape at ${where}: ${issue?.message ?? ''}`), context);
+  }
+}
+
+function headerOf(answer: RawAnswer, name: string): string | undefined {
+  const value = answer.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function queryString(query: HttpRequest<unknown>['query']): string {
+  const pairs = Object.entries(query ?? {}).flatMap(([key, value]): Array<[string, string]> =>
+    value === undefined ? [] : [[key, String(value)]],
+  );
+  if (pairs.length === 0) return '';
+  return `?${new URLSearchParams(pairs).toString()}`;
+}
+
+/** `detail` is a string, a list of validation problems, or missing where a proxy answered. */
+function detailOf(answer: RawAnswer): string {
+  try {
+    const body = JSON.parse(answer.text) as { detail?: unknown; message?: unknown };
+    const detail = body.detail ?? body.message ?? body;
+    return typeof detail === 'string' ? detail : JSON.stringify(detail);
+  } catch {
+    return answer.text.slice(0, LONGEST_PAGE).replace(/<[^<>]*>/g, ' ');
+  }
+}
+
+// Failures before a byte of ours can have reached the server.
+const NEVER_SENT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+function transportError(error: unknown, context: RequestContext, begun: boolean): unknown {
+  if (error instanceof ResponseTooLargeError) return error;
+  const code = codeOf(error);
+  if (error instanceof undiciErrors.HeadersTimeoutError || error instanceof undiciErrors.BodyTimeoutError) {
+    return new RequestTimeoutError(begun ? 'The answer stopped half-way' : 'No answer in time', context);
+  }
+  const reason = error instanceof Error ? redact(error.message) : 'unknown';
+  const what = `Open WebUI cannot be reached (${code ?? reason})`;
+  return new NetworkError(what, context, code === undefined || !NEVER_SENT.has(code), { cause: error });
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== undefined) return code;
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  return error.cause === undefined ? undefined : codeOf(error.cause);
+}

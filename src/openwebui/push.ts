@@ -1,0 +1,113 @@
+/**
+ * Open WebUI's event socket. It carries every event of the user's chats, whoever started them, and repeats nothing: what it
+ * says is a reason to look, never the truth.
+ */
+import { io, type Socket } from 'socket.io-client';
+import { z } from 'zod';
+import type { Credentials } from './credentials';
+
+export interface PushOptions {
+  /** Origin and optional base path of Open WebUI. */
+  url: string;
+  credentials: Credentials;
+  /** A reply of this chat may have ended, or moved on after its end. */
+  onEvent: (chatId: string) => void;
+  /** Events may have been missed from now on, or until now. */
+  onGap: () => void;
+}
+
+const eventSchema = z.looseObject({
+  chat_id: z.string(),
+  data: z.looseObject({ type: z.string(), data: z.looseObject({ active: z.boolean().optional(), done: z.boolean().optional() }).nullish() }),
+});
+
+// Named `chat-events` up to 0.6.32 and `events` later.
+const EVENT_NAMES = ['chat-events', 'events'];
+
+/** Whether an event says that a task of the chat ended; the text of a running reply arrives as events, too. */
+export function tellsOfAnEnd(type: string, data: { active?: boolean | undefined; done?: boolean | undefined }): boolean {
+  switch (type) {
+    case 'chat:active':
+      return data.active === false;
+    case 'chat:completion':
+      return data.done === true;
+    case 'chat:message:error':
+    case 'chat:tasks:cancel':
+    case 'task-cancelled':
+      return true;
+    default:
+      return false;
+  }
+}
+
+export class Push {
+  private socket: Socket | undefined;
+  private since: number | undefined;
+
+  constructor(private readonly options: PushOptions) {}
+
+  /** Since when (ms since the epoch) no event can have been missed; undefined while that cannot be said. */
+  get hearingSince(): number | undefined {
+    return this.since;
+  }
+
+  /** Connects, and reconnects for ever until `close`. Harmless when called again. */
+  open(): void {
+    if (this.socket !== undefined) return;
+    const url = new URL(this.options.url);
+    const socket = io(url.origin, {
+      path: `${url.pathname.replace(/\/+$/, '')}/ws/socket.io`,
+      transports: ['websocket'],
+      reconnectionDelay: 200,
+      reconnectionDelayMax: 5_000,
+      auth: (give) => {
+        this.options.credentials.token().then(
+          (token) => give({ token }),
+          () => give({}),
+        );
+      },
+    });
+    this.socket = socket;
+    socket.on('connect', () => void this.join(socket));
+    socket.on('disconnect', () => this.deaf());
+    socket.on('connect_error', () => this.deaf());
+    for (const name of EVENT_NAMES) socket.on(name, (payload: unknown) => this.hear(payload));
+  }
+
+  close(): void {
+    this.socket?.close();
+    this.socket = undefined;
+    this.since = undefined;
+  }
+
+  /** The socket connects whatever the credential; only the acknowledgement of `user-join` tells that events will come. */
+  private async join(socket: Socket): Promise<void> {
+    try {
+      const token = await this.options.credentials.token();
+      const user: unknown = await socket.timeout(10_000).emitWithAck('user-join', { auth: { token } });
+      if (user === null || typeof user !== 'object') {
+        this.options.credentials.rejected(token);
+        this.deaf();
+        return;
+      }
+      this.since = Date.now();
+    } catch {
+      this.deaf();
+      return;
+    }
+    this.options.onGap();
+  }
+
+  private deaf(): void {
+    if (this.since === undefined) return;
+    this.since = undefined;
+    this.options.onGap();
+  }
+
+  private hear(payload: unknown): void {
+    const event = eventSchema.safeParse(payload);
+    if (!event.success) return;
+    const { chat_id: chatId, data } = event.data;
+    if (tellsOfAnEnd(data.type, data.data ?? {})) this.options.onEvent(chatId);
+  }
+}

@@ -1,0 +1,117 @@
+/** What a task list and a message, read in this order, say about a reply. */
+import { redact } from './errors';
+import type { Message } from './schemas';
+
+export type ReplyState =
+  /** Nothing has been asked of the model for this message, and the trigger may be sent. */
+  | { kind: 'untriggered' }
+  /** The server works on it, or waits for a person to allow a tool call (bounded by the caller's reply budget). */
+  | { kind: 'running' }
+  /** Final. The text may still be blank: an empty answer, or tool calls only. */
+  | { kind: 'finished' }
+  /** The message carries an error; `error` is cut and redacted, never blank. */
+  | { kind: 'failed'; error: string }
+  /** Somebody stopped it: what text there is, is a part. Servers without a `done` mark show this as `finished`. */
+  | { kind: 'stopped' }
+  /**
+   * Triggered, no task at work, no final text. This is the verdict of one reading: servers write the mark of a trigger before
+   * they list the task, so only two such verdicts five seconds apart mean that the generation is dead. An empty answer of a
+   * server without a `done` mark, and provider errors that 0.6.22–0.11.4 swallow, look the same.
+   */
+  | { kind: 'lost' }
+  /** The chat has no such message. */
+  | { kind: 'gone' };
+
+export interface ReplyReading {
+  /** All tasks of the chat, read BEFORE the message: a task that is not listed has written all it will ever write. */
+  taskIds: readonly string[];
+  /** The assistant message; undefined where the chat does not have it. */
+  message: Message | undefined;
+}
+
+/** What differs between servers here. */
+export interface ReplyProfile {
+  /** When the server sets `done:true`: never (up to 0.8.10), on success and stop (up to 0.11.3), at every end (0.11.4). */
+  doneMark: 'none' | 'success' | 'always';
+  /** `meta.task_id` stands on a triggered message (from 0.12.0); before, `model` does. */
+  taskIdOnMessage: boolean;
+}
+
+/** Reads the state of a reply. `ours.taskId` is what our trigger returned, if its answer arrived. */
+export function replyState(
+  { taskIds, message }: ReplyReading,
+  profile: ReplyProfile,
+  ours: { taskId?: string } = {},
+): ReplyState {
+  if (message === undefined) return { kind: 'gone' };
+  const error = errorOf(message);
+  if (error !== undefined) return { kind: 'failed', error };
+  if (isAtWork(taskIds, ownTasks(message, ours))) return { kind: 'running' };
+  if (isFinal(message, profile)) return { kind: isCutShort(message) ? 'stopped' : 'finished' };
+  if (awaitsPerson(message)) return { kind: 'running' };
+  return isTouched(message, profile, ours) ? { kind: 'lost' } : { kind: 'untriggered' };
+}
+
+function ownTasks(message: Message, ours: { taskId?: string }): string[] {
+  return [ours.taskId, message.meta?.task_id].filter((id) => typeof id === 'string');
+}
+
+// Outlet filters, titles and tags run in the reply's own task, after the text and even `done` are written. Where the task's id
+// is known, another one in the list is somebody else's answer in the same chat; where it is not, any may be ours.
+function isAtWork(taskIds: readonly string[], own: readonly string[]): boolean {
+  return own.length === 0 ? taskIds.length > 0 : own.some((id) => taskIds.includes(id));
+}
+
+// Servers that never write `done` leave it to pages, which set it on load on whatever they show: it means nothing there.
+// Elsewhere every end that has written an answer, be it an empty one, leaves `output`; `done` alone is the mark of a chat stop
+// that found no task, that is, of a dead generation put away.
+function isFinal(message: Message, profile: ReplyProfile): boolean {
+  if (profile.doneMark === 'none') return hasText(message);
+  return message.done === true && (hasText(message) || Array.isArray(message.output));
+}
+
+function hasText(message: Message): boolean {
+  return (message.content ?? '').length > 0 || (message.output ?? []).length > 0;
+}
+
+function isCutShort(message: Message): boolean {
+  return hasItemIn(message, ['in_progress', 'incomplete']);
+}
+
+// A tool call that waits for a person has no task: the answer to it starts a new one on the same message.
+function awaitsPerson(message: Message): boolean {
+  return message.done !== true && hasItemIn(message, ['pending', 'queued', 'requires_approval']);
+}
+
+function hasItemIn(message: Message, statuses: readonly string[]): boolean {
+  return (message.output ?? []).some((item) => item.status !== undefined && statuses.includes(item.status));
+}
+
+// A message with text, or one put away by a stop, must not be triggered again even if nothing says that it ever was: old
+// releases append to what is there, new ones refuse.
+function isTouched(message: Message, profile: ReplyProfile, ours: { taskId?: string }): boolean {
+  if (hasText(message) || ours.taskId !== undefined) return true;
+  if (profile.doneMark !== 'none' && message.done === true) return true;
+  return Boolean(message.meta?.task_id) || (!profile.taskIdOnMessage && Boolean(message.model));
+}
+
+const NO_REASON = 'The server gives no reason';
+
+/** The message's error as text; undefined where it has none. */
+function errorOf(message: Message): string | undefined {
+  const { error } = message;
+  if (error === undefined || error === null || error === false) return undefined;
+  const text = error === true ? message.content : errorText(error);
+  return (typeof text === 'string' && redact(text)) || NO_REASON;
+}
+
+// A string, {content}, {content:{message}} (the provider's own object), {message}, {detail}, or something new.
+function errorText(error: unknown): string {
+  if (typeof error === 'string') return error;
+  if (error === null || typeof error !== 'object') return '';
+  for (const key of ['content', 'message', 'detail', 'error']) {
+    const inner = (error as Record<string, unknown>)[key];
+    if (inner !== undefined && inner !== null) return errorText(inner);
+  }
+  return Object.values(error).some((value) => value !== null) ? JSON.stringify(error) : '';
+}

@@ -1,0 +1,99 @@
+/** What an assistant message says, the same on every release: text, reasoning, and whether tools were called. */
+import type { Message, OutputItem } from './schemas';
+
+export interface ReplyText {
+  /** The reply without reasoning and tool blocks, trimmed; blank where the model wrote no text. */
+  content: string;
+  /** What the model thought before it answered; absent where it did not, or did not show it. */
+  reasoning?: string;
+  /** True where tools or code were run: a blank `content` then means a reply of tool calls only. */
+  hasToolCalls: boolean;
+}
+
+interface Blocks {
+  texts: string[];
+  reasoning: string[];
+  toolCalls: boolean;
+}
+
+/**
+ * Reads a reply. Up to 0.9.6 the server writes reasoning and tool calls as `<details>` blocks into `content`; later they are
+ * `output` items, and on 0.10.0–0.10.2 the text itself is found only there.
+ */
+export function replyText(message: Message): ReplyText {
+  const output = message.output ?? [];
+  const written = textOfContent(message.content);
+  const blocks = splitBlocks(written);
+  const content = (written.trim() === '' ? textOfOutput(output) : joined(blocks.texts, '\n')).trim();
+  const thoughts = output.filter((item) => item.type === 'reasoning').map(thoughtOf);
+  const reasoning = joined(thoughts, '\n\n') || joined(blocks.reasoning, '\n\n');
+  const hasToolCalls = blocks.toolCalls || output.some(isToolCall);
+  return reasoning === '' ? { content, hasToolCalls } : { content, reasoning, hasToolCalls };
+}
+
+function textOfContent(content: Message['content']): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return '';
+  return content.map(textOfPart).join('');
+}
+
+function textOfPart(part: unknown): string {
+  if (typeof part === 'string') return part;
+  const text = part !== null && typeof part === 'object' && 'text' in part ? part.text : undefined;
+  return typeof text === 'string' ? text : '';
+}
+
+// Joined as 0.11 and later join them when they derive `content`.
+function textOfOutput(output: readonly OutputItem[]): string {
+  const texts = output.filter((item) => item.type === 'message').map((item) => textOfContent(item.content));
+  return texts.filter((text) => text.trim() !== '').join('\n');
+}
+
+function thoughtOf(item: OutputItem): string {
+  return textOfContent(item.content) || textOfContent(item.summary);
+}
+
+function isToolCall(item: OutputItem): boolean {
+  return item.type.endsWith('_call') || item.type === 'open_webui:code_interpreter';
+}
+
+function joined(pieces: readonly string[], by: string): string {
+  const trimmed = pieces.map((piece) => piece.trim());
+  return trimmed.filter((piece) => piece !== '').join(by);
+}
+
+/** Takes the server's own blocks out of a content; what the model quotes inside a code fence stays. */
+function splitBlocks(content: string): Blocks {
+  const marks = /^[ \t]*(```+|~~~+)|^<details type="(reasoning|tool_calls|code_interpreter)"[^>\n]*>/gm;
+  const blocks: Blocks = { texts: [], reasoning: [], toolCalls: false };
+  let taken = 0;
+  for (let mark = marks.exec(content); mark !== null; mark = marks.exec(content)) {
+    const [, fence, kind] = mark;
+    const bodyStart = marks.lastIndex;
+    const close = fence === undefined ? /<\/details>/g : new RegExp(`^[ \\t]*${fence}`, 'gm');
+    close.lastIndex = bodyStart;
+    const end = close.exec(content);
+    if (end === null) break;
+    marks.lastIndex = close.lastIndex;
+    if (kind === undefined) continue;
+    blocks.texts.push(content.slice(taken, mark.index));
+    taken = close.lastIndex;
+    if (kind === 'reasoning') blocks.reasoning.push(unquoted(content.slice(bodyStart, end.index)));
+    else blocks.toolCalls = true;
+  }
+  blocks.texts.push(content.slice(taken));
+  return blocks;
+}
+
+/** The body of a reasoning block as the model wrote it. Some releases escape it, quote marks and all; the others do not. */
+function unquoted(body: string): string {
+  const quoted = body.replace(/^\s*<summary>[^<]*<\/summary>/, '').trim();
+  const plain = quoted.startsWith('&gt;') ? unescaped(quoted) : quoted;
+  return plain.replace(/^> ?/gm, '');
+}
+
+const ENTITIES: Record<string, string> = { lt: '<', gt: '>', quot: '"', '#x27': "'", '#39': "'", amp: '&' };
+
+function unescaped(text: string): string {
+  return text.replace(/&(lt|gt|quot|#x27|#39|amp);/g, (entity, name: string) => ENTITIES[name] ?? entity);
+}

@@ -1,0 +1,136 @@
+/**
+ * What we read of Open WebUI's answers. Every object passes unknown keys through, because a document that we read may be
+ * written back, and each release adds keys.
+ */
+import { z } from 'zod';
+
+const seconds = z.number();
+const uuidish = z.string().min(1);
+
+/** One part of a Responses-style `output` item (0.8.0 and later). */
+const outputPart = z.looseObject({ type: z.string().optional(), text: z.string().optional() });
+
+/** One item of `message.output`: a message, a reasoning block, a tool call. */
+export const outputItemSchema = z.looseObject({
+  type: z.string(),
+  status: z.string().optional(),
+  content: z.union([z.array(outputPart), z.string(), z.null()]).optional(),
+  summary: z.union([z.array(outputPart), z.string(), z.null()]).optional(),
+});
+export type OutputItem = z.infer<typeof outputItemSchema>;
+
+/**
+ * A node of `chat.history.messages`. Everything is optional but the fields that the tree needs: people, other clients and old
+ * releases leave things out.
+ */
+export const messageSchema = z.looseObject({
+  id: z.string().optional(),
+  role: z.string().optional(),
+  content: z.union([z.string(), z.array(z.unknown()), z.null()]).optional(),
+  parentId: z.string().nullish(),
+  childrenIds: z.array(z.string()).nullish(),
+  timestamp: seconds.nullish(),
+  model: z.string().nullish(),
+  models: z.array(z.string()).nullish(),
+  done: z.boolean().nullish(),
+  error: z.unknown().optional(),
+  output: z.array(outputItemSchema).nullish(),
+  usage: z.record(z.string(), z.unknown()).nullish(),
+  followUps: z.array(z.string()).nullish(),
+  sources: z.array(z.unknown()).nullish(),
+  files: z.array(z.unknown()).nullish(),
+  meta: z.looseObject({ task_id: z.string().nullish() }).nullish(),
+});
+export type Message = z.infer<typeof messageSchema>;
+
+/** `chat.history`: all messages by id, and the tip that the page shows. */
+export const historySchema = z.looseObject({
+  messages: z.record(z.string(), messageSchema).default({}),
+  currentId: z.string().nullish(),
+});
+export type History = z.infer<typeof historySchema>;
+
+/** The document that clients write: `chat` in a chat's answer. */
+export const chatDocumentSchema = z.looseObject({
+  title: z.string().nullish(),
+  models: z.array(z.string()).nullish(),
+  params: z.record(z.string(), z.unknown()).nullish(),
+  files: z.array(z.unknown()).nullish(),
+  tags: z.array(z.unknown()).nullish(),
+  history: historySchema.optional(),
+});
+export type ChatDocument = z.infer<typeof chatDocumentSchema>;
+
+/** ChatResponse of every release; times in seconds. */
+export const chatSchema = z.looseObject({
+  id: uuidish,
+  user_id: z.string().optional(),
+  title: z.string().nullish(),
+  chat: chatDocumentSchema,
+  created_at: seconds,
+  updated_at: seconds,
+  archived: z.boolean().nullish(),
+  pinned: z.boolean().nullish(),
+  folder_id: z.string().nullish(),
+  meta: z.looseObject({ tags: z.array(z.string()).nullish() }).nullish(),
+});
+export type Chat = z.infer<typeof chatSchema>;
+
+/** A row of `/api/v1/chats/list`; `active` from 0.11.0. */
+export const chatRowSchema = z.looseObject({
+  id: uuidish,
+  title: z.string().nullish(),
+  created_at: seconds,
+  updated_at: seconds,
+  active: z.boolean().nullish(),
+});
+export type ChatRow = z.infer<typeof chatRowSchema>;
+export const chatListSchema = z.array(chatRowSchema);
+
+export const modelSchema = z.looseObject({ id: z.string(), name: z.string().nullish() });
+export const modelListSchema = z.looseObject({ data: z.array(modelSchema) });
+export type Model = z.infer<typeof modelSchema>;
+
+export const serverConfigSchema = z.looseObject({ name: z.string().nullish(), version: z.string() });
+
+/** The trigger's answer: `task_id` up to 0.8.12, `task_ids` from 0.9.0. */
+export const triggerAnswerSchema = z.looseObject({
+  status: z.union([z.boolean(), z.string()]).nullish(),
+  task_id: z.string().nullish(),
+  task_ids: z.array(z.string()).nullish(),
+});
+
+export const taskListSchema = z.looseObject({ task_ids: z.array(z.string()) });
+export const activeChatsSchema = z.looseObject({ active_chat_ids: z.array(z.string()) });
+
+/** `/api/chat/completed` echoes the messages as the outlet filters leave them. */
+export const completedSchema = z.looseObject({ messages: z.array(messageSchema).nullish() });
+
+const fileSchema = z.looseObject({
+  id: uuidish,
+  filename: z.string().nullish(),
+  meta: z.looseObject({ name: z.string().nullish() }).nullish(),
+  data: z.looseObject({ status: z.string().nullish(), error: z.unknown().optional() }).nullish(),
+});
+export type KnowledgeFile = z.infer<typeof fileSchema>;
+export { fileSchema };
+
+/** A knowledge collection: files inline up to 0.6.41, paged on their own endpoint later. */
+export const knowledgeSchema = z.looseObject({
+  id: uuidish,
+  name: z.string().nullish(),
+  files: z.array(fileSchema).nullish(),
+});
+export type Knowledge = z.infer<typeof knowledgeSchema>;
+export const knowledgeFilesSchema = z.looseObject({ items: z.array(fileSchema), total: z.number().nullish() });
+
+export const fileStatusSchema = z.looseObject({ status: z.string(), error: z.unknown().optional() });
+
+/** Sign-in and session; `expires_at` in seconds, null where tokens do not expire. */
+export const sessionSchema = z.looseObject({
+  id: z.string(),
+  role: z.string().nullish(),
+  token: z.string(),
+  expires_at: z.number().nullish(),
+});
+export type Session = z.infer<typeof sessionSchema>;

@@ -1,0 +1,237 @@
+/** Credentials that sign in with e-mail and password, and hold the token that this gives as long as it is good. */
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SecretSource } from '../secret';
+import type { Credentials, CredentialsLog } from './credentials';
+import {
+  AuthenticationError,
+  ForbiddenError,
+  NetworkError,
+  OpenWebUIError,
+  RateLimitedError,
+  RefusedError,
+  ServerError,
+  type RequestContext,
+} from './errors';
+import { Http } from './http';
+import { sessionSchema, type Session } from './schemas';
+import { SharedFlight } from './sharedFlight';
+import { jwtExpiry } from './token';
+import type { StoredToken, TokenStore } from './tokenStore';
+
+/** Who signs in, and where that was set. */
+export interface PasswordUser {
+  email: string;
+  emailSetting: string;
+  password: SecretSource;
+}
+
+/** One sign-in at the server. @throws OpenWebUIError */
+export type SignIn = (email: string, password: string, signal?: AbortSignal) => Promise<Session>;
+
+export interface Clock {
+  now(): number;
+  /** @throws the signal's reason. */
+  wait(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface PasswordCredentialsOptions {
+  connection: string;
+  user: PasswordUser;
+  signIn: SignIn;
+  store: TokenStore;
+  log: CredentialsLog;
+  /** @default the system's */
+  clock?: Clock;
+}
+
+const SIGN_IN_PATH = '/api/v1/auths/signin';
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+// 15 in 3 minutes are allowed for each user: at this distance one process alone never meets the limit.
+const LEAST_INTERVAL_MS = 12_500;
+const FIRST_BACKOFF_MS = 15_000;
+const LONGEST_BACKOFF_MS = 3 * MINUTE_MS;
+
+const SYSTEM_CLOCK: Clock = {
+  now: () => Date.now(),
+  async wait(ms, signal) {
+    try {
+      await sleep(ms, undefined, signal === undefined ? {} : { signal });
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : error;
+    }
+  },
+};
+
+/** POST /api/v1/auths/signin, on sockets of its own because a connection's HTTP needs the token first. */
+export function signInOver(connection: string, url: string): SignIn {
+  return async (email, password, signal) => {
+    const anonymous: Credentials = { push: false, token: async () => '', rejected: () => undefined };
+    const http = new Http({ connection, url, credentials: anonymous, sockets: 1 });
+    try {
+      const { value } = await http.request({
+        method: 'POST',
+        path: SIGN_IN_PATH,
+        body: { email, password },
+        schema: sessionSchema,
+        authenticated: false,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      return value;
+    } finally {
+      await http.close();
+    }
+  };
+}
+
+export class PasswordCredentials implements Credentials {
+  readonly push = true;
+  private readonly clock: Clock;
+  private readonly flight = new SharedFlight<StoredToken>();
+  private current: StoredToken | undefined;
+  /** The last token that Open WebUI refused. */
+  private refused: string | undefined;
+  private wrong: { password: string; error: AuthenticationError; until: number } | undefined;
+  private lastSignInAt = -Infinity;
+  private noRenewalBefore = -Infinity;
+
+  constructor(private readonly options: PasswordCredentialsOptions) {
+    this.clock = options.clock ?? SYSTEM_CLOCK;
+  }
+
+  async token(signal?: AbortSignal): Promise<string> {
+    this.current ??= await this.stored();
+    const { current } = this;
+    if (current === undefined || this.isOver(current)) return (await this.obtain(true, signal)).token;
+    const now = this.clock.now();
+    if (now < renewAt(current) || now < this.noRenewalBefore) return current.token;
+    try {
+      return (await this.obtain(false, signal)).token;
+    } catch (error) {
+      signal?.throwIfAborted();
+      this.noRenewalBefore = now + MINUTE_MS;
+      this.log('warn', 'The token could not be renewed yet; going on with the old one', error);
+      return current.token;
+    }
+  }
+
+  rejected(token: string): void {
+    if (this.current?.token !== token) return;
+    this.refused = token;
+    this.current = undefined;
+  }
+
+  /** @param patient whether to wait where Open WebUI limits signing in */
+  private async obtain(patient: boolean, signal?: AbortSignal): Promise<StoredToken> {
+    return this.flight.join(async (shared) => {
+      const stored = await this.stored();
+      const fresh = stored !== undefined && this.clock.now() < renewAt(stored);
+      this.current = fresh ? stored : await this.signIn(patient, shared);
+      return this.current;
+    }, signal);
+  }
+
+  /** What another process with the same state directory, or this one before it restarted, has kept and is still good. */
+  private async stored(): Promise<StoredToken | undefined> {
+    const stored = await this.options.store.read();
+    return stored === undefined || stored.token === this.refused || this.isOver(stored) ? undefined : stored;
+  }
+
+  private async signIn(patient: boolean, signal: AbortSignal): Promise<StoredToken> {
+    const password = await this.password();
+    if (this.wrong?.password === password && this.clock.now() < this.wrong.until) throw this.wrong.error;
+    const session = await this.sessionOf(password, patient, signal);
+    const signedInAt = this.clock.now();
+    const expiresAt = session.expires_at ? session.expires_at * 1000 : jwtExpiry(session.token);
+    // An end that lies in the past tells of clocks that differ; then only a refusal tells when the token is over.
+    const ends = expiresAt !== undefined && expiresAt > signedInAt;
+    const token: StoredToken = { token: session.token, signedInAt, ...(ends ? { expiresAt } : {}) };
+    this.log('info', 'Signed in');
+    try {
+      await this.options.store.write(token);
+    } catch (error) {
+      this.log('warn', `The token cannot be kept in ${this.options.store.file}; it is lost at a restart`, error);
+    }
+    return token;
+  }
+
+  private async sessionOf(password: string, patient: boolean, signal: AbortSignal): Promise<Session> {
+    for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, LONGEST_BACKOFF_MS)) {
+      const idleMs = this.lastSignInAt + LEAST_INTERVAL_MS - this.clock.now();
+      if (idleMs > 0) await this.clock.wait(idleMs, signal);
+      this.lastSignInAt = this.clock.now();
+      try {
+        return await this.attempt(password, signal);
+      } catch (error) {
+        if (error instanceof NetworkError) this.lastSignInAt = -Infinity;
+        if (!(error instanceof RateLimitedError) || !patient) throw error;
+        const waitMs = error.retryAfterMs ?? backoffMs;
+        if (waitMs > LONGEST_BACKOFF_MS) throw error;
+        this.log('warn', `Open WebUI limits signing in; waiting ${Math.ceil(waitMs / 1000)} s`);
+        await this.clock.wait(waitMs, signal);
+      }
+    }
+  }
+
+  private async attempt(password: string, signal: AbortSignal): Promise<Session> {
+    let session: Session;
+    try {
+      session = await this.options.signIn(this.options.user.email, password, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw this.meaningOf(error, password);
+    }
+    if (session.role !== 'pending') return session;
+    const context = { connection: this.options.connection, method: 'POST', path: SIGN_IN_PATH };
+    throw this.refusal(password, 'has not activated the user of', 'an administrator must do that', context);
+  }
+
+  // Open WebUI answers a wrong password with 400. What it says is dropped, since a 422 repeats the request's body.
+  private meaningOf(error: unknown, password: string): unknown {
+    if (!(error instanceof OpenWebUIError)) return error;
+    if (error instanceof ForbiddenError) {
+      return this.refusal(password, 'does not allow signing in with', 'use an API key instead', error.context);
+    }
+    if (error instanceof RefusedError || error instanceof AuthenticationError) {
+      return this.refusal(password, 'does not accept', 'correct them', error.context);
+    }
+    return error.message.includes(password) ? new ServerError('Open WebUI failed to sign in', error.context) : error;
+  }
+
+  /** A failure that another sign-in with this password would only repeat. */
+  private refusal(password: string, what: string, remedy: string, context: RequestContext): AuthenticationError {
+    const { emailSetting, password: source } = this.options.user;
+    const error = new AuthenticationError(
+      `Open WebUI ${what} ${emailSetting} and ${source.setting}: ${remedy}`,
+      context,
+    );
+    this.wrong = { password, error, until: this.clock.now() + MINUTE_MS };
+    return error;
+  }
+
+  private async password(): Promise<string> {
+    const { value, file } = this.options.user.password;
+    if (file === undefined) return value.reveal();
+    try {
+      return (await readFile(file, 'utf8')).trim() || value.reveal();
+    } catch {
+      return value.reveal();
+    }
+  }
+
+  private isOver(token: StoredToken): boolean {
+    return token.expiresAt !== undefined && this.clock.now() >= token.expiresAt;
+  }
+
+  private log(level: 'info' | 'warn', message: string, error?: unknown): void {
+    const { connection, log } = this.options;
+    log[level]({ connection, ...(error === undefined ? {} : { err: error }) }, message);
+  }
+}
+
+/** At 80 % of a token's life, or a day before its end where that is later. */
+function renewAt({ signedInAt, expiresAt }: StoredToken): number {
+  if (expiresAt === undefined) return Infinity;
+  return Math.max(signedInAt + 0.8 * (expiresAt - signedInAt), expiresAt - DAY_MS);
+}

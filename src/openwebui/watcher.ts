@@ -1,0 +1,215 @@
+/**
+ * One watcher for each connection and process, shared by all chats in flight on it. Whoever waits registers a chat and is
+ * woken when there is a reason to read it: a pushed event, a shared poll, or a gap in either.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Capabilities } from './capabilities';
+import type { OpenWebUIClient } from './client';
+import type { Credentials } from './credentials';
+import { Push } from './push';
+
+export interface WatcherOptions {
+  url: string;
+  credentials: Credentials;
+  client: Pick<OpenWebUIClient, 'chatList' | 'activeChats' | 'chatTasks'>;
+  capabilities: () => Promise<Capabilities>;
+  /** Shortest and longest pause between two shared polls, in milliseconds. @default [100, 2000] */
+  pollPauseMs?: [number, number];
+}
+
+/** Why a watch woke: `time` when nothing happened within the time asked for. */
+export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
+
+const DEFAULT_PAUSES_MS: [number, number] = [100, 2_000];
+const PAUSE_GROWTH = 1.5;
+/** How long an event is kept for a chat that nobody watches yet. */
+const KEPT_EVENT_MS = 60_000;
+/** `updated_at` is in whole seconds: a chat counts as moved while that is this close to the server's clock. */
+const UPDATED_WITHIN_MS = 2_000;
+
+/** One waiting party. */
+export class Watch {
+  private reason: WakeReason | undefined;
+  private wakeUp: (() => void) | undefined;
+
+  constructor(
+    readonly chatId: string,
+    private readonly onClose: (watch: Watch) => void,
+  ) {}
+
+  /**
+   * Waits until there is a reason to read the chat, at most `maxMs`. A reason that came before the call counts.
+   * @throws the signal's reason when it is aborted
+   */
+  async moved(maxMs: number, signal: AbortSignal): Promise<WakeReason> {
+    signal.throwIfAborted();
+    if (this.reason === undefined && maxMs > 0) await this.wait(maxMs, signal);
+    signal.throwIfAborted();
+    const reason = this.reason ?? 'time';
+    this.reason = undefined;
+    return reason;
+  }
+
+  wake(reason: WakeReason): void {
+    this.reason ??= reason;
+    this.wakeUp?.();
+  }
+
+  close(): void {
+    this.onClose(this);
+  }
+
+  private async wait(maxMs: number, signal: AbortSignal): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    let onAbort: (() => void) | undefined;
+    await new Promise<void>((resolve) => {
+      this.wakeUp = resolve;
+      onAbort = resolve;
+      timer = setTimeout(resolve, maxMs);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+    clearTimeout(timer);
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
+    this.wakeUp = undefined;
+  }
+}
+
+export class Watcher {
+  private readonly watches = new Map<string, Set<Watch>>();
+  private readonly recentEvents = new Map<string, number>();
+  private readonly lastUpdate = new Map<string, number>();
+  private readonly push: Push | undefined;
+  private readonly closing = new AbortController();
+  private readonly pauses: [number, number];
+  private pauseMs: number;
+  private polling = false;
+
+  constructor(private readonly options: WatcherOptions) {
+    this.pauses = options.pollPauseMs ?? DEFAULT_PAUSES_MS;
+    this.pauseMs = this.pauses[0];
+    if (options.credentials.push) {
+      this.push = new Push({
+        url: options.url,
+        credentials: options.credentials,
+        onEvent: (chatId) => this.hear(chatId),
+        onGap: () => this.gap(),
+      });
+    }
+  }
+
+  /** Opens the event socket early, so that the first reply is heard as well. */
+  open(): void {
+    this.push?.open();
+  }
+
+  watch(chatId: string): Watch {
+    this.open();
+    const watch = new Watch(chatId, (closed) => this.forget(closed));
+    const all = this.watches.get(chatId) ?? new Set();
+    this.watches.set(chatId, all.add(watch));
+    const heardAt = this.recentEvents.get(chatId);
+    if (heardAt !== undefined && Date.now() - heardAt < KEPT_EVENT_MS) watch.wake('event');
+    this.pauseMs = this.pauses[0];
+    if (!this.polling) void this.poll();
+    return watch;
+  }
+
+  /** True if whatever ended after `sinceMs` is sure to have been heard. */
+  hasHeardSince(sinceMs: number): boolean {
+    const since = this.push?.hearingSince;
+    return since !== undefined && since < sinceMs;
+  }
+
+  /** Something was missed: everybody looks for himself. */
+  gap(): void {
+    for (const all of this.watches.values()) for (const watch of all) watch.wake('gap');
+    this.pauseMs = this.pauses[0];
+    if (!this.polling && this.watches.size > 0) void this.poll();
+  }
+
+  close(): void {
+    this.closing.abort();
+    this.push?.close();
+  }
+
+  private hear(chatId: string): void {
+    const now = Date.now();
+    for (const [id, at] of this.recentEvents) {
+      if (now - at < KEPT_EVENT_MS) break;
+      this.recentEvents.delete(id);
+    }
+    // Deleted first, so that the map stays in the order of time.
+    this.recentEvents.delete(chatId);
+    this.recentEvents.set(chatId, now);
+    this.wake(chatId, 'event');
+  }
+
+  private wake(chatId: string, reason: WakeReason): void {
+    for (const watch of this.watches.get(chatId) ?? []) watch.wake(reason);
+  }
+
+  private forget(watch: Watch): void {
+    const all = this.watches.get(watch.chatId);
+    all?.delete(watch);
+    if (all?.size === 0) {
+      this.watches.delete(watch.chatId);
+      this.lastUpdate.delete(watch.chatId);
+    }
+  }
+
+  /** Runs while somebody waits and the socket does not hear. */
+  private async poll(): Promise<void> {
+    this.polling = true;
+    let missed = false;
+    try {
+      while (this.watches.size > 0 && !this.closing.signal.aborted) {
+        await sleep(this.pauseMs, undefined, { signal: this.closing.signal });
+        this.pauseMs = Math.min(this.pauseMs * PAUSE_GROWTH, this.pauses[1]);
+        if (this.push?.hearingSince !== undefined) return;
+        try {
+          await this.pollOnce();
+          if (missed) this.gap();
+          missed = false;
+        } catch {
+          // The requests of those who wait report what is wrong; here it only means that something was missed.
+          missed = true;
+        }
+      }
+    } catch {
+      // Closed.
+    } finally {
+      this.polling = false;
+    }
+  }
+
+  private async pollOnce(): Promise<void> {
+    const { watch } = await this.options.capabilities();
+    const chatIds = [...this.watches.keys()];
+    if (watch === 'activeChats') {
+      const active = new Set(await this.options.client.activeChats(chatIds, this.closing.signal));
+      for (const chatId of chatIds) if (!active.has(chatId)) this.wake(chatId, 'poll');
+      return;
+    }
+    const { value: rows, serverTimeMs } = await this.options.client.chatList(1, this.closing.signal);
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    for (const chatId of chatIds) {
+      const row = byId.get(chatId);
+      if (row === undefined) await this.pollTasks(chatId);
+      else if (watch === 'activeInList' && typeof row.active === 'boolean') {
+        if (!row.active) this.wake(chatId, 'poll');
+      } else if (this.wasUpdated(chatId, row.updated_at, serverTimeMs ?? Date.now())) this.wake(chatId, 'poll');
+    }
+  }
+
+  /** For a chat that the list's first page does not show: in a folder, archived, or with many newer ones. */
+  private async pollTasks(chatId: string): Promise<void> {
+    const tasks = await this.options.client.chatTasks(chatId, this.closing.signal);
+    if (tasks.length === 0) this.wake(chatId, 'poll');
+  }
+
+  private wasUpdated(chatId: string, updatedAt: number, serverTimeMs: number): boolean {
+    const before = this.lastUpdate.get(chatId);
+    this.lastUpdate.set(chatId, updatedAt);
+    return before !== updatedAt || serverTimeMs - updatedAt * 1000 <= UPDATED_WITHIN_MS;
+  }
+}

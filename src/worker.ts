@@ -1,0 +1,161 @@
+/** The worker process: configuration → connections → workers → run → close. */
+import { existsSync } from 'node:fs';
+import { Worker, type NativeConnection, type WorkerOptions, type WorkerTuner } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { createActivities, type Activities, type ActivityDependencies } from './activities';
+import { Admission, triggerTaskQueue } from './activities/admission';
+import { WORKFLOW_BUNDLE } from './bundle';
+import { ConfigError, describeConnections, loadConfig, secretsOf, type Config, type WorkerSettings } from './config';
+import { TASK_QUEUES } from './contract';
+import { createLogger, installRuntime } from './logging';
+import { Connection, UnsupportedReleaseError } from './openwebui/connection';
+import { credentialsFor } from './openwebui/credentials';
+import { AuthenticationError, NotOpenWebUIError } from './openwebui/errors';
+import { ensureSearchAttributes } from './searchAttributes';
+import { TemporalUnavailableError, connectWorker } from './temporal';
+
+/** What a set of workers needs; tests build their own. */
+export interface WorkersOptions {
+  connection: NativeConnection;
+  namespace: string;
+  dependencies: ActivityDependencies;
+  settings: WorkerSettings;
+  /** @default the built bundle where there is one, else the sources */
+  workflows?: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
+}
+
+/** One worker for each task queue: workflows and light calls, waits, and the triggers of each Open WebUI server. */
+export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
+  const { connection, namespace, dependencies, settings } = options;
+  const { triggerCompletion, awaitReply, ...others }: Activities = createActivities(dependencies);
+  const common = { connection, namespace, shutdownGraceTime: settings.shutdownGraceMs };
+  const workers = [
+    Worker.create({
+      ...common,
+      ...(options.workflows ?? builtWorkflows()),
+      taskQueue: TASK_QUEUES.chat,
+      activities: others,
+      stickyQueueScheduleToStartTimeout: settings.stickyMs,
+    }),
+    Worker.create({
+      ...common,
+      taskQueue: TASK_QUEUES.wait,
+      activities: { awaitReply },
+      maxConcurrentActivityTaskExecutions: settings.waits,
+    }),
+  ];
+  for (const [origin, admission] of dependencies.admission) {
+    const activities = { triggerCompletion };
+    workers.push(Worker.create({ ...common, taskQueue: triggerTaskQueue(origin), activities, tuner: tunerOf(admission) }));
+  }
+  return Promise.all(workers);
+}
+
+/** Runs them until a signal or a failure of one ends all. */
+export async function runWorkers(workers: Worker[]): Promise<void> {
+  const runs = workers.map(async (worker) => {
+    try {
+      await worker.run();
+    } finally {
+      for (const other of workers) if (other.getState() === 'RUNNING') other.shutdown();
+    }
+  });
+  await Promise.all(runs);
+}
+
+/** Connections and the count of generations of each server. Connections to one server share its count. */
+export function openConnections(config: Config, log: Logger): Pick<ActivityDependencies, 'connections' | 'admission'> {
+  const connections = new Map<string, Connection>();
+  const admission = new Map<string, Admission>();
+  for (const profile of config.connections.values()) {
+    const credentials = credentialsFor(profile, { stateDirectory: config.stateDirectory, log });
+    const warn = (message: string): void => log.warn(message);
+    const connection = new Connection({ name: profile.name, url: profile.url, credentials, warn });
+    connections.set(profile.name, connection);
+    const limit = Math.max(profile.generations, admission.get(connection.origin)?.limit ?? 0);
+    admission.set(connection.origin, new Admission(limit));
+  }
+  return { connections, admission };
+}
+
+function builtWorkflows(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  if (existsSync(WORKFLOW_BUNDLE)) return { workflowBundle: { codePath: WORKFLOW_BUNDLE } };
+  return { workflowsPath: require.resolve('./workflows') };
+}
+
+function tunerOf(admission: Admission): WorkerTuner {
+  const none = { type: 'fixed-size', numSlots: 1 } as const;
+  return {
+    workflowTaskSlotSupplier: none,
+    localActivityTaskSlotSupplier: none,
+    nexusTaskSlotSupplier: none,
+    activityTaskSlotSupplier: admission,
+  };
+}
+
+/**
+ * Looks at every Open WebUI once. An unreachable one may come later; a wrong key or URL is a setting, and stops the process
+ * unless other connections work.
+ */
+async function checkConnections(connections: ReadonlyMap<string, Connection>, log: Logger): Promise<void> {
+  const wrong: Error[] = [];
+  for (const connection of connections.values()) {
+    try {
+      const { version } = await connection.capabilities();
+      await connection.client.models();
+      connection.watcher.open();
+      log.info({ connection: connection.name, version }, `Open WebUI ${version} answers at ${connection.url}`);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const setting = [AuthenticationError, NotOpenWebUIError, UnsupportedReleaseError].some((kind) => error instanceof kind);
+      if (setting) wrong.push(error);
+      log.warn({ connection: connection.name }, `Connection ${connection.name} cannot be used now: ${error.message}`);
+    }
+  }
+  if (wrong.length === connections.size && wrong[0] !== undefined) {
+    throw new ConfigError(`No connection to Open WebUI can be used; correct OPENWEBUI_URL or its credential: ${wrong[0].message}`);
+  }
+}
+
+async function main(): Promise<void> {
+  const config = loadConfig(process.env);
+  const log = createLogger({ ...config.log, secrets: secretsOf(config) });
+  for (const warning of config.warnings) log.warn(warning);
+  log.info(`Open WebUI connections: ${describeConnections(config)}`);
+  installRuntime(config, log);
+  const { connections, admission } = openConnections(config, log);
+  try {
+    await checkConnections(connections, log);
+    const temporal = await connectWorker();
+    try {
+      const dependencies: ActivityDependencies = {
+        connections,
+        admission,
+        namespaceId: temporal.namespaceId,
+        searchAttributes: await ensureSearchAttributes(temporal.connection, temporal.namespace, log),
+        heartbeatTimeoutMs: config.worker.heartbeatMs,
+        limits: config.limits,
+      };
+      const { connection, namespace } = temporal;
+      const workers = await createWorkers({ connection, namespace, dependencies, settings: config.worker });
+      log.info(`Worker runs: Temporal ${temporal.address}, namespace ${namespace}, task queues ${workers.map((worker) => worker.options.taskQueue).join(', ')}`);
+      await runWorkers(workers);
+    } finally {
+      await temporal.connection.close();
+    }
+  } finally {
+    await Promise.all([...connections.values()].map((connection) => connection.close()));
+  }
+}
+
+if (require.main === module) {
+  main().then(
+    () => process.exit(0),
+    (error: unknown) => {
+      const expected = error instanceof ConfigError || error instanceof TemporalUnavailableError;
+      const text = error instanceof Error ? (expected ? error.message : (error.stack ?? error.message)) : String(error);
+      process.stderr.write(`${text}\n`);
+      process.exit(1);
+    },
+  );
+}

@@ -1,0 +1,2 @@
+/** Every workflow of this product: the entry of the workflow bundle. */
+export { orchestrateChat } from './orchestrateChat';

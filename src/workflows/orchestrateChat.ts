@@ -1,0 +1,53 @@
+import { ApplicationFailure, defineQuery, isCancellation, setHandler } from '@temporalio/workflow';
+import { FAILURES, STATUS_QUERY, type ChatOutcome, type ChatStatus, type FailureDetails, type OrchestrateChatInput } from '../contract';
+import { failureTypeOf, runFailure } from './failures';
+import { Progress } from './progress';
+import { replyJson } from './replyJson';
+import { runTurn } from './turn';
+
+// --- Messages ---
+export const statusQuery = defineQuery<ChatStatus>(STATUS_QUERY);
+
+/**
+ * Holds one turn of a conversation in Open WebUI: in a new chat, or in one that exists. The workflow id is the identity of
+ * the turn: whatever fails on the way, it stands in the chat once, and the model is asked once.
+ *
+ * @throws ApplicationFailure with a type of {@link FAILURES} and, in its details, a {@link FailureDetails}
+ */
+export async function orchestrateChat(input: OrchestrateChatInput): Promise<ChatOutcome> {
+  const progress = new Progress(input);
+  setHandler(statusQuery, () => progress.status, { description: 'Stage, chat link and generations of this run' });
+  try {
+    const outcome = asWanted(input, await runTurn(input, '1', progress));
+    progress.ended('done');
+    return outcome;
+  } catch (error) {
+    const failure = runFailure(error, placeOf(progress.status));
+    if (isCancellation(error)) progress.ended('cancelled');
+    else progress.ended('failed', failureTypeOf(failure));
+    throw failure;
+  }
+}
+
+function asWanted(input: OrchestrateChatInput, outcome: ChatOutcome): ChatOutcome {
+  if (input.replyFormat !== 'json') return outcome;
+  const found = outcome.truncated
+    ? { ok: false as const, reason: 'it is longer than what the worker reads into an outcome' }
+    : replyJson(outcome.content);
+  if (found.ok) return { ...outcome, json: found.json };
+  const { chatId, messageId, url, content } = outcome;
+  throw ApplicationFailure.create({
+    type: FAILURES.ReplyNotJson,
+    message: `The reply is not JSON (${found.reason}); its text is in the details and in the chat. Ask for JSON in the prompt`,
+    nonRetryable: true,
+    details: [{ chatId, messageId, url, content } satisfies FailureDetails],
+  });
+}
+
+function placeOf({ chatId, messageId, url }: ChatStatus): FailureDetails {
+  return {
+    ...(chatId === undefined ? {} : { chatId }),
+    ...(messageId === undefined ? {} : { messageId }),
+    ...(url === undefined ? {} : { url }),
+  };
+}

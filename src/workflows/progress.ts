@@ -1,0 +1,79 @@
+/** Where a run is, for the `status` query, the Temporal Web UI and the search attributes. */
+import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
+import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import type { PlacedTurn } from '../activities';
+import { DEFAULT_CONNECTION, SEARCH_ATTRIBUTES, type ChatStatus, type OrchestrateChatInput, type Stage } from '../contract';
+import { detailsOf } from './details';
+
+const KEYS = {
+  chatId: defineSearchAttributeKey(SEARCH_ATTRIBUTES.chatId, 'KEYWORD'),
+  model: defineSearchAttributeKey(SEARCH_ATTRIBUTES.model, 'KEYWORD'),
+  stage: defineSearchAttributeKey(SEARCH_ATTRIBUTES.stage, 'KEYWORD'),
+  connection: defineSearchAttributeKey(SEARCH_ATTRIBUTES.connection, 'KEYWORD'),
+  failure: defineSearchAttributeKey(SEARCH_ATTRIBUTES.failure, 'KEYWORD'),
+};
+
+export class Progress {
+  private current: ChatStatus;
+  private searchable = false;
+
+  constructor(input: OrchestrateChatInput) {
+    const model = input.model ?? input.models?.[0];
+    this.current = {
+      stage: 'creating',
+      connection: input.connection ?? DEFAULT_CONNECTION,
+      ...(model === undefined ? {} : { model }),
+      ...(input.chat === undefined ? {} : { chatId: input.chat.id }),
+      generations: 0,
+      startedAt: Date.now(),
+      stageSince: Date.now(),
+    };
+    this.show();
+  }
+
+  get status(): ChatStatus {
+    return this.current;
+  }
+
+  /** Costs no history event. */
+  enter(stage: Stage): void {
+    this.current = { ...this.current, stage, stageSince: Date.now() };
+    this.show();
+  }
+
+  /** The turn is in the chat. One history event, where search attributes are registered. */
+  placed(turn: PlacedTurn): void {
+    const { connection, model, chatId, messageId, url } = turn;
+    this.current = { ...this.current, connection, model, chatId, messageId, url };
+    this.searchable = turn.searchAttributes;
+    this.upsert([
+      { key: KEYS.chatId, value: chatId },
+      { key: KEYS.model, value: model },
+      { key: KEYS.connection, value: connection },
+      { key: KEYS.stage, value: 'waiting' },
+    ]);
+    this.enter('triggering');
+  }
+
+  triggered(): void {
+    this.current = { ...this.current, generations: this.current.generations + 1 };
+    this.enter('waiting');
+  }
+
+  /** One history event, where search attributes are registered. */
+  ended(stage: 'done' | 'failed' | 'cancelled', failure?: string): void {
+    if (failure !== undefined) this.current = { ...this.current, failure };
+    const attributes: SearchAttributePair[] = [{ key: KEYS.stage, value: stage }];
+    if (failure !== undefined) attributes.push({ key: KEYS.failure, value: failure });
+    this.upsert(attributes);
+    this.enter(stage);
+  }
+
+  private upsert(attributes: SearchAttributePair[]): void {
+    if (this.searchable) upsertSearchAttributes(attributes);
+  }
+
+  private show(): void {
+    setCurrentDetails(detailsOf(this.current));
+  }
+}

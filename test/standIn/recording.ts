@@ -1,0 +1,78 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Exchange {
+  name: string;
+  method?: string;
+  path?: string;
+  request?: unknown;
+  status?: number;
+  contentType?: string;
+  response?: unknown;
+  events?: RecordedEvent[];
+}
+
+export interface RecordedEvent {
+  event: string;
+  chat_id: string;
+  message_id: string;
+  data: { type: string; data?: unknown };
+}
+
+export interface Recording {
+  release: string;
+  scenario: string;
+  exchanges: Exchange[];
+}
+
+const ROOT = join(__dirname, '..', 'recordings');
+
+/** Everything that was recorded from real servers: one folder a release, one file a scenario. */
+export function recordings(): Recording[] {
+  return readdirSync(ROOT).flatMap((release) =>
+    readdirSync(join(ROOT, release)).map((file) => {
+      const { scenario, exchanges } = JSON.parse(readFileSync(join(ROOT, release, file), 'utf8')) as Recording;
+      return { release, scenario, exchanges: exchanges.map((exchange) => corrected(release, scenario, exchange)) };
+    }),
+  );
+}
+
+interface RecordedChat {
+  meta: { tags?: string[] };
+  chat: { history: { currentId: string; messages: Record<string, RecordedMessage> } };
+}
+
+interface RecordedMessage {
+  id: string;
+  childrenIds: string[];
+  role: string;
+  content: string;
+  model?: string;
+  output?: { content: { text: string }[] }[];
+  followUps?: string[];
+}
+
+/**
+ * What the recorder or the model behind it got wrong, put right: the recorder wrote down the first turn after it had
+ * appended the second to the same object, and its model took the prompt around a retrieved document for a request for
+ * search queries. Tags are a set, and which follow-ups a model thinks of is its own affair.
+ */
+function corrected(release: string, scenario: string, exchange: Exchange): Exchange {
+  const chat = exchange.response as RecordedChat | undefined;
+  if (!chat?.chat?.history) return exchange;
+  const { history } = chat.chat;
+  if (exchange.name === 'first turn finished') {
+    const [user, reply] = Object.values(history.messages) as [RecordedMessage, RecordedMessage];
+    history.messages = { [user.id]: user, [reply.id]: { ...reply, childrenIds: [] } };
+    history.currentId = reply.id;
+  }
+  for (const message of Object.values(history.messages)) {
+    if (scenario === 'knowledge' && message.content.startsWith('{"queries"')) message.content = '…';
+    for (const part of message.output?.flatMap((item) => item.content) ?? []) {
+      if (scenario === 'knowledge' && part.text.startsWith('{"queries"')) part.text = '…';
+    }
+    if (message.followUps) message.followUps = ['…', '…'];
+  }
+  if (chat.meta.tags) chat.meta.tags = ['geography', 'europe'];
+  return exchange;
+}
