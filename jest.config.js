@@ -1,7 +1,5 @@
-/** @type {import('jest').Config} */
-module.exports = {
+const shared = {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   transform: {
     '^.+\\.ts$': [
@@ -13,5 +11,48 @@ module.exports = {
       },
     ],
   },
-  testTimeout: 30_000,
+};
+
+/** Started once for all the tests of a project; projects that do not name it pay nothing. */
+const realServers = {
+  globalSetup: '<rootDir>/test/support/globalSetup.ts',
+  globalTeardown: '<rootDir>/test/support/globalTeardown.ts',
+};
+
+const NOT_UNIT = ['integration', 'e2e', 'contract', 'proofs'];
+
+/** @type {import('jest').Config} */
+module.exports = {
+  // The tests wait more than they compute.
+  maxWorkers: 2,
+  projects: [
+    {
+      ...shared,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/test/**/*.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', ...NOT_UNIT.map((directory) => `<rootDir>/test/${directory}/`)],
+      testTimeout: 30_000,
+    },
+    {
+      ...shared,
+      // These start a Temporal of their own.
+      displayName: 'integration',
+      testMatch: ['<rootDir>/test/integration/**/*.test.ts'],
+      testTimeout: 60_000,
+    },
+    {
+      ...shared,
+      ...realServers,
+      displayName: 'real',
+      testMatch: ['<rootDir>/test/{e2e,contract}/**/*.test.ts'],
+      testTimeout: 120_000,
+    },
+    {
+      ...shared,
+      ...realServers,
+      displayName: 'proofs',
+      testMatch: ['<rootDir>/test/proofs/**/*.test.ts'],
+      testTimeout: 600_000,
+    },
+  ],
 };

@@ -32,8 +32,8 @@ export async function signUp(url: string, account: Account): Promise<SignedIn> {
 }
 
 export async function signIn(url: string, { email, password }: Omit<Account, 'name'>): Promise<SignedIn> {
-  const session = await call<Session>(url, '/api/v1/auths/signin', { body: { email, password } });
-  return { email, password, ...pick(session) };
+  const { id, name, role, token } = await call<Session>(url, '/api/v1/auths/signin', { body: { email, password } });
+  return { email, password, id, name, role, token };
 }
 
 /** Makes an account, as an administrator. */
@@ -53,19 +53,16 @@ export async function makeApiKey(url: string, token: string): Promise<string> {
   return answer.api_key;
 }
 
-/** Whose token or API key it is. */
-export async function whoIs(url: string, token: string): Promise<{ name: string; email: string }> {
-  return call(url, '/api/v1/auths/', { token });
+/** @throws Error if the token or API key is not accepted. */
+export async function checkToken(url: string, token: string): Promise<void> {
+  // Not `/api/v1/auths/`: from 0.12 on that is closed to API keys.
+  await call(url, '/api/models', { token });
 }
 
 export async function serverVersion(url: string): Promise<string> {
   const { version } = await call<{ version?: string }>(url, '/api/version', {});
   if (!version) throw new Error(`${url} does not say which Open WebUI it is.`);
   return version;
-}
-
-function pick({ id, name, role, token }: Session): Session {
-  return { id, name, role, token };
 }
 
 async function call<T>(url: string, path: string, request: { token?: string; body?: object }): Promise<T> {

@@ -33,7 +33,9 @@ const DOWNLOAD_SIZE = 510;
  */
 export async function openWebUIEnvironment(version: string, progress: Progress): Promise<string> {
   if (!/^\d+\.\d+\.\d+[\w.]*$/.test(version)) {
-    throw new Error(`"${version}" is not a release of Open WebUI. Set OPENWEBUI_VERSION to one, such as ${DEFAULT_VERSION}.`);
+    throw new Error(
+      `"${version}" is not a release of Open WebUI. Set OPENWEBUI_VERSION to one, such as ${DEFAULT_VERSION}.`,
+    );
   }
   const directory = join(cacheDirectory(), 'open-webui', version);
   const program = join(directory, 'bin', 'open-webui');
@@ -62,7 +64,9 @@ async function install(uv: string, version: string, directory: string, progress:
       onLine: downloadMeter((megabytes) => bar.set(megabytes)),
     });
   } catch (error) {
-    throw new Error(`Open WebUI ${version} could not be installed. ${REMEDY}\n${(error as Error).message}`);
+    throw new Error(`Open WebUI ${version} could not be installed. ${REMEDY}\n${(error as Error).message}`, {
+      cause: error,
+    });
   } finally {
     bar.done();
   }

@@ -169,7 +169,9 @@ export async function run(command: string, args: string[], options: RunOptions =
 function outcomeOf(child: ChildProcess): Promise<string | undefined> {
   return new Promise((resolve) => {
     child.once('error', (error) => resolve(`could not be started (${error.message})`));
-    child.once('close', (code, signal) => resolve(code === 0 ? undefined : `failed (${signal ?? `exit code ${code}`})`));
+    child.once('close', (code, signal) =>
+      resolve(code === 0 ? undefined : `failed (${signal ?? `exit code ${code}`})`),
+    );
   });
 }
 

@@ -23,7 +23,7 @@ export class FetchDeclined extends Error {
 }
 
 /** Talks on standard error. Asks only where a person can answer: on a terminal, unless `yes`. */
-export function terminalProgress(options: { yes?: boolean } = {}): Progress {
+export function terminalProgress(options: { yes?: boolean | undefined } = {}): Progress {
   const say = (line: string) => void process.stderr.write(`${line}\n`);
   return {
     say,

@@ -37,19 +37,19 @@ export interface TemporalServer extends Temporal {
 
 export interface TemporalOptions {
   /** Of the front end. Default: a free one. */
-  port?: number;
+  port?: number | undefined;
   /** Of the Web UI. Default: a free one. */
-  webPort?: number;
+  webPort?: number | undefined;
   /** Default: one in a temporary directory, which `stop` removes. */
-  databaseFile?: string;
+  databaseFile?: string | undefined;
   /** Whether the project's search attributes are registered. Default true. */
-  searchAttributes?: boolean;
+  searchAttributes?: boolean | undefined;
   /** Whether tasks and timers are dispatched as fast as on a large cluster. Default true. */
-  tuned?: boolean;
+  tuned?: boolean | undefined;
   /** Further dynamic configuration; values as JSON has them. */
-  dynamicConfig?: Record<string, string | number | boolean>;
+  dynamicConfig?: Record<string, string | number | boolean> | undefined;
   /** Default: silent. */
-  progress?: Progress;
+  progress?: Progress | undefined;
 }
 
 const NAMESPACE = 'default';

@@ -9,7 +9,7 @@ import type { Progress } from './progress';
 /** The newest release whose module can be installed with `go install`. */
 const GO_MODULE = 'github.com/temporalio/cli/cmd/temporal@v1.5.1';
 /** Packages that the module's build compiles; the length of the progress bar. */
-const GO_PACKAGES = 1_750;
+const GO_PACKAGES = 1_290;
 const DOWNLOAD_HOST = 'temporal.download';
 const REMEDY = 'Set TEMPORAL_ADDRESS to a running Temporal, or TEMPORAL_CLI_PATH to a temporal command-line program.';
 
@@ -43,7 +43,9 @@ async function fetchTemporalExecutable(progress: Progress): Promise<TemporalExec
   const go = await onPath('go');
   const canDownload = await isReachable(DOWNLOAD_HOST);
   if (!canDownload && !go) {
-    throw new Error(`There is no temporal program, ${DOWNLOAD_HOST} cannot be reached and Go is not installed. ${REMEDY}`);
+    throw new Error(
+      `There is no temporal program, ${DOWNLOAD_HOST} cannot be reached and Go is not installed. ${REMEDY}`,
+    );
   }
   if (canDownload) {
     try {
@@ -54,7 +56,7 @@ async function fetchTemporalExecutable(progress: Progress): Promise<TemporalExec
       progress.say(`The download of the Temporal dev server failed (${(error as Error).message}).`);
     }
   }
-  const size = 'about 350 MB of Go modules, 250 MB on disk, some minutes of compiling';
+  const size = 'about 350 MB of Go modules, 250 MB on disk, about five minutes of compiling on two cores';
   await progress.mayFetch('the Temporal dev server (built with Go)', size, REMEDY);
   const path = join(cacheDirectory(), 'bin', 'temporal');
   await makeOnce(path, (temporary) => buildWithGo(go as string, temporary, progress));

@@ -1,6 +1,7 @@
 /** The input of a run made canonical: the tutorial's forms and ours become one, and what cannot be carried out is refused. */
 import { z } from 'zod';
 import { DEFAULT_CONNECTION, type BackgroundTasks, type CompletionMessage } from './contract';
+import { nearest } from './nearest';
 
 /** A file or collection to answer from. */
 export interface RequestedFile {
@@ -51,41 +52,47 @@ export class InvalidInputError extends Error {
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const uuid = (what: string) =>
-  z.string(`${what} must be text`).regex(UUID, `${what} must be a UUID, as in the address of its page`);
-const name = (what: string) => z.string(`${what} must be text`).trim().min(1, `${what} is blank`);
-const positiveMs = z.number().positive().max(2_147_483_647);
+/** Most milliseconds that a timer takes, 24.8 days. */
+const MOST_MS = 2_147_483_647;
+
+// Messages are predicates: the sentence about a refused input puts the field's name before them.
+const uuid = (page: string) => z.string().regex(UUID, `must be a UUID, as in the address of ${page}`);
+const name = z.string().trim().min(1, 'is blank; give a value or leave it out');
+const milliseconds = z
+  .number('must be a number of milliseconds')
+  .positive(`must be between 1 and ${MOST_MS} milliseconds`)
+  .max(MOST_MS, `must be between 1 and ${MOST_MS} milliseconds`);
 
 const messageSchema = z.object({
-  role: z.enum(['system', 'user', 'assistant'], 'role must be system, user or assistant'),
-  content: z.string('content must be text'),
+  role: z.enum(['system', 'user', 'assistant'], 'must be system, user or assistant'),
+  content: z.string(),
 });
 const fileSchema = z.object({
-  id: uuid('the id of a file or knowledge collection'),
-  type: z.enum(['collection', 'file'], 'type must be collection or file').default('collection'),
+  id: uuid('the file or knowledge collection'),
+  type: z.enum(['collection', 'file'], 'must be collection or file').default('collection'),
   name: z.string().optional(),
   status: z.string().optional(),
 });
 
 const inputSchema = z.strictObject({
-  connection: name('connection').default(DEFAULT_CONNECTION),
-  prompt: z.string('prompt must be text').optional(),
+  connection: name.default(DEFAULT_CONNECTION),
+  prompt: z.string().optional(),
   messages: z.array(messageSchema).optional(),
   system: z.string().optional(),
-  model: name('model').optional(),
-  models: z.array(name('model')).optional(),
+  model: name.optional(),
+  models: z.array(name).optional(),
   chat: z
     .object({
-      id: uuid('the id of a chat'),
-      parentMessageId: name('parentMessageId').optional(),
+      id: uuid('the chat'),
+      parentMessageId: name.optional(),
       messages: z.array(z.object({ role: z.string(), content: z.string() })).optional(),
     })
     .optional(),
-  title: z.string().trim().max(500, 'title is longer than 500 characters').optional(),
-  tags: z.array(z.union([name('a tag'), z.object({ name: name('a tag') })])).default([]),
-  folder_id: uuid('folder_id').optional(),
+  title: z.string().trim().max(500, 'is longer than 500 characters; shorten it').optional(),
+  tags: z.array(z.union([name, z.object({ name })], 'must be text, or an object with a name')).default([]),
+  folder_id: uuid('the folder').optional(),
   files: z.array(fileSchema).default([]),
-  knowledge: z.array(uuid('the id of a knowledge collection')).default([]),
+  knowledge: z.array(uuid('the knowledge collection')).default([]),
   requireAllFiles: z.boolean().default(false),
   params: z.record(z.string(), z.unknown()).default({}),
   features: z.record(z.string(), z.boolean()).default({}),
@@ -97,12 +104,12 @@ const inputSchema = z.strictObject({
       follow_up_generation: z.boolean().optional(),
     })
     .default({}),
-  filter_ids: z.array(name('a filter id')).optional(),
-  tool_ids: z.array(name('a tool id')).optional(),
-  session_id: name('session_id').optional(),
-  replyFormat: z.enum(['text', 'json'], 'replyFormat must be text or json').default('text'),
-  replyBudgetMs: positiveMs.optional(),
-  serverBudgetMs: positiveMs.optional(),
+  filter_ids: z.array(name).optional(),
+  tool_ids: z.array(name).optional(),
+  session_id: name.optional(),
+  replyFormat: z.enum(['text', 'json'], 'must be text or json').default('text'),
+  replyBudgetMs: milliseconds.optional(),
+  serverBudgetMs: milliseconds.optional(),
 });
 
 type ParsedInput = z.output<typeof inputSchema>;
@@ -112,7 +119,7 @@ type ParsedInput = z.output<typeof inputSchema>;
  * @throws InvalidInputError with one sentence
  */
 export function parseChatInput(input: unknown, limits: InputLimits): ChatRequest {
-  const parsed = inputSchema.safeParse(input);
+  const parsed = inputSchema.safeParse(input, { error: wrongKind });
   if (!parsed.success) throw new InvalidInputError(sentence(parsed.error));
   const value = parsed.data;
   const { prompt, earlier, system } = conversationOf(value, limits);
@@ -133,14 +140,29 @@ export function parseChatInput(input: unknown, limits: InputLimits): ChatRequest
   };
 }
 
+const KINDS: Record<string, string> = {
+  string: 'text',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+  boolean: 'true or false',
+};
+
+/** What is wrong with a value that is not of its field's kind. */
+function wrongKind(issue: { code?: string; expected?: unknown }): string | undefined {
+  if (issue.code !== 'invalid_type') return undefined;
+  const expected = String(issue.expected);
+  return `must be ${KINDS[expected] ?? `a ${expected}`}`;
+}
+
 function sentence(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue === undefined) return 'The input is not valid.';
-  if (issue.code === 'unrecognized_keys') {
-    return `The input has a field that is not known: ${issue.keys.join(', ')}; remove it or correct its name.`;
-  }
   const where = issue.path.length === 0 ? 'The input' : `Input field ${issue.path.join('.')}`;
-  return `${where}: ${issue.message}.`;
+  if (issue.code !== 'unrecognized_keys') return `${where} ${issue.message}.`;
+  const meant = issue.path.length === 0 ? nearest(issue.keys[0] ?? '', Object.keys(inputSchema.shape)) : undefined;
+  const remedy = meant === undefined ? 'remove it or correct its name' : `did you mean ${meant}?`;
+  return `${where} has a field that is not known, ${issue.keys.join(', ')}; ${remedy}${meant === undefined ? '.' : ''}`;
 }
 
 function modelOf({ model, models }: ParsedInput): string {
@@ -185,10 +207,12 @@ function conversationOf(value: ParsedInput, limits: InputLimits): Conversation {
   }
   if (last.content.trim() === '')
     throw new InvalidInputError('Input field prompt is blank; say what the model is to answer.');
-  const bytes = turns.reduce((sum, turn) => sum + Buffer.byteLength(turn.content), 0);
+  const texts = [...turns.map((turn) => turn.content), ...(system === undefined ? [] : [system])];
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   if (bytes > limits.maxPromptBytes) {
+    const what = texts.length === 1 ? 'The prompt' : 'The prompt with the system prompt and the messages before it';
     throw new InvalidInputError(
-      `The prompt has ${bytes} bytes, more than the limit of ${limits.maxPromptBytes}; shorten it, or upload it to Open WebUI as a file and name that in files.`,
+      `${what} has ${bytes} bytes, more than the limit of ${limits.maxPromptBytes}; shorten it, or upload it to Open WebUI as a file and name that in files.`,
     );
   }
   const earlier = turns.slice(0, -1);
@@ -220,7 +244,8 @@ function optionsOf(value: ParsedInput): CompletionOptions {
   return {
     params,
     features: value.features,
-    background_tasks: value.background_tasks as BackgroundTasks,
+    // A task that is refused by name is not simply left out: Open WebUI then puts the prompt in the title's place.
+    background_tasks: Object.fromEntries(Object.entries(value.background_tasks).filter(([, wanted]) => wanted)),
     ...(value.variables === undefined ? {} : { variables: value.variables }),
     ...(value.filter_ids === undefined ? {} : { filter_ids: value.filter_ids }),
     ...(value.tool_ids === undefined ? {} : { tool_ids: value.tool_ids }),

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { Client, Connection, isGrpcServiceError, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
 import { ConfigError } from './configError';
 
 /** Temporal cannot be used as it is set up. The message is one sentence for the operator. */
@@ -40,6 +40,8 @@ const GRPC = { notFound: 5, permissionDenied: 7, unimplemented: 12, unauthentica
 /** Connects a worker process. @throws ConfigError, TemporalUnavailableError */
 export async function connectWorker(env: NodeJS.ProcessEnv = process.env): Promise<WorkerTarget> {
   const { connectionOptions, namespace, address } = loadTarget(env);
+  // Clients of this module do without the native library of the worker.
+  const { NativeConnection } = await import('@temporalio/worker');
   const connection = await connecting(address, withTimeout(NativeConnection.connect(connectionOptions)));
   return { connection, address, namespace, namespaceId: await verified(connection, address, namespace) };
 }
@@ -105,6 +107,8 @@ function whatIsWrong(error: unknown, profile: string | undefined): string {
   if (/^Profile .* not found/.test(message)) {
     return `TEMPORAL_PROFILE names "${profile}", which Temporal's configuration file does not have: correct the name.`;
   }
+  // What envconfig throws for a file without a single profile.
+  if (error instanceof TypeError) return `Temporal's configuration file has no profile: add [profile.default] to it.`;
   return `Temporal's settings are not valid: check the TEMPORAL_* variables and the configuration file.`;
 }
 
@@ -147,9 +151,14 @@ function unavailable(address: string, cause: unknown): Error {
     const remedy = 'set TEMPORAL_API_KEY, or the certificates in TEMPORAL_TLS_*';
     return new TemporalUnavailableError(`Temporal at ${address} does not accept the credential: ${remedy}.`, { cause });
   }
-  if (code === GRPC.unimplemented || /HTTP status code|invalid compression flag|GetSystemInfo/.test(text)) {
-    const remedy = 'set TEMPORAL_ADDRESS to its gRPC port, usually 7233';
-    return new TemporalUnavailableError(`What answers at ${address} is not a Temporal server: ${remedy}.`, { cause });
+  if (/InvalidContentType|InvalidMessage|certificate/i.test(text)) {
+    const remedy = 'correct TEMPORAL_TLS and TEMPORAL_TLS_* (an API key switches TLS on)';
+    return new TemporalUnavailableError(`Temporal at ${address} cannot be reached by TLS: ${remedy}.`, { cause });
+  }
+  if (code === GRPC.unimplemented || /HTTP status code|'Unknown error'/.test(text)) {
+    const remedy = 'set TEMPORAL_ADDRESS to its gRPC port, usually 7233, or TEMPORAL_TLS=true';
+    const what = `What answers at ${address} is not a Temporal server, or wants TLS`;
+    return new TemporalUnavailableError(`${what}: ${remedy}.`, { cause });
   }
   const remedy = 'start it with "temporal server start-dev" or set TEMPORAL_ADDRESS';
   return new TemporalUnavailableError(`Temporal cannot be reached at ${address}: ${remedy}.`, { cause });

@@ -44,7 +44,10 @@ export async function askModel(world: World, body: Json, signal: AbortSignal): P
   const timer = setTimeout(() => silence.abort(), world.upstreamTimeout);
   try {
     const response = await postToModel(world, { ...body, stream: true }, AbortSignal.any([signal, silence.signal]));
-    if (!response.ok) return { refusal: await refusalOf(response) };
+    if (!response.ok) {
+      clearTimeout(timer);
+      return { refusal: await refusalOf(response) };
+    }
     return { chunks: chunksOf(response, silence, timer, world.upstreamTimeout) };
   } catch (error) {
     clearTimeout(timer);

@@ -44,8 +44,8 @@ async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal
   const watch = connection.watcher.watch(turn.chatId);
   let lostSince: number | undefined;
   let recheckMs: number | undefined;
-  // Nothing can have been missed: the first event will come to us.
-  let pauseMs = activityInfo().attempt === 1 && connection.watcher.hasHeardSince(triggeredAt) ? Infinity : 0;
+  // A first attempt that cannot have missed the end waits to be woken instead of looking at once.
+  let pauseMs = activityInfo().attempt === 1 && connection.watcher.missesNothingSince(triggeredAt) ? Infinity : 0;
   try {
     for (;;) {
       const now = Date.now();

@@ -75,7 +75,7 @@ const LONGEST_QUOTE = 500;
 const SECRETS: Array<[RegExp, string]> = [
   [/\bBearer\s+[\w.~+/=-]+/gi, 'Bearer ***'],
   [/\bsk-[\w-]+/g, 'sk-***'],
-  [/\beyJ[\w-]{8,}(?:\.[\w-]*)*/g, '***'],
+  [/\beyJ[\w-]+(?:\.[\w-]+)*/g, '***'],
   [/(https?:\/\/)[^\s/@]+@/gi, '$1***@'],
   [/((?:password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}&]+/gi, '$1***'],
 ];

@@ -248,15 +248,15 @@ function transportError(error: unknown, context: RequestContext, begun: boolean)
   if (error instanceof undiciErrors.HeadersTimeoutError || error instanceof undiciErrors.BodyTimeoutError) {
     return new RequestTimeoutError(begun ? 'The answer stopped half-way' : 'No answer in time', context);
   }
-  const reason = error instanceof Error ? redact(error.message) : 'unknown';
+  const reason = error instanceof Error ? redact(error.message) : 'unknown reason';
   const what = `Open WebUI cannot be reached (${code ?? reason})`;
   return new NetworkError(what, context, code === undefined || !NEVER_SENT.has(code), { cause: error });
 }
 
+// Not by `instanceof`: the errors of Node's own modules are of another realm where the code runs in a context of its own.
 function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const { code } = error as NodeJS.ErrnoException;
-  if (code !== undefined) return code;
-  if (error instanceof AggregateError) return codeOf(error.errors[0]);
-  return error.cause === undefined ? undefined : codeOf(error.cause);
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, errors, cause } = error as { code?: unknown; errors?: unknown; cause?: unknown };
+  if (typeof code === 'string') return code;
+  return codeOf(Array.isArray(errors) ? errors[0] : cause);
 }

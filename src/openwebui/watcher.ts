@@ -114,10 +114,13 @@ export class Watcher {
     return watch;
   }
 
-  /** True if whatever ended after `sinceMs` is sure to have been heard. */
-  hasHeardSince(sinceMs: number): boolean {
+  /**
+   * True if a watch that begins now is sure to be woken for whatever ended after `sinceMs`: the socket has heard it, or the
+   * shared poll, which looks at states and not at changes, is about to see it.
+   */
+  missesNothingSince(sinceMs: number): boolean {
     const since = this.push?.hearingSince;
-    return since !== undefined && since < sinceMs;
+    return since === undefined || since < sinceMs;
   }
 
   /** Something was missed: everybody looks for himself. */

@@ -22,6 +22,8 @@ export function replyJson(reply: string): ReplyJson {
 }
 
 function parsed(text: string): ReplyJson | undefined {
+  // Half a million exceptions, for a text of nothing but fences, would take a second.
+  if (!/^["[{\dtfn-]/.test(text)) return undefined;
   try {
     const json: unknown = JSON.parse(text);
     return depthOf(text) > DEEPEST ? tooDeep() : { ok: true, json, text };
@@ -66,7 +68,7 @@ function fenced(text: string): string[] {
 
 function firstContainer(text: string): ReplyJson {
   const dead = new Set<number>();
-  const openers = /[[{]/g;
+  const openers = /\{(?=\s*["}])|\[(?=\s*["[{\dtfn\]-])/g;
   for (let opener = openers.exec(text); opener !== null; opener = openers.exec(text)) {
     const end = endOfContainer(text, opener.index, dead);
     if (end === 'too deep') return tooDeep();

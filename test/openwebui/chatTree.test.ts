@@ -302,8 +302,12 @@ describe('recognising our turn', () => {
   it('does not need the answer, nor its link, which servers may cut', () => {
     const { 'a-user': user, 'a-answer': answer } = conversation('a').messages;
     expect(sameTurn({ messages: { 'a-user': user ?? {} } }, ours)).toBe(true);
-    expect(sameTurn({ messages: { 'a-user': user ?? {}, 'a-answer': { ...answer, parentId: null } } }, ours)).toBe(true);
-    expect(sameTurn({ messages: { 'a-user': user ?? {}, 'a-answer': { ...answer, parentId: 'x' } } }, ours)).toBe(false);
+    expect(sameTurn({ messages: { 'a-user': user ?? {}, 'a-answer': { ...answer, parentId: null } } }, ours)).toBe(
+      true,
+    );
+    expect(sameTurn({ messages: { 'a-user': user ?? {}, 'a-answer': { ...answer, parentId: 'x' } } }, ours)).toBe(
+      false,
+    );
   });
 
   it('forgives what no database stores', () => {
@@ -315,7 +319,8 @@ describe('recognising our turn', () => {
 
 describe('what the model is shown', () => {
   it('is the branch without the placeholder and without reasoning', () => {
-    const thought = '<details type="reasoning" done="true" duration="0">\n<summary>Thought</summary>\n> Hm.\n</details>\n';
+    const thought =
+      '<details type="reasoning" done="true" duration="0">\n<summary>Thought</summary>\n> Hm.\n</details>\n';
     const branch = [
       { role: 'user', content: 'One?' },
       { role: 'assistant', content: `${thought}One.` },
@@ -343,12 +348,17 @@ describe('what the model is shown', () => {
   });
 
   it('keeps contents that are lists, and shows images that stand beside the text', () => {
-    const parts = [{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url: 'data:x' } }];
+    const parts = [
+      { type: 'text', text: 'What is this?' },
+      { type: 'image_url', image_url: { url: 'data:x' } },
+    ];
     const files = [{ type: 'image', url: 'data:x' }, { type: 'collection', id: 'c' }, 'odd', null];
     const shown = [{ role: 'user', content: parts }];
     expect(toCompletionMessages([{ role: 'user', content: parts }])).toEqual(shown);
     expect(toCompletionMessages([{ role: 'user', content: 'What is this?', files }])).toEqual(shown);
-    expect(toCompletionMessages([{ role: 'assistant', content: parts }])).toEqual([{ role: 'assistant', content: parts }]);
+    expect(toCompletionMessages([{ role: 'assistant', content: parts }])).toEqual([
+      { role: 'assistant', content: parts },
+    ]);
   });
 
   it('leaves out replies without text and roles that no model knows', () => {
@@ -362,7 +372,12 @@ describe('what the model is shown', () => {
   });
 
   it('tells who speaks where the role is missing', () => {
-    expect(toCompletionMessages([{ content: 'Hi', models: ['m'] }, { content: 'Hello', model: 'm' }])).toEqual([
+    expect(
+      toCompletionMessages([
+        { content: 'Hi', models: ['m'] },
+        { content: 'Hello', model: 'm' },
+      ]),
+    ).toEqual([
       { role: 'user', content: 'Hi' },
       { role: 'assistant', content: 'Hello' },
     ]);
@@ -441,7 +456,11 @@ describe('any series of changes', () => {
         const next = appendTurn(history, turn('new', parentId));
         expect(next.currentId).toBe('new-answer');
         expect(messageIn(next, 'new-user')).toMatchObject({ parentId, childrenIds: ['new-answer'] });
-        expect(branchTo(next, 'new-answer').slice(-2).map((message) => message.id)).toEqual(['new-user', 'new-answer']);
+        expect(
+          branchTo(next, 'new-answer')
+            .slice(-2)
+            .map((message) => message.id),
+        ).toEqual(['new-user', 'new-answer']);
         for (const [key, message] of Object.entries(history.messages)) {
           const { childrenIds: before, ...kept } = message;
           const { childrenIds: after, ...now } = messageIn(next, key);

@@ -231,7 +231,7 @@ describe('e-mail and password', () => {
   it('space their own sign-ins so that the limit is not met', async () => {
     const credentials = passwordCredentials();
     for (let count = 0; count < 4; count++) credentials.rejected(await credentials.token());
-    expect(clock.waits).toEqual([12_500, 12_500, 12_500]);
+    expect(clock.waits).toEqual([17_000, 17_000, 17_000]);
   });
 
   it.each([
@@ -293,7 +293,7 @@ describe('e-mail and password', () => {
     server.answer = (count) =>
       count <= 6 ? { status: 429, body: { detail: 'Too many' } } : { status: 200, body: { id: 'u', token: jwt('a') } };
     expect(await passwordCredentials().token()).toBe(jwt('a'));
-    expect(clock.waits).toEqual([15_000, 30_000, 60_000, 120_000, 180_000, 180_000]);
+    expect(clock.waits).toEqual([20_000, 40_000, 80_000, 160_000, 180_000, 180_000]);
   });
 
   it('leave it to the caller to come back where Retry-After is longer than that', async () => {

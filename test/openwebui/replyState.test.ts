@@ -126,7 +126,13 @@ interface Case {
 }
 
 const CASES: Case[] = [
-  { title: 'a message that is not in the chat is gone', profile: NEW, message: undefined, taskIds: ['t'], kind: 'gone' },
+  {
+    title: 'a message that is not in the chat is gone',
+    profile: NEW,
+    message: undefined,
+    taskIds: ['t'],
+    kind: 'gone',
+  },
   {
     title: 'on 0.12 done is not final while the task, which may run outlet filters, is listed',
     profile: NEW,

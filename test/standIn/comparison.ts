@@ -57,10 +57,11 @@ const PLACEHOLDER = /^(<.*>|…)$/;
 /** How near a document is to a question, and what a vector store notes about it, is not what a stand-in is for. */
 const IGNORED = /\.sources\[\d+\]\.(metadata|distances)$/;
 
-/** A recorded moment stands for any moment near now, in the same unit. */
+/** A moment that the client sent comes back as it was; any other stands for any moment near now, in the same unit. */
 function compareNumber(recorded: number, actual: unknown, path: string): string[] {
   const isMoment = recorded > 1_700_000_000 && recorded < 1_900_000_000;
-  if (!isMoment) return recorded === actual ? [] : [difference(path, recorded, actual)];
+  if (recorded === actual) return [];
+  if (!isMoment) return [difference(path, recorded, actual)];
   const isNow = typeof actual === 'number' && Math.abs(actual - Date.now() / 1000) < 3600;
   return isNow ? [] : [difference(path, 'a time in seconds', actual)];
 }

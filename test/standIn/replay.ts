@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { io } from 'socket.io-client';
-import { request } from 'undici';
+import { FormData, request } from 'undici';
 import type { StandIn } from '../../dev/standIn';
 import { Comparison } from './comparison';
 import type { Exchange, RecordedEvent, Recording } from './recording';
@@ -11,6 +11,7 @@ interface Reply {
   body: unknown;
 }
 
+const UPLOAD = '<multipart file>';
 /** Chunks that the model had sent when the recorder read a running chat or stopped it. */
 const CHUNKS_WHEN_READ = 3;
 const FILE = 'Paris is the capital of France. Its mayor sits in the Hotel de Ville.';
@@ -111,8 +112,8 @@ export class Replay {
   }
 
   /** The recordings leave tokens out; the name of the exchange says which it was. */
-  #tokenFor(name: string): string | undefined {
-    if (name.endsWith('no token')) return undefined;
+  #tokenFor(name: string): string {
+    if (name.endsWith('no token')) return '';
     if (name.endsWith('wrong token')) return 'not.a.token';
     if (name.endsWith('wrong api key')) return 'sk-00000000000000000000000000000000';
     if (name === 'list with key') return this.#key;
@@ -121,15 +122,8 @@ export class Replay {
 
   async #call(method: string, path: string, body?: unknown, token = this.standIn.admin.token): Promise<Reply> {
     const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
-    const form = new FormData();
-    form.set('file', new File([FILE], 'paris.txt', { type: 'text/plain' }));
-    const isUpload = body === '<multipart file>';
-    if (body !== undefined && !isUpload) headers['content-type'] = 'application/json';
-    const response = await request(`${this.standIn.url}${path}`, {
-      method,
-      headers,
-      body: isUpload ? form : body === undefined ? null : JSON.stringify(body),
-    });
+    if (body !== undefined && body !== UPLOAD) headers['content-type'] = 'application/json';
+    const response = await request(`${this.standIn.url}${path}`, { method, headers, body: payloadOf(body) });
     const text = await response.body.text();
     const contentType = String(response.headers['content-type']).split(';')[0] ?? '';
     return { status: response.statusCode, contentType, body: contentType.includes('json') ? JSON.parse(text) : text };
@@ -152,6 +146,14 @@ export class Replay {
     const ours = recorded.filter((event) => chats.includes(event.chat_id));
     return this.#comparison.differences(ours.map(withoutOutlet), this.#heard.map(withoutOutlet));
   }
+}
+
+function payloadOf(body: unknown): string | FormData | null {
+  if (body === undefined) return null;
+  if (body !== UPLOAD) return JSON.stringify(body);
+  const form = new FormData();
+  form.set('file', new File([FILE], 'paris.txt', { type: 'text/plain' }));
+  return form;
 }
 
 /** What a filter is shown is not read by anybody. */

@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative, sep } from 'node:path';
+import { realVersions } from '../test/support/real';
+import { findChromium } from './chromium';
+import { prepareOpenWebUI } from './openWebUI';
+import { run } from './processes';
+import { terminalProgress, type Progress } from './progress';
+import { temporalExecutable } from './temporalExecutable';
+
+/**
+ * `npm test`, and `npm run test:all` with `--all`: fetches what the tests need, runs them with Jest, and ends standard
+ * output with the line `N passed, N failed`. Other arguments go to Jest: path patterns, `-t`, `-u`.
+ */
+async function main(): Promise<void> {
+  const given = process.argv.slice(2);
+  const projects = given.includes('--all') ? ['proofs'] : ['unit', 'integration', 'real'];
+  const selection = [...given.filter((argument) => argument !== '--all'), '--selectProjects', ...projects];
+  await fetchNeeds(await testKinds(selection), terminalProgress({ yes: true }));
+  const { passed, failed } = await runJest(selection);
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+const JEST = require.resolve('jest/bin/jest');
+
+/** The directories in `test/` that the chosen tests are in. */
+async function testKinds(selection: string[]): Promise<Set<string>> {
+  const files = await run(process.execPath, [JEST, '--listTests', ...selection], { environment: process.env });
+  const root = join(__dirname, '..', 'test');
+  return new Set(
+    files
+      .split('\n')
+      .filter(Boolean)
+      .map((file) => relative(root, file).split(sep)[0] ?? ''),
+  );
+}
+
+async function fetchNeeds(kinds: Set<string>, progress: Progress): Promise<void> {
+  const any = (...names: string[]) => names.some((name) => kinds.has(name));
+  if (any('integration', 'e2e', 'contract', 'proofs')) await temporalExecutable(progress);
+  if (any('e2e', 'contract', 'proofs')) {
+    for (const version of realVersions()) await prepareOpenWebUI(version, progress);
+  }
+  if (any('e2e', 'proofs')) await findChromium(progress);
+}
+
+/** What of Jest's result counts here. */
+interface Result {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  /** Files that could not even be loaded. */
+  numRuntimeErrorTestSuites: number;
+}
+
+async function runJest(selection: string[]): Promise<{ passed: number; failed: number }> {
+  const directory = await mkdtemp(join(tmpdir(), 'openwebui-orchestrator-test-'));
+  const outputFile = join(directory, 'result.json');
+  try {
+    const exitCode = await inForeground(process.execPath, [JEST, '--json', '--outputFile', outputFile, ...selection]);
+    const text = await readFile(outputFile, 'utf8').catch(() => undefined);
+    // Without a result the servers did not start, or Jest itself broke down.
+    if (text === undefined) return { passed: 0, failed: 1 };
+    const result = JSON.parse(text) as Result;
+    // A run that is to prove something must not leave anything out.
+    const skipped = process.env.CI ? result.numPendingTests : 0;
+    const failed = result.numFailedTests + result.numRuntimeErrorTestSuites + skipped;
+    return { passed: result.numPassedTests, failed: failed === 0 && exitCode !== 0 ? 1 : failed };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function inForeground(command: string, args: string[]): Promise<number> {
+  const child = spawn(command, args, { stdio: 'inherit' });
+  // Ctrl-C reaches the child by itself; it decides, and this process reports.
+  const forward = () => void child.kill('SIGTERM');
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', forward);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+}
+
+main().catch((error: Error) => {
+  console.error(error.message);
+  console.log('0 passed, 1 failed');
+  process.exitCode = 1;
+});

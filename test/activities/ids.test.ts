@@ -1,0 +1,46 @@
+import { earlierMessageId, turnIds } from '../../src/activities/ids';
+
+const KEY = { namespaceId: '11111111-2222-4333-8444-555555555555', workflowId: 'chat/order-1', turnKey: '1' };
+
+describe('the ids of a turn', () => {
+  it('are these, for ever: a run that is under way finds its messages by them after an update of the worker', () => {
+    expect(turnIds(KEY, 1)).toEqual({
+      userMessageId: 'GOLDEN_USER',
+      messageId: 'GOLDEN_ASSISTANT',
+    });
+    expect(earlierMessageId(KEY, 0)).toBe('GOLDEN_EARLIER');
+  });
+
+  it('are the same whenever they are made', () => {
+    expect(turnIds({ ...KEY }, 1)).toEqual(turnIds(KEY, 1));
+  });
+
+  it('are UUIDs of version 5', () => {
+    const { userMessageId, messageId } = turnIds(KEY, 1);
+    for (const id of [userMessageId, messageId, earlierMessageId(KEY, 3)]) {
+      expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    }
+  });
+
+  it('keep the user message and change the answer with the generation', () => {
+    const [first, second] = [turnIds(KEY, 1), turnIds(KEY, 2)];
+    expect(second.userMessageId).toBe(first.userMessageId);
+    expect(second.messageId).not.toBe(first.messageId);
+  });
+
+  it.each([
+    ['namespace id, so that two clusters share none', { namespaceId: '99999999-2222-4333-8444-555555555555' }],
+    ['workflow id', { workflowId: 'chat/order-2' }],
+    ['turn', { turnKey: '2' }],
+  ])('differ with the %s', (_, difference) => {
+    const other = { ...KEY, ...difference };
+    expect(new Set([...Object.values(turnIds(KEY, 1)), ...Object.values(turnIds(other, 1))]).size).toBe(4);
+    expect(earlierMessageId(other, 0)).not.toBe(earlierMessageId(KEY, 0));
+  });
+
+  it('cannot be mixed up by a separator in a name', () => {
+    const a = turnIds({ ...KEY, workflowId: 'a","b', turnKey: 'c' }, 1);
+    const b = turnIds({ ...KEY, workflowId: 'a', turnKey: 'b","c' }, 1);
+    expect(a.userMessageId).not.toBe(b.userMessageId);
+  });
+});

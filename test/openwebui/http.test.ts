@@ -1,0 +1,332 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
+import { z } from 'zod';
+import type { Credentials } from '../../src/openwebui/credentials';
+import {
+  AuthenticationError,
+  NetworkError,
+  NotFoundError,
+  NotOpenWebUIError,
+  OpenWebUIError,
+  RateLimitedError,
+  RefusedError,
+  RequestTimeoutError,
+  ResponseTooLargeError,
+  ServerError,
+} from '../../src/openwebui/errors';
+import { Http, parseRetryAfter, type HttpOptions, type HttpRequest } from '../../src/openwebui/http';
+
+const TOKEN = 'eyJhbGciOiJIUzI1NiJ9.eyJpZCI6ImFkYSJ9.c2lnbmF0dXJl';
+const anything = z.looseObject({});
+
+let server: Server;
+let http: Http;
+let answer: RequestListener;
+let received: IncomingMessage[];
+let rejected: string[];
+
+const credentials: Credentials = { push: true, token: async () => TOKEN, rejected: (token) => rejected.push(token) };
+
+function connect(options: Partial<HttpOptions> = {}): Http {
+  const { port } = server.address() as AddressInfo;
+  return new Http({ connection: 'team', url: `http://127.0.0.1:${port}`, credentials, ...options });
+}
+
+function json(value: unknown, status = 200, headers: Record<string, string> = {}): RequestListener {
+  return (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
+  };
+}
+
+function raw(write: (response: ServerResponse) => void): RequestListener {
+  return (_request, response) => write(response);
+}
+
+function get(request: Partial<HttpRequest<unknown>> = {}): Promise<unknown> {
+  return http.request({ method: 'GET', path: '/api/models', schema: anything, ...request });
+}
+
+async function failureOf(request: Partial<HttpRequest<unknown>> = {}): Promise<OpenWebUIError> {
+  const error: unknown = await get(request).then(
+    () => new Error('nothing failed'),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof OpenWebUIError)) throw error;
+  expect(inspect(error, { depth: 10, showHidden: true })).not.toContain(TOKEN);
+  expect(error.message).toMatch(/\[team: (GET|POST) \/api\//);
+  return error;
+}
+
+beforeEach(async () => {
+  received = [];
+  rejected = [];
+  server = createServer((request, response) => {
+    received.push(request);
+    answer(request, response);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  http = connect();
+});
+
+afterEach(async () => {
+  await http.close();
+  server.closeAllConnections();
+  await new Promise((closed) => server.close(closed));
+});
+
+describe('a request', () => {
+  it('carries the token, the query and the body, and gives back what the schema reads', async () => {
+    const bodies: string[] = [];
+    answer = (request, response) => {
+      request.on('data', (chunk: Buffer) => bodies.push(chunk.toString()));
+      request.on('end', () =>
+        json({ n: 1, extra: true }, 200, { date: 'Mon, 23 Nov 2026 15:00:00 GMT' })(request, response),
+      );
+    };
+    const result = await http.request({
+      method: 'POST',
+      path: '/api/x',
+      query: { page: 2, all: true, skipped: undefined },
+      body: { a: 'ä' },
+      schema: z.object({ n: z.number() }),
+    });
+    expect(result).toEqual({ value: { n: 1 }, status: 200, serverTimeMs: Date.UTC(2026, 10, 23, 15) });
+    expect(received[0]).toMatchObject({
+      method: 'POST',
+      url: '/api/x?page=2&all=true',
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    });
+    expect(bodies.join('')).toBe('{"a":"ä"}');
+  });
+
+  it('keeps the base path of the URL', async () => {
+    answer = json({});
+    await http.close();
+    http = connect({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/webui/` });
+    await get();
+    expect(received[0]?.url).toBe('/webui/api/models');
+  });
+
+  it('has no token where none is needed', async () => {
+    answer = json({});
+    await get({ authenticated: false });
+    expect(received[0]?.headers.authorization).toBeUndefined();
+  });
+
+  it('takes another status for an answer where the caller does', async () => {
+    answer = json({ detail: 'Method Not Allowed' }, 405);
+    expect(await get({ accept: (status) => status === 405 })).toMatchObject({ status: 405 });
+  });
+
+  it('is sent once, whatever comes back', async () => {
+    answer = json({ detail: 'Internal Server Error' }, 500);
+    await failureOf();
+    expect(received).toHaveLength(1);
+  });
+});
+
+describe('an answer that is not the API', () => {
+  it('is a web page: not Open WebUI', async () => {
+    answer = raw((response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html>'));
+    const error = await failureOf();
+    expect(error).toBeInstanceOf(NotOpenWebUIError);
+    expect(error.message).toContain('text/html');
+  });
+
+  it('has no content type: not Open WebUI', async () => {
+    answer = raw((response) => response.writeHead(200).end('{}'));
+    expect((await failureOf()).message).toContain('no content type');
+  });
+
+  it.each([301, 302, 307, 308])('is a redirect (%i), and is not followed', async (status) => {
+    answer = raw((response) => response.writeHead(status, { location: '/elsewhere' }).end());
+    expect(await failureOf()).toBeInstanceOf(NotOpenWebUIError);
+    expect(received).toHaveLength(1);
+  });
+
+  it.each(['{"data": [', '', 'nonsense'])('is JSON by its type only (%j): the server failed', async (body) => {
+    answer = raw((response) => response.writeHead(200, { 'content-type': 'application/json' }).end(body));
+    expect(await failureOf()).toBeInstanceOf(ServerError);
+  });
+
+  it('has another shape: the server failed, and the place is named', async () => {
+    answer = json({ data: [{ id: 7 }] });
+    const schema = z.object({ data: z.array(z.object({ id: z.string() })) });
+    const error = await failureOf({ schema });
+    expect(error).toBeInstanceOf(ServerError);
+    expect(error.message).toContain('data.0.id');
+  });
+
+  it('is larger than the cap, also without a length', async () => {
+    await http.close();
+    http = connect({ maxResponseBytes: 1_000 });
+    answer = json({ text: 'x'.repeat(1_000) });
+    expect(await failureOf()).toBeInstanceOf(ResponseTooLargeError);
+    answer = raw((response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      for (let chunk = 0; chunk < 20; chunk++) response.write('x'.repeat(100));
+      response.end();
+    });
+    expect(await failureOf()).toBeInstanceOf(ResponseTooLargeError);
+    answer = json({ text: 'x'.repeat(900) });
+    await get();
+  });
+});
+
+describe('a refusal', () => {
+  it('is read from detail, from a list of problems, from message, and from a page', async () => {
+    answer = json({ detail: 'Model not found' }, 400);
+    expect((await failureOf()).message).toContain('Model not found');
+    answer = json({ detail: [{ msg: 'Field required' }] }, 422);
+    expect((await failureOf()).message).toContain('Field required');
+    answer = json({ message: 'quota' }, 400);
+    expect((await failureOf()).message).toContain('quota');
+    answer = json(null, 400);
+    expect(await failureOf()).toBeInstanceOf(RefusedError);
+    answer = raw((response) =>
+      response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>502 Bad Gateway</h1>'),
+    );
+    expect((await failureOf()).message).toContain('Open WebUI failed: 502 Bad Gateway [');
+  });
+
+  it('is read from a large page of brackets in no time', async () => {
+    answer = raw((response) => response.writeHead(502, { 'content-type': 'text/html' }).end('<'.repeat(3_000_000)));
+    const started = performance.now();
+    expect(await failureOf()).toBeInstanceOf(ServerError);
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
+
+  it('never quotes the token, and keeps the request id', async () => {
+    answer = json({ detail: `Bearer ${TOKEN} and ${TOKEN} are not allowed` }, 403, { 'x-request-id': 'r-7' });
+    const error = await failureOf();
+    expect(error.context).toMatchObject({ status: 403, requestId: 'r-7' });
+    expect(error.message).toContain('(request r-7)');
+  });
+
+  it('of the token is passed on to the credentials, and no other is', async () => {
+    answer = json({ detail: "We could not find what you're looking for :/" }, 401);
+    expect(await failureOf({ path: '/api/v1/chats/1' })).toBeInstanceOf(NotFoundError);
+    expect(rejected).toEqual([]);
+    answer = json({ detail: '401 Unauthorized' }, 401);
+    expect(await failureOf()).toBeInstanceOf(AuthenticationError);
+    expect(rejected).toEqual([TOKEN]);
+    expect(await failureOf({ authenticated: false })).toBeInstanceOf(AuthenticationError);
+    expect(rejected).toEqual([TOKEN]);
+  });
+
+  it('says when to come back', async () => {
+    answer = json({ detail: 'slow down' }, 429, { 'retry-after': '7' });
+    const error = await failureOf();
+    expect(error).toBeInstanceOf(RateLimitedError);
+    expect(error).toMatchObject({ retryAfterMs: 7_000 });
+    answer = json({ detail: 'restarting' }, 503, { 'retry-after': new Date(Date.now() + 60_000).toUTCString() });
+    const { retryAfterMs } = (await failureOf()) as ServerError;
+    expect(retryAfterMs).toBeGreaterThan(50_000);
+    expect(retryAfterMs).toBeLessThanOrEqual(60_000);
+  });
+});
+
+describe('Retry-After', () => {
+  const now = Date.UTC(2026, 10, 23, 15);
+
+  it.each([
+    ['3', 3_000],
+    [' 0.5 ', 500],
+    ['0', 0],
+    ['-5', 0],
+    ['Mon, 23 Nov 2026 15:00:10 GMT', 10_000],
+    ['Mon, 23 Nov 2026 14:59:00 GMT', 0],
+    ['soon', undefined],
+    ['Infinity', undefined],
+    ['', undefined],
+    [undefined, undefined],
+  ])('of %j is %s ms', (value, expected) => {
+    expect(parseRetryAfter(value, now)).toBe(expected);
+  });
+});
+
+describe('a connection that fails', () => {
+  it('was refused: the server never saw the request', async () => {
+    const port = (server.address() as AddressInfo).port;
+    await http.close();
+    await new Promise((closed) => server.close(closed));
+    http = new Http({ connection: 'team', url: `http://127.0.0.1:${port}`, credentials });
+    expect(await failureOf()).toMatchObject({ name: 'NetworkError', maybeServed: false });
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  });
+
+  it('has no such host: the server never saw the request', async () => {
+    await http.close();
+    http = connect({ url: 'http://host.invalid' });
+    expect(await failureOf()).toMatchObject({ name: 'NetworkError', maybeServed: false });
+  });
+
+  it('was reset after the request was sent: the server may have acted', async () => {
+    answer = (request) => request.socket.resetAndDestroy();
+    expect(await failureOf({ method: 'POST', body: {} })).toMatchObject({ name: 'NetworkError', maybeServed: true });
+    expect(received).toHaveLength(1);
+  });
+
+  it('was closed in the middle of the answer: the server may have acted', async () => {
+    answer = raw((response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
+      response.write('{"a":', () => response.destroy());
+    });
+    const error = await failureOf();
+    expect(error).toBeInstanceOf(NetworkError);
+    expect(error).toMatchObject({ maybeServed: true });
+  });
+
+  it('gives no answer in time', async () => {
+    answer = () => undefined;
+    const started = performance.now();
+    expect(await failureOf({ headersTimeoutMs: 200 })).toBeInstanceOf(RequestTimeoutError);
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  it('does not harm the next request', async () => {
+    answer = (request) => request.socket.resetAndDestroy();
+    await failureOf();
+    answer = json({ ok: true });
+    expect(await get()).toMatchObject({ value: { ok: true } });
+  });
+});
+
+describe('an abort', () => {
+  const reason = new Error('cancelled by the caller');
+
+  it('before the request sends nothing', async () => {
+    await expect(get({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(received).toHaveLength(0);
+  });
+
+  it('before the answer ends the wait with its own reason', async () => {
+    const controller = new AbortController();
+    answer = () => controller.abort(reason);
+    await expect(get({ signal: controller.signal })).rejects.toBe(reason);
+  });
+
+  it('in the middle of the answer ends the wait with its own reason', async () => {
+    const controller = new AbortController();
+    answer = raw((response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.write('{"a":', () => setTimeout(() => controller.abort(reason), 50));
+    });
+    await expect(get({ signal: controller.signal })).rejects.toBe(reason);
+  });
+});
+
+it('reports a gap for what may have hidden events, and not for a refusal', async () => {
+  let gaps = 0;
+  await http.close();
+  http = connect({ onGap: () => gaps++ });
+  answer = json({ detail: 'no' }, 404);
+  expect(await failureOf()).toBeInstanceOf(NotFoundError);
+  expect(gaps).toBe(0);
+  answer = json({ detail: 'no' }, 502);
+  await failureOf();
+  answer = (request) => request.socket.resetAndDestroy();
+  await failureOf();
+  expect(gaps).toBe(2);
+});

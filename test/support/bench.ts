@@ -1,0 +1,170 @@
+/** The activities on a stand-in for Open WebUI, without Temporal. */
+import type { Info } from '@temporalio/activity';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { startStandIn, type StandIn } from '../../dev/standIn';
+import { createActivities, type Activities, type ActivityDependencies, type PlacedTurn } from '../../src/activities';
+import { Admission } from '../../src/activities/admission';
+import type { OrchestrateChatInput } from '../../src/contract';
+import { Connection } from '../../src/openwebui/connection';
+import { fixedToken } from '../../src/openwebui/credentials';
+import type { Chat, Message } from '../../src/openwebui/schemas';
+import { BY_TEST, recordRequests, type SentRequests } from './sentRequests';
+
+export const NAMESPACE_ID = '11111111-2222-4333-8444-555555555555';
+export const WORKFLOW_ID = 'chat/bench';
+
+export interface BenchOptions {
+  release?: string;
+  /** `jwt` opens the event socket, `key` leaves polling. Default `key`. */
+  credential?: 'jwt' | 'key';
+  limits?: Partial<ActivityDependencies['limits']>;
+}
+
+type AnyInput = Parameters<Activities[keyof Activities]>[0];
+
+/** One stand-in, one connection named `default` to it, and the activities over that. */
+export class Bench {
+  readonly connection: Connection;
+  readonly admission = new Admission(2);
+  readonly deps: ActivityDependencies;
+  readonly activities: Activities;
+  readonly sent: SentRequests;
+  readonly warnings: string[] = [];
+
+  private constructor(
+    readonly standIn: StandIn,
+    options: BenchOptions,
+  ) {
+    const token = options.credential === 'jwt' ? standIn.user.token : standIn.apiKey(standIn.user);
+    this.connection = new Connection({
+      name: 'default',
+      url: standIn.url,
+      credentials: fixedToken(token),
+      warn: (message) => this.warnings.push(message),
+    });
+    this.deps = dependenciesFor([this.connection], { admission: this.admission, limits: options.limits ?? {} });
+    this.activities = createActivities(this.deps);
+    this.sent = recordRequests(standIn.url);
+  }
+
+  static async start(options: BenchOptions = {}): Promise<Bench> {
+    return new Bench(await startStandIn(options.release === undefined ? {} : { release: options.release }), options);
+  }
+
+  async stop(): Promise<void> {
+    this.sent.stop();
+    await this.connection.close();
+    await this.standIn.stop();
+  }
+
+  /** Runs one attempt of an activity. */
+  run<Name extends keyof Activities>(
+    name: Name,
+    input: Parameters<Activities[Name]>[0],
+    info: Partial<Info> = {},
+  ): ReturnType<Activities[Name]> {
+    return runActivity(this.activities, name, input, info);
+  }
+
+  createChat(input: Partial<OrchestrateChatInput> = {}, info: Partial<Info> = {}): Promise<PlacedTurn> {
+    return this.run('createChat', { input: asked(input), turnKey: '1', mayExist: false }, info);
+  }
+
+  /** Creates a chat and triggers its reply. */
+  async ask(input: Partial<OrchestrateChatInput> = {}) {
+    const turn = await this.createChat(input);
+    const triggered = await this.run('triggerCompletion', { input: asked(input), turn, mayExist: false });
+    return { turn, triggered, awaiting: { turn, ...triggered, replyBudgetMs: 60_000 } };
+  }
+
+  /** A request of the test's own, as the connection's user. */
+  async call(method: string, path: string, body?: unknown): Promise<unknown> {
+    const response = await fetch(this.standIn.url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.standIn.user.token}`,
+        'content-type': 'application/json',
+        [BY_TEST]: '1',
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return response.json();
+  }
+
+  async chats(): Promise<Array<{ id: string; title: string }>> {
+    const response = await fetch(`${this.standIn.url}/api/v1/chats/all`, {
+      headers: { authorization: `Bearer ${this.standIn.user.token}`, [BY_TEST]: '1' },
+    });
+    const text = await response.text();
+    if (text.startsWith('[')) return JSON.parse(text) as Array<{ id: string; title: string }>;
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as { id: string; title: string });
+  }
+
+  async chat(chatId: string): Promise<Chat> {
+    return (await this.call('GET', `/api/v1/chats/${chatId}`)) as Chat;
+  }
+
+  async message(turn: { chatId: string; messageId: string }): Promise<Message | undefined> {
+    return (await this.chat(turn.chatId)).chat.history?.messages[turn.messageId];
+  }
+
+  async tasks(chatId: string): Promise<string[]> {
+    return ((await this.call('GET', `/api/tasks/chat/${chatId}`)) as { task_ids: string[] }).task_ids;
+  }
+
+  async untilNoTask(chatId: string): Promise<void> {
+    while ((await this.tasks(chatId)).length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
+  /** What the model was asked to generate. */
+  generations(): Array<{ prompt: string; body: Record<string, unknown>; messages: unknown[] }> {
+    return (this.standIn.ownModel?.log ?? []).filter(({ kind }) => kind === 'generation');
+  }
+}
+
+/** An input with everything that is needed. */
+export function asked(input: Partial<OrchestrateChatInput> = {}): OrchestrateChatInput {
+  return {
+    ...(input.messages === undefined ? { prompt: 'What is the capital of France?' } : {}),
+    model: 'model-a',
+    ...input,
+  };
+}
+
+export function dependenciesFor(
+  connections: Connection[],
+  { admission, limits = {} }: { admission?: Admission; limits?: Partial<ActivityDependencies['limits']> } = {},
+): ActivityDependencies {
+  return {
+    connections: new Map(connections.map((connection) => [connection.name, connection])),
+    admission: new Map(connections.map(({ origin }) => [origin, admission ?? new Admission(2)])),
+    namespaceId: NAMESPACE_ID,
+    searchAttributes: true,
+    heartbeatTimeoutMs: 3_000,
+    limits: { maxPromptBytes: 100_000, maxReplyBytes: 10_000, ...limits },
+  };
+}
+
+export function runActivity<Name extends keyof Activities>(
+  activities: Activities,
+  name: Name,
+  input: Parameters<Activities[Name]>[0],
+  info: Partial<Info> = {},
+): ReturnType<Activities[Name]> {
+  const activity = activities[name] as (input: AnyInput) => ReturnType<Activities[Name]>;
+  return environmentFor(info).run(activity, input as AnyInput) as ReturnType<Activities[Name]>;
+}
+
+/** Where an attempt runs; cancel it here. */
+export function environmentFor(info: Partial<Info> = {}): MockActivityEnvironment {
+  const now = Date.now();
+  return new MockActivityEnvironment({
+    workflowExecution: { workflowId: WORKFLOW_ID, runId: '00000000-0000-0000-0000-000000000000' },
+    scheduledTimestampMs: now,
+    currentAttemptScheduledTimestampMs: now,
+    ...info,
+  });
+}

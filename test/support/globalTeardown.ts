@@ -1,0 +1,3 @@
+import { stopAll } from './startedServers';
+
+export default stopAll;
