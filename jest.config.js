@@ -25,34 +25,32 @@ const NOT_UNIT = ['integration', 'e2e', 'contract', 'proofs'];
 module.exports = {
   // The tests wait more than they compute.
   maxWorkers: 2,
+  // Jest takes it from here only, not from the projects; a real server may be slow while others start.
+  testTimeout: 120_000,
   projects: [
     {
       ...shared,
       displayName: 'unit',
       testMatch: ['<rootDir>/test/**/*.test.ts'],
       testPathIgnorePatterns: ['/node_modules/', ...NOT_UNIT.map((directory) => `<rootDir>/test/${directory}/`)],
-      testTimeout: 30_000,
     },
     {
       ...shared,
       // These start a Temporal of their own.
       displayName: 'integration',
       testMatch: ['<rootDir>/test/integration/**/*.test.ts'],
-      testTimeout: 60_000,
     },
     {
       ...shared,
       ...realServers,
       displayName: 'real',
       testMatch: ['<rootDir>/test/{e2e,contract}/**/*.test.ts'],
-      testTimeout: 120_000,
     },
     {
       ...shared,
       ...realServers,
       displayName: 'proofs',
       testMatch: ['<rootDir>/test/proofs/**/*.test.ts'],
-      testTimeout: 600_000,
     },
   ],
 };

@@ -84,7 +84,9 @@ async function main(): Promise<void> {
 /** A stack whose model is counted: the scripted one counts by itself, any other has a proxy before it. */
 async function startCountedStack(flags: Flags, progress: Progress): Promise<Counted> {
   if (process.env.OPENWEBUI_URL) {
-    throw new Error('The demo counts what reaches the model, so it needs an Open WebUI of its own: unset OPENWEBUI_URL.');
+    throw new Error(
+      'The demo counts what reaches the model, so it needs an Open WebUI of its own: unset OPENWEBUI_URL.',
+    );
   }
   const given = Boolean(process.env.OPENAI_API_BASE_URL);
   const model = await chooseModel({ scripted: flags.json === true && !given });
@@ -96,7 +98,10 @@ async function startCountedStack(flags: Flags, progress: Progress): Promise<Coun
     await counting.stop();
     await model.stop();
   };
-  return { stack: await startStack({ progress, model: { ...model, ...counting, stop } }), log: async () => counting.log };
+  return {
+    stack: await startStack({ progress, model: { ...model, ...counting, stop } }),
+    log: async () => counting.log,
+  };
 }
 
 async function run({ stack, log }: Counted, directory: string, flags: Flags, progress: Progress): Promise<DemoFigures> {

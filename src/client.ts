@@ -167,7 +167,10 @@ export class Orchestrator {
 /** The workflow id of a request key. @throws OrchestrationError InvalidInput */
 export function workflowIdOf(requestKey: string): string {
   if (requestKey.trim() === '' || requestKey.length > LONGEST_KEY) {
-    throw new OrchestrationError(FAILURES.InvalidInput, `A request key has 1 to ${LONGEST_KEY} characters; "${requestKey.slice(0, 40)}" has ${requestKey.length}`);
+    throw new OrchestrationError(
+      FAILURES.InvalidInput,
+      `A request key has 1 to ${LONGEST_KEY} characters; "${requestKey.slice(0, 40)}" has ${requestKey.length}`,
+    );
   }
   return WORKFLOW_ID_PREFIX + requestKey;
 }
@@ -196,7 +199,8 @@ function orchestrationError(error: unknown, requestKey: string): unknown {
   }
   if (!(error instanceof WorkflowFailedError)) return error;
   const { cause } = error;
-  if (cause instanceof CancelledFailure) return new OrchestrationError('Cancelled', 'The run was cancelled', {}, { cause });
+  if (cause instanceof CancelledFailure)
+    return new OrchestrationError('Cancelled', 'The run was cancelled', {}, { cause });
   if (cause instanceof ApplicationFailure) {
     const details = (cause.details?.[0] ?? {}) as FailureDetails;
     return new OrchestrationError(cause.type ?? 'Unknown', cause.message, details, { cause });

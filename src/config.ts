@@ -102,8 +102,8 @@ export const VARIABLES: readonly string[] = [
   ...Object.keys(settingsSchema.shape),
 ];
 
-/** Read by the local stack, so no slip of the keys. */
-const VARIABLES_OF_OTHERS = ['OPENWEBUI_VERSION', 'OPENWEBUI_ORCHESTRATOR_CACHE'];
+/** Read by the local stack and the starter, so no slips of the keys. The tests' begin with `ORCHESTRATOR_TEST_`. */
+const VARIABLES_OF_OTHERS = ['OPENWEBUI_MODEL', 'OPENWEBUI_VERSION', 'OPENWEBUI_ORCHESTRATOR_CACHE'];
 
 /**
  * Reads the environment, and the files that it names. An empty variable counts as not set.
@@ -173,7 +173,7 @@ const SERVICE_LINK = /^(OPENWEBUI|ORCHESTRATOR)_(SERVICE_(HOST|PORT)(_\w+)?|PORT
 
 function unknownVariables(env: NodeJS.ProcessEnv): string[] {
   return Object.keys(env)
-    .filter((name) => /^(OPENWEBUI|ORCHESTRATOR)_/.test(name) && !SERVICE_LINK.test(name))
+    .filter((name) => /^(OPENWEBUI|ORCHESTRATOR)_(?!TEST_)/.test(name) && !SERVICE_LINK.test(name))
     .filter((name) => !VARIABLES.includes(name) && !VARIABLES_OF_OTHERS.includes(name))
     .map((name) => {
       const meant = nearest(name, VARIABLES);

@@ -216,6 +216,8 @@ export const FAILURES = {
   ModelNotFound: 'ModelNotFound',
   /** The chat, or the message to answer after, does not exist any more or never did. */
   ChatGone: 'ChatGone',
+  /** Another reply was under way in the chat for longer than the server budget. */
+  ChatBusy: 'ChatBusy',
   /** A file or collection that was named does not exist, or nothing in it can be used. */
   KnowledgeUnusable: 'KnowledgeUnusable',
   /** What answers at the URL is not Open WebUI. */

@@ -8,7 +8,14 @@ import { Command, InvalidArgumentError } from 'commander';
 import { InvalidInputError } from './chatInput';
 import { OrchestrationError, Orchestrator, type ChatRun } from './client';
 import { ConfigError, loadConfig } from './config';
-import { DEFAULT_CONNECTION, FAILURES, type ChatOutcome, type FileReference, type OrchestrateChatInput, type Stage } from './contract';
+import {
+  DEFAULT_CONNECTION,
+  FAILURES,
+  type ChatOutcome,
+  type FileReference,
+  type OrchestrateChatInput,
+  type Stage,
+} from './contract';
 import { Connection } from './openwebui/connection';
 import { credentialsFor } from './openwebui/credentials';
 import { OpenWebUIError } from './openwebui/errors';
@@ -78,7 +85,9 @@ Examples:
   $ npm run starter -- chat "And in French?" --model gpt-4o --chat 9a30… --json
   $ echo "a long prompt" | npm run starter -- chat - --model gpt-4o --key order-4711 --no-wait`,
   )
-  .action((prompt: string, options: ChatOptions) => withOrchestrator((orchestrator) => chat(orchestrator, prompt, options)));
+  .action((prompt: string, options: ChatOptions) =>
+    withOrchestrator((orchestrator) => chat(orchestrator, prompt, options)),
+  );
 
 program
   .command('status')
@@ -90,8 +99,11 @@ program
       const run = orchestrator.run(key);
       const status = await run.status();
       const trouble = await run.trouble();
-      if (options.json) return printJson({ requestKey: key, workflowId: run.workflowId, ...status, ...(trouble ? { trouble } : {}) });
-      console.log(`${status.stage} since ${new Date(status.stageSince).toISOString()}${status.failure ? ` (${status.failure})` : ''}`);
+      if (options.json)
+        return printJson({ requestKey: key, workflowId: run.workflowId, ...status, ...(trouble ? { trouble } : {}) });
+      console.log(
+        `${status.stage} since ${new Date(status.stageSince).toISOString()}${status.failure ? ` (${status.failure})` : ''}`,
+      );
       if (status.url) console.log(`chat   ${status.url}`);
       if (trouble) console.log(`retry  ${trouble}`);
     }),
@@ -154,7 +166,9 @@ async function inputOf(prompt: string, options: ChatOptions): Promise<Orchestrat
     prompt: prompt === '-' ? await readStandardInput() : prompt,
     model: options.model,
     ...(options.connection === undefined ? {} : { connection: options.connection }),
-    ...(options.chat === undefined ? {} : { chat: { id: options.chat, ...(options.parent === undefined ? {} : { parentMessageId: options.parent }) } }),
+    ...(options.chat === undefined
+      ? {}
+      : { chat: { id: options.chat, ...(options.parent === undefined ? {} : { parentMessageId: options.parent }) } }),
     ...(options.system === undefined ? {} : { system: options.system }),
     ...(options.title === undefined ? {} : { title: options.title }),
     ...(files.length === 0 ? {} : { files }),
@@ -167,7 +181,9 @@ async function readInput(file: string): Promise<OrchestrateChatInput> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as OrchestrateChatInput;
   } catch (error) {
-    throw new InvalidArgumentError(`--input ${file} cannot be read as JSON (${error instanceof Error ? error.message : ''}); name a file with one JSON object`);
+    throw new InvalidArgumentError(
+      `--input ${file} cannot be read as JSON (${error instanceof Error ? error.message : ''}); name a file with one JSON object`,
+    );
   }
 }
 
@@ -196,7 +212,8 @@ async function follow(run: ChatRun): Promise<ChatOutcome> {
       process.stderr.write(`${seconds(Date.now() - startedAt)}  ${stage}${link}\n`);
     }
     const now = await run.trouble().catch(() => undefined);
-    if (now !== undefined && now !== trouble) process.stderr.write(`${seconds(Date.now() - startedAt)}  retrying: ${now}\n`);
+    if (now !== undefined && now !== trouble)
+      process.stderr.write(`${seconds(Date.now() - startedAt)}  retrying: ${now}\n`);
     trouble = now;
     await Promise.race([end, sleep(FOLLOW_PAUSE_MS)]);
   }
@@ -217,7 +234,10 @@ async function models({ connection: name, json }: { connection: string; json?: b
   const config = loadConfig(process.env);
   const profile = config.connections.get(name);
   if (profile === undefined) {
-    throw new OrchestrationError(FAILURES.UnknownConnection, `There is no connection "${name}"; there is ${[...config.connections.keys()].join(', ')}`);
+    throw new OrchestrationError(
+      FAILURES.UnknownConnection,
+      `There is no connection "${name}"; there is ${[...config.connections.keys()].join(', ')}`,
+    );
   }
   const log = createLogger({ level: 'warn' });
   const credentials = credentialsFor(profile, { stateDirectory: config.stateDirectory, log });
@@ -252,7 +272,9 @@ function explain(error: unknown): string {
     return lines.join('\n');
   }
   if (error instanceof InvalidInputError) return `InvalidInput: ${error.message}`;
-  const expected = [ConfigError, TemporalUnavailableError, OpenWebUIError, InvalidArgumentError].some((kind) => error instanceof kind);
+  const expected = [ConfigError, TemporalUnavailableError, OpenWebUIError, InvalidArgumentError].some(
+    (kind) => error instanceof kind,
+  );
   if (error instanceof Error) return expected ? error.message : (error.stack ?? error.message);
   return String(error);
 }

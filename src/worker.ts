@@ -46,7 +46,9 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   ];
   for (const [origin, admission] of dependencies.admission) {
     const activities = { triggerCompletion };
-    workers.push(Worker.create({ ...common, taskQueue: triggerTaskQueue(origin), activities, tuner: tunerOf(admission) }));
+    workers.push(
+      Worker.create({ ...common, taskQueue: triggerTaskQueue(origin), activities, tuner: tunerOf(admission) }),
+    );
   }
   return Promise.all(workers);
 }
@@ -107,13 +109,17 @@ async function checkConnections(connections: ReadonlyMap<string, Connection>, lo
       log.info({ connection: connection.name, version }, `Open WebUI ${version} answers at ${connection.url}`);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      const setting = [AuthenticationError, NotOpenWebUIError, UnsupportedReleaseError].some((kind) => error instanceof kind);
+      const setting = [AuthenticationError, NotOpenWebUIError, UnsupportedReleaseError].some(
+        (kind) => error instanceof kind,
+      );
       if (setting) wrong.push(error);
       log.warn({ connection: connection.name }, `Connection ${connection.name} cannot be used now: ${error.message}`);
     }
   }
   if (wrong.length === connections.size && wrong[0] !== undefined) {
-    throw new ConfigError(`No connection to Open WebUI can be used; correct OPENWEBUI_URL or its credential: ${wrong[0].message}`);
+    throw new ConfigError(
+      `No connection to Open WebUI can be used; correct OPENWEBUI_URL or its credential: ${wrong[0].message}`,
+    );
   }
 }
 
@@ -138,7 +144,9 @@ async function main(): Promise<void> {
       };
       const { connection, namespace } = temporal;
       const workers = await createWorkers({ connection, namespace, dependencies, settings: config.worker });
-      log.info(`Worker runs: Temporal ${temporal.address}, namespace ${namespace}, task queues ${workers.map((worker) => worker.options.taskQueue).join(', ')}`);
+      log.info(
+        `Worker runs: Temporal ${temporal.address}, namespace ${namespace}, task queues ${workers.map((worker) => worker.options.taskQueue).join(', ')}`,
+      );
       await runWorkers(workers);
     } finally {
       await temporal.connection.close();

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
+import { Gate } from './gate';
 import { RequestLog, type ModelRequest } from './log';
 import { modelRoutes } from './routes';
 
@@ -22,6 +23,8 @@ export interface ScriptedModel {
   key: string;
   /** Every request since the start or the last `DELETE /control/log`, in order; grows while replies are sent. */
   log: ModelRequest[];
+  /** Lets all replies go on that are held by `[hold=n]`. */
+  release(): void;
   stop(): Promise<void>;
 }
 
@@ -32,7 +35,8 @@ export interface ScriptedModel {
 export async function startScriptedModel(options: ScriptedModelOptions = {}): Promise<ScriptedModel> {
   const { port = 0, key = 'scripted', models = ['model-a', 'model-b'] } = options;
   const log = new RequestLog();
-  const server = createAdaptorServer({ fetch: modelRoutes(key, models, log).fetch });
+  const gate = new Gate();
+  const server = createAdaptorServer({ fetch: modelRoutes(key, models, log, gate).fetch });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
@@ -42,6 +46,7 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
     url: `http://127.0.0.1:${address.port}/v1`,
     key,
     log: log.requests,
+    release: () => gate.open(),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -59,4 +64,9 @@ export async function readModelLog(url: string): Promise<ModelRequest[]> {
 /** Forgets the requests so far, and how often each prompt was asked. */
 export async function clearModelLog(url: string): Promise<void> {
   await fetch(new URL('/control/log', url), { method: 'DELETE' });
+}
+
+/** Lets all replies go on that are held by `[hold=n]`. */
+export async function releaseHeld(url: string): Promise<void> {
+  await fetch(new URL('/control/release', url), { method: 'POST' });
 }

@@ -4,6 +4,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono, type Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { Gate } from './gate';
 import { noteEnd, noteText, type ModelRequest, type RequestLog } from './log';
 import { replyTo, taskReplyTo } from './reply';
 import { readScript, withoutTrouble, type ModelMessage, type Script } from './script';
@@ -20,7 +21,12 @@ interface CompletionBody extends Record<string, unknown> {
 const DIMENSIONS = 64;
 
 /** The HTTP surface: the OpenAI API under `/v1`, the log under `/control`. */
-export function modelRoutes(key: string, models: string[], log: RequestLog): Hono<{ Bindings: HttpBindings }> {
+export function modelRoutes(
+  key: string,
+  models: string[],
+  log: RequestLog,
+  gate: Gate,
+): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
   const asked = new Map<string, number>();
   app.use('/v1/*', async (c, next) => {
@@ -31,7 +37,7 @@ export function modelRoutes(key: string, models: string[], log: RequestLog): Hon
     const data = models.map((id) => ({ id, object: 'model', created: 1, owned_by: 'scripted' }));
     return c.json({ object: 'list', data });
   });
-  app.post('/v1/chat/completions', (c) => complete(c, log, asked));
+  app.post('/v1/chat/completions', (c) => complete(c, log, asked, gate));
   app.post('/v1/embeddings', (c) => embed(c, log));
 
   app.get('/control/log', (c) => c.json(log.requests));
@@ -40,10 +46,14 @@ export function modelRoutes(key: string, models: string[], log: RequestLog): Hon
     asked.clear();
     return c.body(null, 204);
   });
+  app.post('/control/release', (c) => {
+    gate.open();
+    return c.body(null, 204);
+  });
   return app;
 }
 
-async function complete(c: ModelContext, log: RequestLog, asked: Map<string, number>): Promise<Response> {
+async function complete(c: ModelContext, log: RequestLog, asked: Map<string, number>, gate: Gate): Promise<Response> {
   const body = await c.req.json<CompletionBody>();
   const messages = body.messages ?? [];
   const read = readScript(messages);
@@ -58,7 +68,7 @@ async function complete(c: ModelContext, log: RequestLog, asked: Map<string, num
   if (status !== undefined) return failure(c, request, script, status);
   const text = replyTo(script, messages);
   if (!body.stream) return wholeReply(c, request, text);
-  await streamReply(c.env.outgoing, request, script, text);
+  await streamReply(c.env.outgoing, request, script, text, gate);
   return RESPONSE_ALREADY_SENT;
 }
 

@@ -9,6 +9,7 @@
  * | `[chunks=n]` | number of chunks the reply is cut into |
  * | `[pace=ms]` | one word a chunk, `ms` each |
  * | `[first=ms]` | pause before the response headers |
+ * | `[hold=n]` | after n chunks wait for `release()` or `POST /control/release` |
  * | `[length=n]` | a reply of exactly n characters |
  * | `[reply=text]` | this text; `\]` and `\n` are escapes |
  * | `[echo]` | the messages that the model was sent, as JSON |
@@ -28,6 +29,7 @@ export interface Script {
   prompt: string;
   slow: number;
   first: number;
+  hold?: number;
   chunks: number;
   /** One chunk a word instead of `chunks` equal parts. */
   words: boolean;
@@ -71,6 +73,7 @@ export function readScript(messages: ModelMessage[]): Script {
     empty: found.has('empty'),
     blank: found.has('blank'),
     times: number('times') ?? Infinity,
+    ...defined('hold', number('hold')),
     ...defined('length', number('length')),
     ...defined('reply', found.get('reply')?.replaceAll('\\n', '\n').replaceAll('\\]', ']')),
     ...defined('json', found.get('json')),

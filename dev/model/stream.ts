@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Gate } from './gate';
 import { noteEnd, noteText, type ModelRequest } from './log';
 import { chunksOf } from './reply';
 import type { Script } from './script';
@@ -12,7 +13,13 @@ type Delta = Record<string, unknown>;
  * Streams one reply as server-sent events. It writes to Node's own response, because a cut connection and the exact
  * moment at which the client goes away are not visible through a web stream.
  */
-export async function streamReply(out: ServerResponse, request: ModelRequest, script: Script, text: string) {
+export async function streamReply(
+  out: ServerResponse,
+  request: ModelRequest,
+  script: Script,
+  text: string,
+  gate: Gate,
+) {
   const gone = new AbortController();
   out.on('close', () => {
     if (!out.writableFinished) noteEnd(request, 'clientGone');
@@ -21,7 +28,7 @@ export async function streamReply(out: ServerResponse, request: ModelRequest, sc
   try {
     out.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
     out.flushHeaders();
-    await sendAll(new EventWriter(out, request, gone.signal), request, script, text);
+    await sendAll(new EventWriter(out, request, gone.signal, gate), request, script, text);
   } catch (error) {
     if (!gone.signal.aborted) throw error;
   }
@@ -38,6 +45,7 @@ async function sendAll(writer: EventWriter, request: ModelRequest, script: Scrip
   const pieces = chunksOf(text, script);
   for (const [i, piece] of pieces.entries()) {
     if (script.break?.after === i) return breakOff(writer, request, script.break.how);
+    if (script.hold === i) await writer.hold();
     await writer.pause(script.slow);
     writer.delta({ content: piece });
     noteText(request, piece);
@@ -76,7 +84,12 @@ class EventWriter {
     private readonly out: ServerResponse,
     private readonly request: ModelRequest,
     private readonly gone: AbortSignal,
+    private readonly gate: Gate,
   ) {}
+
+  hold(): Promise<void> {
+    return this.gate.wait(this.gone);
+  }
 
   async pause(ms: number): Promise<void> {
     if (ms > 0) await sleep(ms, undefined, { signal: this.gone });

@@ -165,6 +165,11 @@ export function chatListRoutes(app: App, world: World): void {
     const inFolder = rows(c, (chat) => chat.folderId === c.req.param('folderId'), true);
     return c.json(inFolder.map((chat) => chatView(chat, is)));
   });
+  app.get('/api/v1/folders/:id', (c) => {
+    const folder = documents.folders.get(c.req.param('id'));
+    if (folder?.userId !== c.get('user').id) return refuse(c, 404, NOT_FOUND);
+    return c.json({ id: folder.id, user_id: folder.userId, name: folder.name, parent_id: null });
+  });
   app.post('/api/v1/folders/', async (c) => {
     const { name = '' } = await bodyOf<{ name: string }>(c);
     const folder = { id: randomUUID(), userId: c.get('user').id, name };

@@ -38,6 +38,7 @@ export class Admission implements CustomSlotSupplier<ActivitySlotInfo> {
   }
 
   async reserveSlot(_context: SlotReserveContext, abortSignal: AbortSignal): Promise<SlotPermit> {
+    abortSignal.throwIfAborted();
     while (this.inFlight >= this.limit) await this.turn(abortSignal);
     this.permits++;
     return {};
@@ -67,13 +68,13 @@ export class Admission implements CustomSlotSupplier<ActivitySlotInfo> {
     return new Promise((resolve, reject) => {
       const aborted = (): void => {
         this.waiting = this.waiting.filter((other) => other !== proceed);
-        reject(new DOMException('No slot was needed any more', 'AbortError'));
+        // The SDK logs every other reason as an error.
+        reject(abortSignal.reason as Error);
       };
       const proceed = (): void => {
         abortSignal.removeEventListener('abort', aborted);
         resolve();
       };
-      if (abortSignal.aborted) return aborted();
       abortSignal.addEventListener('abort', aborted, { once: true });
       this.waiting.push(proceed);
     });

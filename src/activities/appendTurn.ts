@@ -16,7 +16,8 @@ const BUSY_PAUSE_MS = 2_000;
 export async function appendTurn(deps: ActivityDependencies, { input, turnKey }: PlaceTurnInput): Promise<PlacedTurn> {
   return runStep(deps, deps.connections.get(input.connection ?? 'default'), { firstContact: true }, async () => {
     const request = parseChatInput(input, deps.limits);
-    if (request.chat === undefined) throw finalFailure('InvalidInput', 'Input field chat.id is missing; name the chat to go on in.');
+    if (request.chat === undefined)
+      throw finalFailure('InvalidInput', 'Input field chat.id is missing; name the chat to go on in.');
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
     const capabilities = await connection.capabilities();
@@ -27,7 +28,11 @@ export async function appendTurn(deps: ActivityDependencies, { input, turnKey }:
     await othersFinished(connection, chatId, signal);
     const chat = await connection.client.chat(chatId, signal);
     const history = chat.chat.history ?? emptyHistory();
-    const written = sameTurn(history, { userId: ids.userMessageId, assistantId: ids.messageId, content: request.prompt });
+    const written = sameTurn(history, {
+      userId: ids.userMessageId,
+      assistantId: ids.messageId,
+      content: request.prompt,
+    });
     const parentId = written
       ? (history.messages[ids.userMessageId]?.parentId ?? null)
       : parentFor(history, chatId, request.chat.parentMessageId);
@@ -58,7 +63,11 @@ async function othersFinished(connection: Connection, chatId: string, signal: Ab
 function parentFor(history: History, chatId: string, wanted: string | undefined): string | null {
   if (wanted === undefined) return tipOf(history);
   if (history.messages[wanted] !== undefined) return wanted;
-  throw finalFailure('ChatGone', `Chat ${chatId} has no message ${wanted}; name one that is in it, or leave parentMessageId out`, { chatId });
+  throw finalFailure(
+    'ChatGone',
+    `Chat ${chatId} has no message ${wanted}; name one that is in it, or leave parentMessageId out`,
+    { chatId },
+  );
 }
 
 interface TurnToWrite {

@@ -50,7 +50,7 @@ async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal
     for (;;) {
       const now = Date.now();
       if (now >= deadline) throw timedOut(connection, input);
-      if (now >= releaseAt) throw notYet('ReplyNotReady', 'The reply is still being written', 1_000);
+      if (now >= releaseAt) throw notYet('ReplyTimedOut', 'The reply is still being written', 1_000);
       const reason = await watch.moved(Math.min(pauseMs, deadline - now, releaseAt - now), signal);
       if (reason === 'time' && pauseMs === Infinity) continue;
       const reading = await readReply(connection, { ...turn, taskId }, signal);
@@ -71,7 +71,11 @@ async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal
   }
 }
 
-function failureOf(connection: Connection, input: AwaitReplyInput, { state, message }: ReplyReading): ApplicationFailure {
+function failureOf(
+  connection: Connection,
+  input: AwaitReplyInput,
+  { state, message }: ReplyReading,
+): ApplicationFailure {
   const where = `chat ${input.turn.chatId} on connection ${connection.name}`;
   const details = detailsOf(connection, input, message === undefined ? '' : replyText(message).content);
   switch (state.kind) {
@@ -113,6 +117,10 @@ function fail(type: FailureType, message: string, details: FailureDetails): Appl
 }
 
 function detailsOf(connection: Connection, { turn }: AwaitReplyInput, content: string): FailureDetails {
-  const found: FailureDetails = { chatId: turn.chatId, messageId: turn.messageId, url: connection.chatUrl(turn.chatId) };
+  const found: FailureDetails = {
+    chatId: turn.chatId,
+    messageId: turn.messageId,
+    url: connection.chatUrl(turn.chatId),
+  };
   return content === '' ? found : { ...found, content: content.slice(0, 4_000) };
 }

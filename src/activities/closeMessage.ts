@@ -36,7 +36,11 @@ export async function closeMessage(deps: ActivityDependencies, input: CloseMessa
   });
 }
 
-async function stopGeneration(connection: Connection, capabilities: Capabilities, { turn, taskId }: CloseMessageInput): Promise<void> {
+async function stopGeneration(
+  connection: Connection,
+  capabilities: Capabilities,
+  { turn, taskId }: CloseMessageInput,
+): Promise<void> {
   const tasks = await connection.client.chatTasks(turn.chatId);
   const ours = taskId === undefined ? tasks : tasks.filter((task) => task === taskId);
   if (ours.length === 0) return;
@@ -64,7 +68,11 @@ async function stopOnly(connection: Connection, chatId: string, tasks: string[])
   }
 }
 
-async function finish(connection: Connection, capabilities: Capabilities, { turn, taskId, reason }: CloseMessageInput): Promise<boolean> {
+async function finish(
+  connection: Connection,
+  capabilities: Capabilities,
+  { turn, taskId, reason }: CloseMessageInput,
+): Promise<boolean> {
   for (let look = 0; look < LOOKS; look++) {
     const { message, chat } = await readReply(connection, { ...turn, taskId });
     if (message === undefined || chat.chat.history === undefined) return false;

@@ -15,7 +15,10 @@ export interface CompleteMessageInput {
 }
 
 /** @returns whether a filter changed the reply, so that it has to be read again */
-export async function completeMessage(deps: ActivityDependencies, input: CompleteMessageInput): Promise<{ changed: boolean }> {
+export async function completeMessage(
+  deps: ActivityDependencies,
+  input: CompleteMessageInput,
+): Promise<{ changed: boolean }> {
   const { turn } = input;
   const connection = connectionNamed(deps, turn.connection);
   return runStep(deps, connection, { firstContact: false }, async () => {
@@ -27,7 +30,8 @@ export async function completeMessage(deps: ActivityDependencies, input: Complet
     const messages = branchTo(history, turn.messageId).map(forFilters);
     const after = await runOutletFilters(connection, input, messages, signal);
     const text = after.find((message) => message.id === turn.messageId)?.content;
-    if (typeof text !== 'string' || text === before.content || text === replyText(before).content) return { changed: false };
+    if (typeof text !== 'string' || text === before.content || text === replyText(before).content)
+      return { changed: false };
     await connection.client.setMessageContent(turn.chatId, turn.messageId, text, signal);
     return { changed: true };
   });

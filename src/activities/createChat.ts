@@ -5,8 +5,10 @@ import type { OrchestrateChatInput, UnusableFile } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import { appendFinishedTurns, appendTurn, emptyHistory } from '../openwebui/chatTree';
 import type { Connection } from '../openwebui/connection';
+import { ForbiddenError, NotFoundError } from '../openwebui/errors';
 import type { Chat, ChatDocument } from '../openwebui/schemas';
 import { triggerTaskQueue } from './admission';
+import { finalFailure } from './failures';
 import { checkFiles } from './files';
 import { findChat } from './findChat';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
@@ -46,7 +48,10 @@ export interface PlacedTurn {
 /** Longest title made from a prompt, in characters. */
 const TITLE_LENGTH = 60;
 
-export async function createChat(deps: ActivityDependencies, { input, turnKey, mayExist }: PlaceTurnInput): Promise<PlacedTurn> {
+export async function createChat(
+  deps: ActivityDependencies,
+  { input, turnKey, mayExist }: PlaceTurnInput,
+): Promise<PlacedTurn> {
   return runStep(deps, deps.connections.get(input.connection ?? 'default'), { firstContact: true }, async () => {
     const request = parseChatInput(input, deps.limits);
     const connection = connectionNamed(deps, request.connection);
@@ -54,12 +59,15 @@ export async function createChat(deps: ActivityDependencies, { input, turnKey, m
     const capabilities = await connection.capabilities();
     await connection.model(request.model, signal);
     const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
+    await checkFolder(connection, request.folderId, signal);
     const key = turnKeyOf(deps, turnKey);
     const ids = turnIds(key, 1);
     const acted = mayExist || activityInfo().attempt > 1;
-    const existing = acted ? await findChat(connection, ids, request.prompt, signal) : undefined;
+    const wanted = { ids, prompt: request.prompt, folderId: request.folderId };
+    const existing = acted ? await findChat(connection, wanted, signal) : undefined;
     // Not cancelled half-way: a chat that was asked for must become known, or nobody could close it.
     const chat = existing ?? (await create(connection, newChat(request, key, ids, files), request));
+    if (!wasTriggered(chat, ids)) await furnish(connection, chat, request);
     return placedTurn(deps, connection, capabilities, {
       chatId: chat.id,
       ids,
@@ -114,7 +122,12 @@ export function placedTurn(
   };
 }
 
-function newChat(request: ChatRequest, key: TurnKey, ids: TurnIds, files: Array<Record<string, unknown>>): ChatDocument {
+function newChat(
+  request: ChatRequest,
+  key: TurnKey,
+  ids: TurnIds,
+  files: Array<Record<string, unknown>>,
+): ChatDocument {
   const timestamp = Math.floor(Date.now() / 1000);
   const earlier = request.earlier.map((turn, index) => ({ ...turn, id: earlierMessageId(key, index) }));
   const before = appendFinishedTurns(emptyHistory(), earlier, { model: request.model, timestamp });
@@ -142,12 +155,36 @@ function titleOf(request: ChatRequest): string {
   return oneLine.length > TITLE_LENGTH ? `${oneLine.slice(0, TITLE_LENGTH - 1)}…` : oneLine;
 }
 
-async function create(connection: Connection, document: ChatDocument, request: ChatRequest): Promise<Chat> {
-  const { folderId } = request;
-  const chat = await connection.client.createChat(document, folderId === undefined ? {} : { folderId });
+/** Old releases would put the chat into a folder that does not exist, where no page shows it. */
+async function checkFolder(connection: Connection, folderId: string | undefined, signal: AbortSignal): Promise<void> {
+  if (folderId === undefined) return;
+  try {
+    await connection.client.folder(folderId, signal);
+  } catch (error) {
+    // An API key may be kept from this endpoint; then the server has the last word.
+    if (error instanceof ForbiddenError) return;
+    if (!(error instanceof NotFoundError)) throw error;
+    const remedy = 'name one that this user has, or leave it out';
+    throw finalFailure(
+      'InvalidInput',
+      `Input field folder_id names ${folderId}, which is no folder of this user; ${remedy}`,
+    );
+  }
+}
+
+async function create(connection: Connection, document: ChatDocument, { folderId }: ChatRequest): Promise<Chat> {
+  return connection.client.createChat(document, folderId === undefined ? {} : { folderId });
+}
+
+/** From then on the chat is the user's, who may have changed its folder and tags. */
+function wasTriggered(chat: Chat, ids: TurnIds): boolean {
+  return Boolean(chat.chat.history?.messages[ids.messageId]?.model);
+}
+
+/** What the request that creates a chat cannot carry, or not on all releases. An earlier attempt may have been cut off in it. */
+async function furnish(connection: Connection, chat: Chat, { folderId, tags }: ChatRequest): Promise<void> {
   if (folderId !== undefined && chat.folder_id !== folderId) await connection.client.setFolder(chat.id, folderId);
-  for (const tag of request.tags) await connection.client.addTag(chat.id, tag);
-  return chat;
+  for (const tag of tags) await connection.client.addTag(chat.id, tag);
 }
 
 function parentOf(chat: Chat, ids: TurnIds): string | null {

@@ -42,10 +42,18 @@ function verdictOn(error: unknown, context: FailureContext): Verdict | undefined
   if (!(error instanceof OpenWebUIError)) return undefined;
   if (error instanceof AuthenticationError) {
     const retryable = Date.now() < context.credentialGraceUntilMs;
-    return { type: 'AuthenticationFailed', retryable, remedy: "correct the connection's key or password in the worker" };
+    return {
+      type: 'AuthenticationFailed',
+      retryable,
+      remedy: "correct the connection's key or password in the worker",
+    };
   }
   if (error instanceof ForbiddenError) {
-    return { type: 'PermissionDenied', retryable: false, remedy: "give the connection's user this permission in Open WebUI" };
+    return {
+      type: 'PermissionDenied',
+      retryable: false,
+      remedy: "give the connection's user this permission in Open WebUI",
+    };
   }
   if (error instanceof ModelNotFoundError) return { type: 'ModelNotFound', retryable: false, remedy: '' };
   if (error instanceof NotFoundError) {
@@ -92,7 +100,15 @@ export function finalFailure(type: FailureType, message: string, details: Failur
   return ApplicationFailure.create({ type: FAILURES[type], message, nonRetryable: true, details: [details] });
 }
 
-/** "Not yet": an expected retry, which is neither logged as a failure nor counted as one. */
-export function notYet(type: string, message: string, retryAfterMs: number): ApplicationFailure {
-  return ApplicationFailure.create({ type, message, category: 'BENIGN', nextRetryDelay: retryAfterMs });
+/**
+ * "Not yet": an expected retry, which is neither logged as a failure nor counted as one. Of this type and message is the run's
+ * failure if there is no time left for another try.
+ */
+export function notYet(type: FailureType, message: string, retryAfterMs: number): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: FAILURES[type],
+    message,
+    category: 'BENIGN',
+    nextRetryDelay: retryAfterMs,
+  });
 }

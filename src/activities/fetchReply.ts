@@ -15,7 +15,9 @@ export async function fetchReply(deps: ActivityDependencies, { turn }: FetchRepl
     const chat = await connection.client.chat(turn.chatId, cancellationSignal());
     const message = chat.chat.history?.messages[turn.messageId];
     if (message === undefined) {
-      throw finalFailure('ChatGone', `The message that holds the reply was deleted from chat ${turn.chatId}`, { chatId: turn.chatId });
+      throw finalFailure('ChatGone', `The message that holds the reply was deleted from chat ${turn.chatId}`, {
+        chatId: turn.chatId,
+      });
     }
     return reportReply(deps, chat, message);
   });

@@ -61,7 +61,8 @@ async function checkCollection(
   const bad = verdicts.filter(({ verdict }) => !verdict.usable);
   for (const { file, verdict } of bad) {
     if (verdict.usable) continue;
-    if (verdict.pending) throw notYet('FilesProcessing', `${label}: ${nameOf(file)} is still processed`, PROCESSING_PAUSE_MS);
+    if (verdict.pending)
+      throw notYet('KnowledgeUnusable', `${label}: ${nameOf(file)} is still processed`, PROCESSING_PAUSE_MS);
     unusable.push({ id: file.id, name: nameOf(file), reason: verdict.reason });
   }
   if (files.length === bad.length) {
@@ -70,9 +71,17 @@ async function checkCollection(
   }
   if (requireAll && bad.length > 0) {
     const names = bad.map(({ file }) => nameOf(file)).join(', ');
-    throw finalFailure('KnowledgeUnusable', `${label}: these files could not be processed: ${names}; add them again, or do without requireAllFiles`);
+    throw finalFailure(
+      'KnowledgeUnusable',
+      `${label}: these files could not be processed: ${names}; add them again, or do without requireAllFiles`,
+    );
   }
-  return { id: requested.id, type: 'collection', name: knowledge.name ?? requested.name ?? requested.id, status: 'processed' };
+  return {
+    id: requested.id,
+    type: 'collection',
+    name: knowledge.name ?? requested.name ?? requested.id,
+    status: 'processed',
+  };
 }
 
 async function checkNamedFile(
@@ -84,8 +93,12 @@ async function checkNamedFile(
   const file = await found(`file ${requested.id}`, () => connection.client.file(requested.id, signal));
   const verdict = await verdictOn(connection, capabilities, file, signal);
   if (!verdict.usable) {
-    if (verdict.pending) throw notYet('FilesProcessing', `File ${nameOf(file)} is still processed`, PROCESSING_PAUSE_MS);
-    throw finalFailure('KnowledgeUnusable', `File "${nameOf(file)}" could not be processed (${verdict.reason}); upload it again, or leave it out`);
+    if (verdict.pending)
+      throw notYet('KnowledgeUnusable', `File ${nameOf(file)} is still processed`, PROCESSING_PAUSE_MS);
+    throw finalFailure(
+      'KnowledgeUnusable',
+      `File "${nameOf(file)}" could not be processed (${verdict.reason}); upload it again, or leave it out`,
+    );
   }
   return { id: file.id, type: 'file', name: requested.name ?? nameOf(file), status: 'uploaded', file };
 }
@@ -95,7 +108,10 @@ async function found<T>(what: string, read: () => Promise<T>): Promise<T> {
     return await read();
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error;
-    throw finalFailure('KnowledgeUnusable', `Open WebUI has no ${what} for this user; correct the id, or share it with the connection's user`);
+    throw finalFailure(
+      'KnowledgeUnusable',
+      `Open WebUI has no ${what} for this user; correct the id, or share it with the connection's user`,
+    );
   }
 }
 
@@ -117,7 +133,10 @@ async function verdictsOn(
   const verdicts: Array<{ file: KnowledgeFile; verdict: FileVerdict }> = [];
   for (let i = 0; i < files.length; i += FILES_AT_ONCE) {
     const some = files.slice(i, i + FILES_AT_ONCE);
-    const found = some.map(async (file) => ({ file, verdict: await verdictOn(connection, capabilities, file, signal) }));
+    const found = some.map(async (file) => ({
+      file,
+      verdict: await verdictOn(connection, capabilities, file, signal),
+    }));
     verdicts.push(...(await Promise.all(found)));
   }
   return verdicts;

@@ -10,11 +10,17 @@ const WINDOW_MS = 24 * 60 * 60_000;
 /** Pages of 60 chats that are looked through. */
 const MOST_PAGES = 5;
 
+/** What makes a chat ours. */
+export interface WantedChat {
+  ids: TurnIds;
+  prompt: string;
+  folderId?: string | undefined;
+}
+
 /** The oldest chat that holds our user message with our prompt; undefined if there is none. */
 export async function findChat(
   connection: Connection,
-  ids: TurnIds,
-  prompt: string,
+  wanted: WantedChat,
   signal: AbortSignal,
 ): Promise<Chat | undefined> {
   for (let page = 1; page <= MOST_PAGES; page++) {
@@ -23,12 +29,18 @@ export async function findChat(
     const candidates = rows.filter((row) => row.created_at >= since).sort((a, b) => a.created_at - b.created_at);
     for (const row of candidates) {
       const chat = await readIfThere(connection, row.id, signal);
-      const turn = { userId: ids.userMessageId, assistantId: ids.messageId, content: prompt };
-      if (chat?.chat.history !== undefined && sameTurn(chat.chat.history, turn)) return chat;
+      if (chat !== undefined && isWanted(chat, wanted)) return chat;
     }
-    if (rows.length === 0 || rows.every((row) => row.updated_at < since)) return undefined;
+    if (rows.length === 0 || rows.every((row) => row.updated_at < since)) break;
   }
-  return undefined;
+  // Old releases leave chats in folders out of the list.
+  const inFolder = wanted.folderId === undefined ? [] : await connection.client.chatsInFolder(wanted.folderId, signal);
+  return inFolder.filter((chat) => isWanted(chat, wanted)).sort((a, b) => a.created_at - b.created_at)[0];
+}
+
+function isWanted(chat: Chat, { ids, prompt }: WantedChat): boolean {
+  const turn = { userId: ids.userMessageId, assistantId: ids.messageId, content: prompt };
+  return chat.chat.history !== undefined && sameTurn(chat.chat.history, turn);
 }
 
 async function readIfThere(connection: Connection, chatId: string, signal: AbortSignal): Promise<Chat | undefined> {

@@ -16,7 +16,10 @@ import { connectionNamed, runStep, type ActivityDependencies } from './step';
 export interface TriggerInput {
   /** The run's input; without its prompt where the turn stands in the chat already. */
   input: OrchestrateChatInput;
-  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'parentId' | 'writtenByTrigger' | 'files'>;
+  turn: Pick<
+    PlacedTurn,
+    'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'parentId' | 'writtenByTrigger' | 'files'
+  >;
   /** An earlier run of this workflow id may have triggered: look before sending. */
   mayExist: boolean;
 }
@@ -28,7 +31,10 @@ export interface Triggered {
   triggeredAt: number;
 }
 
-export async function triggerCompletion(deps: ActivityDependencies, { input, turn, mayExist }: TriggerInput): Promise<Triggered> {
+export async function triggerCompletion(
+  deps: ActivityDependencies,
+  { input, turn, mayExist }: TriggerInput,
+): Promise<Triggered> {
   const connection = connectionNamed(deps, turn.connection);
   return runStep(deps, connection, { firstContact: false }, async () => {
     const request = parseChatInput(withPrompt(input, turn.writtenByTrigger), deps.limits);
@@ -49,12 +55,15 @@ function withPrompt(input: OrchestrateChatInput, writtenByTrigger: boolean): Orc
 
 /** What an earlier attempt did: undefined if the message was never triggered. */
 async function alreadyTriggered(connection: Connection, turn: TriggerInput['turn']): Promise<Triggered | undefined> {
-  const { state, message, taskIds } = await readReply(connection, turn, cancellationSignal());
+  const { state, message } = await readReply(connection, turn, cancellationSignal());
   if (state.kind === 'untriggered' || (state.kind === 'gone' && turn.writtenByTrigger)) return undefined;
   if (state.kind === 'gone') {
-    throw finalFailure('ChatGone', `Message ${turn.messageId} was deleted from chat ${turn.chatId}`, { chatId: turn.chatId });
+    throw finalFailure('ChatGone', `Message ${turn.messageId} was deleted from chat ${turn.chatId}`, {
+      chatId: turn.chatId,
+    });
   }
-  const taskId = message?.meta?.task_id ?? taskIds[0];
+  // A task in the chat may be somebody else's; only the one on our message is known to be ours.
+  const taskId = message?.meta?.task_id;
   return { triggeredAt: Date.now(), ...(typeof taskId === 'string' ? { taskId } : {}) };
 }
 
@@ -75,8 +84,17 @@ async function send(connection: Connection, turn: TriggerInput['turn'], body: Co
 }
 
 /** The generation keeps its slot until it is seen ended, whoever waits for its reply. */
-function watched(deps: ActivityDependencies, connection: Connection, turn: TriggerInput['turn'], triggered: Triggered): Triggered {
-  const ended = connection.generations.started({ chatId: turn.chatId, messageId: turn.messageId, taskId: triggered.taskId });
+function watched(
+  deps: ActivityDependencies,
+  connection: Connection,
+  turn: TriggerInput['turn'],
+  triggered: Triggered,
+): Triggered {
+  const ended = connection.generations.started({
+    chatId: turn.chatId,
+    messageId: turn.messageId,
+    taskId: triggered.taskId,
+  });
   deps.admission.get(connection.origin)?.hold(ended);
   return triggered;
 }
@@ -131,10 +149,16 @@ function storedUserMessage(request: ChatRequest, turn: TriggerInput['turn']): Re
 }
 
 /** The branch that the reply answers, for servers that take it from the request. */
-function contextOf(chat: Chat, turn: TriggerInput['turn'], system: string | undefined): Array<{ role: string; content: unknown }> {
+function contextOf(
+  chat: Chat,
+  turn: TriggerInput['turn'],
+  system: string | undefined,
+): Array<{ role: string; content: unknown }> {
   const history = chat.chat.history;
   if (history?.messages[turn.userMessageId] === undefined) {
-    throw finalFailure('ChatGone', `Message ${turn.userMessageId} was deleted from chat ${turn.chatId}`, { chatId: turn.chatId });
+    throw finalFailure('ChatGone', `Message ${turn.userMessageId} was deleted from chat ${turn.chatId}`, {
+      chatId: turn.chatId,
+    });
   }
   const ofChat = chat.chat.params?.['system'];
   const prompt = system ?? (typeof ofChat === 'string' && ofChat !== '' ? ofChat : undefined);

@@ -79,7 +79,11 @@ export type ProbeAnswers = Record<keyof typeof PROBES, boolean>;
 
 /** Compares dotted release numbers; suffixes such as `-dev` do not count. */
 export function compareReleases(a: string, b: string): number {
-  const parts = (text: string): number[] => text.split(/[.+-]/).slice(0, 3).map((part) => Number.parseInt(part, 10) || 0);
+  const parts = (text: string): number[] =>
+    text
+      .split(/[.+-]/)
+      .slice(0, 3)
+      .map((part) => Number.parseInt(part, 10) || 0);
   const [left, right] = [parts(a), parts(b)];
   for (let i = 0; i < 3; i++) {
     const difference = (left[i] ?? 0) - (right[i] ?? 0);
@@ -137,7 +141,8 @@ async function ask(client: OpenWebUIClient, probe: Probe, expected: boolean, sig
     // The page that unknown paths answer with.
     if (error instanceof NotOpenWebUIError) return false;
     if (error instanceof AuthenticationError) throw error;
-    if (error instanceof OpenWebUIError && error.context.status !== undefined && error.context.status >= 500) return expected;
+    if (error instanceof OpenWebUIError && error.context.status !== undefined && error.context.status >= 500)
+      return expected;
     throw error;
   }
 }
@@ -157,12 +162,14 @@ const KNOWN_TRAPS: Array<{ since: string; before: string; reason: string }> = [
   {
     since: '0.6.19',
     before: '0.6.22',
-    reason: "it replaces every provider's error by its own, so causes of failed replies are lost; upgrade to 0.6.23 or later",
+    reason:
+      "it replaces every provider's error by its own, so causes of failed replies are lost; upgrade to 0.6.23 or later",
   },
   {
     since: '0.10.0',
     before: '0.10.3',
-    reason: 'it stores replies outside the message text, so its own search finds none of them; upgrade to 0.11 or later',
+    reason:
+      'it stores replies outside the message text, so its own search finds none of them; upgrade to 0.11 or later',
   },
 ];
 
@@ -179,5 +186,7 @@ export function judgeRelease(version: string): ReleaseVerdict {
   const trap = KNOWN_TRAPS.find(
     ({ since, before }) => compareReleases(version, since) >= 0 && compareReleases(version, before) < 0,
   );
-  return trap === undefined ? { verdict: 'fine' } : { verdict: 'warn', reason: `Open WebUI ${version}: ${trap.reason}` };
+  return trap === undefined
+    ? { verdict: 'fine' }
+    : { verdict: 'warn', reason: `Open WebUI ${version}: ${trap.reason}` };
 }

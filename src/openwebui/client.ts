@@ -115,6 +115,16 @@ export class OpenWebUIClient {
     });
   }
 
+  /** GET /api/v1/chats/folder/{id}: all chats of a folder, whole. Lists leave them out on old releases. */
+  async chatsInFolder(folderId: string, signal?: AbortSignal): Promise<Chat[]> {
+    return this.get(`/api/v1/chats/folder/${encodeURIComponent(folderId)}`, z.array(chatSchema), signal);
+  }
+
+  /** GET /api/v1/folders/{id}. @throws NotFoundError */
+  async folder(folderId: string, signal?: AbortSignal): Promise<void> {
+    await this.get(`/api/v1/folders/${encodeURIComponent(folderId)}`, z.unknown(), signal);
+  }
+
   /** POST /api/v1/chats/{id}/tags: one tag more. */
   async addTag(chatId: string, name: string, signal?: AbortSignal): Promise<void> {
     await this.post(`${chatPath(chatId)}/tags`, { name }, z.unknown(), signal);
@@ -173,7 +183,11 @@ export class OpenWebUIClient {
   }
 
   /** GET /api/v1/knowledge/{id}/files (from 0.6.42), one page. */
-  async knowledgeFiles(id: string, page: number, signal?: AbortSignal): Promise<{ items: KnowledgeFile[]; total?: number | null | undefined }> {
+  async knowledgeFiles(
+    id: string,
+    page: number,
+    signal?: AbortSignal,
+  ): Promise<{ items: KnowledgeFile[]; total?: number | null | undefined }> {
     const path = `/api/v1/knowledge/${encodeURIComponent(id)}/files`;
     return this.get(path, knowledgeFilesSchema, signal, { query: { page } });
   }

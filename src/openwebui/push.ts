@@ -18,14 +18,20 @@ export interface PushOptions {
 
 const eventSchema = z.looseObject({
   chat_id: z.string(),
-  data: z.looseObject({ type: z.string(), data: z.looseObject({ active: z.boolean().optional(), done: z.boolean().optional() }).nullish() }),
+  data: z.looseObject({
+    type: z.string(),
+    data: z.looseObject({ active: z.boolean().optional(), done: z.boolean().optional() }).nullish(),
+  }),
 });
 
 // Named `chat-events` up to 0.6.32 and `events` later.
 const EVENT_NAMES = ['chat-events', 'events'];
 
 /** Whether an event says that a task of the chat ended; the text of a running reply arrives as events, too. */
-export function tellsOfAnEnd(type: string, data: { active?: boolean | undefined; done?: boolean | undefined }): boolean {
+export function tellsOfAnEnd(
+  type: string,
+  data: { active?: boolean | undefined; done?: boolean | undefined },
+): boolean {
   switch (type) {
     case 'chat:active':
       return data.active === false;

@@ -19,7 +19,9 @@ export function runFailure(error: unknown, details: FailureDetails): unknown {
   if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure) {
     const waiting = error.activityType === 'awaitReply';
     const type: FailureType = waiting ? 'ReplyTimedOut' : 'ServerUnavailable';
-    const what = waiting ? 'No worker reported the reply within its budget' : `Step ${error.activityType} did not end within its budget`;
+    const what = waiting
+      ? 'No worker reported the reply within its budget'
+      : `Step ${error.activityType} did not end within its budget`;
     return ApplicationFailure.create({
       type,
       message: `${what}; look whether workers run and Open WebUI answers`,

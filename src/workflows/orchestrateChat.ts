@@ -1,5 +1,12 @@
 import { ApplicationFailure, defineQuery, isCancellation, setHandler } from '@temporalio/workflow';
-import { FAILURES, STATUS_QUERY, type ChatOutcome, type ChatStatus, type FailureDetails, type OrchestrateChatInput } from '../contract';
+import {
+  FAILURES,
+  STATUS_QUERY,
+  type ChatOutcome,
+  type ChatStatus,
+  type FailureDetails,
+  type OrchestrateChatInput,
+} from '../contract';
 import { failureTypeOf, runFailure } from './failures';
 import { Progress } from './progress';
 import { replyJson } from './replyJson';

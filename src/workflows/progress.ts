@@ -2,7 +2,13 @@
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
 import type { PlacedTurn } from '../activities';
-import { DEFAULT_CONNECTION, SEARCH_ATTRIBUTES, type ChatStatus, type OrchestrateChatInput, type Stage } from '../contract';
+import {
+  DEFAULT_CONNECTION,
+  SEARCH_ATTRIBUTES,
+  type ChatStatus,
+  type OrchestrateChatInput,
+  type Stage,
+} from '../contract';
 import { detailsOf } from './details';
 
 const KEYS = {

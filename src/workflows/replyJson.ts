@@ -68,14 +68,23 @@ function fenced(text: string): string[] {
 
 function firstContainer(text: string): ReplyJson {
   const dead = new Set<number>();
+  let citation: ReplyJson | undefined;
   const openers = /\{(?=\s*["}])|\[(?=\s*["[{\dtfn\]-])/g;
   for (let opener = openers.exec(text); opener !== null; opener = openers.exec(text)) {
     const end = endOfContainer(text, opener.index, dead);
     if (end === 'too deep') return tooDeep();
     const attempt = end === undefined ? undefined : parsed(text.slice(opener.index, end));
-    if (attempt !== undefined) return attempt;
+    if (end === undefined || attempt === undefined) continue;
+    if (!isCitation(attempt)) return attempt;
+    citation ??= attempt;
+    openers.lastIndex = end;
   }
-  return { ok: false, reason: 'The reply contains no JSON' };
+  return citation ?? { ok: false, reason: 'The reply contains no JSON' };
+}
+
+/** `[1]` in a sentence refers to a source; it is what was asked for only if there is nothing else. */
+function isCitation(found: ReplyJson): boolean {
+  return found.ok && Array.isArray(found.json) && found.json.every((item) => typeof item === 'number');
 }
 
 type Expected = 'value' | 'first value' | 'key' | 'first key' | 'colon' | 'separator';

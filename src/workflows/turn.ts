@@ -54,7 +54,12 @@ async function trigger(input: OrchestrateChatInput, turn: PlacedTurn, mayExist: 
 /** The chat holds the conversation; it is not carried through history again. */
 function withoutConversation(input: OrchestrateChatInput): OrchestrateChatInput {
   const { prompt: _prompt, messages, ...options } = input;
-  const system = input.system ?? messages?.filter((message) => message.role === 'system').map((message) => message.content).join('\n\n');
+  const system =
+    input.system ??
+    messages
+      ?.filter((message) => message.role === 'system')
+      .map((message) => message.content)
+      .join('\n\n');
   return system === undefined || system === '' ? options : { ...options, system };
 }
 
@@ -69,13 +74,16 @@ async function replyTo(input: OrchestrateChatInput, { turn, triggered }: Asked, 
   ]);
   if (!turn.needsCompletion) return reply;
   progress.enter('completing');
-  const { changed } = await aboutTurn(input, turn).completeMessage.executeWithOptions({ summary: 'Run the outlet filters' }, [
-    {
-      turn,
-      ...(input.session_id === undefined ? {} : { sessionId: input.session_id }),
-      ...(input.filter_ids === undefined ? {} : { filterIds: input.filter_ids }),
-    },
-  ]);
+  const { changed } = await aboutTurn(input, turn).completeMessage.executeWithOptions(
+    { summary: 'Run the outlet filters' },
+    [
+      {
+        turn,
+        ...(input.session_id === undefined ? {} : { sessionId: input.session_id }),
+        ...(input.filter_ids === undefined ? {} : { filterIds: input.filter_ids }),
+      },
+    ],
+  );
   if (!changed) return reply;
   progress.enter('fetching');
   return aboutTurn(input, turn).fetchReply.executeWithOptions({ summary: 'Read the filtered reply' }, [{ turn }]);

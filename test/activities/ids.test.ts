@@ -5,10 +5,10 @@ const KEY = { namespaceId: '11111111-2222-4333-8444-555555555555', workflowId: '
 describe('the ids of a turn', () => {
   it('are these, for ever: a run that is under way finds its messages by them after an update of the worker', () => {
     expect(turnIds(KEY, 1)).toEqual({
-      userMessageId: 'GOLDEN_USER',
-      messageId: 'GOLDEN_ASSISTANT',
+      userMessageId: '73b18d36-0cf2-5e4d-b340-a815d190693b',
+      messageId: 'bb07a59b-7a24-5be0-9781-7bc66e80d60a',
     });
-    expect(earlierMessageId(KEY, 0)).toBe('GOLDEN_EARLIER');
+    expect(earlierMessageId(KEY, 0)).toBe('f80a8c63-36b1-5117-9aa8-16056d2e4048');
   });
 
   it('are the same whenever they are made', () => {

@@ -85,8 +85,8 @@ describe('a service', () => {
 
   it('that does not serve in time is an error with its last lines, and is gone', async () => {
     const late = description({ args: ['-e', `console.log('pid', process.pid); ${SERVER}`], readyWithin: 1_000 });
-    const failure = await startService({ ...late, ready: async () => false }).catch((error: Error) => error);
-    expect(String(failure)).toMatch(/was not ready after 1 s\.[^]*pid \d+/);
+    const failure = startService({ ...late, ready: async () => false });
+    await expect(failure).rejects.toThrow(/was not ready after 1 s\.[^]*pid \d+/);
     expect(await pidServed()).toBeUndefined();
   });
 

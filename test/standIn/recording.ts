@@ -27,15 +27,14 @@ export interface Recording {
 
 const ROOT = join(__dirname, '..', 'recordings');
 
-/** One second a chunk is longer than a replay needs to read in the middle of a reply. */
-const LONG_PAUSE = '[slow=1000]';
-const SHORTER_PAUSE = '[slow=300]';
+/** Where the recorder read or stopped a reply after its third chunk, the replay's model waits there. */
+const READ_IN_THE_MIDDLE = /\[slow=(150|400|1000)\]/g;
 
 /** Everything that was recorded from real servers: one folder a release, one file a scenario. */
 export function recordings(): Recording[] {
   return readdirSync(ROOT).flatMap((release) =>
     readdirSync(join(ROOT, release)).map((file) => {
-      const text = readFileSync(join(ROOT, release, file), 'utf8').replaceAll(LONG_PAUSE, SHORTER_PAUSE);
+      const text = readFileSync(join(ROOT, release, file), 'utf8').replace(READ_IN_THE_MIDDLE, '[hold=3]');
       const { scenario, exchanges } = JSON.parse(text) as Recording;
       return { release, scenario, exchanges: exchanges.map((exchange) => corrected(release, scenario, exchange)) };
     }),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { io } from 'socket.io-client';
 import { FormData, request } from 'undici';
+import { DEFAULT_REPLY, type ModelRequest } from '../../dev/model';
 import type { StandIn } from '../../dev/standIn';
 import { Comparison } from './comparison';
 import type { Exchange, RecordedEvent, Recording } from './recording';
@@ -77,8 +78,9 @@ export class Replay {
 
   async #reachMoment(exchange: Exchange): Promise<void> {
     if (!this.#isRunning) return;
-    if (exchange.name.startsWith('running') || exchange.name === 'stop') return this.#untilModelHasSent();
+    if (exchange.name.startsWith('running') || exchange.name === 'stop') return this.#untilModelHolds();
     this.#isRunning = false;
+    this.standIn.ownModel?.release();
     if (exchange.method === 'DELETE' || exchange.name.startsWith('server killed')) return;
     await this.#until(async () => {
       const { body } = await this.#call('GET', `/api/tasks/chat/${this.#chat}`);
@@ -86,15 +88,14 @@ export class Replay {
     });
   }
 
-  async #untilModelHasSent(): Promise<void> {
-    const generation = () => this.standIn.ownModel?.log.findLast((one) => one.kind === 'generation');
+  async #untilModelHolds(): Promise<void> {
     const chunks = () => {
-      const { prompt = '', charactersSent = 0 } = generation() ?? {};
+      const { prompt = '', charactersSent = 0 } = this.standIn.ownModel?.log.findLast(isGeneration) ?? {};
       const parts = Number(/\[chunks=(\d+)\]/.exec(prompt)?.[1] ?? 8);
-      return charactersSent / Math.ceil(102 / parts);
+      return charactersSent / Math.ceil(DEFAULT_REPLY.length / parts);
     };
     await this.#until(() => Promise.resolve(chunks() >= CHUNKS_WHEN_READ));
-    await sleep(20);
+    await sleep(50);
   }
 
   async #until(holds: () => Promise<boolean>): Promise<void> {
@@ -123,7 +124,13 @@ export class Replay {
   async #call(method: string, path: string, body?: unknown, token = this.standIn.admin.token): Promise<Reply> {
     const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
     if (body !== undefined && body !== UPLOAD) headers['content-type'] = 'application/json';
-    const response = await request(`${this.standIn.url}${path}`, { method, headers, body: payloadOf(body) });
+    const response = await request(`${this.standIn.url}${path}`, {
+      method,
+      headers,
+      body: payloadOf(body),
+      // No connection is kept: the server may be killed before the next request.
+      reset: true,
+    });
     const text = await response.body.text();
     const contentType = String(response.headers['content-type']).split(';')[0] ?? '';
     return { status: response.statusCode, contentType, body: contentType.includes('json') ? JSON.parse(text) : text };
@@ -146,6 +153,10 @@ export class Replay {
     const ours = recorded.filter((event) => chats.includes(event.chat_id));
     return this.#comparison.differences(ours.map(withoutOutlet), this.#heard.map(withoutOutlet));
   }
+}
+
+function isGeneration(one: ModelRequest): boolean {
+  return one.kind === 'generation';
 }
 
 function payloadOf(body: unknown): string | FormData | null {

@@ -1,6 +1,7 @@
 /** The activities on a stand-in for Open WebUI, without Temporal. */
 import type { Info } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
 import { startStandIn, type StandIn } from '../../dev/standIn';
 import { createActivities, type Activities, type ActivityDependencies, type PlacedTurn } from '../../src/activities';
 import { Admission } from '../../src/activities/admission';
@@ -161,10 +162,11 @@ export function runActivity<Name extends keyof Activities>(
 /** Where an attempt runs; cancel it here. */
 export function environmentFor(info: Partial<Info> = {}): MockActivityEnvironment {
   const now = Date.now();
-  return new MockActivityEnvironment({
+  const attempt = {
     workflowExecution: { workflowId: WORKFLOW_ID, runId: '00000000-0000-0000-0000-000000000000' },
     scheduledTimestampMs: now,
     currentAttemptScheduledTimestampMs: now,
     ...info,
-  });
+  };
+  return new MockActivityEnvironment(attempt, { logger: new DefaultLogger('ERROR', () => undefined) });
 }

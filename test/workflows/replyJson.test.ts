@@ -18,6 +18,7 @@ function jsonOf(reply: string): unknown {
 describe('JSON in a reply', () => {
   it.each([
     ['as the whole text', text],
+    ['after citations of sources', `As the report [1] and others [2, 3] say: ${text}`],
     ['between blanks', `\n\n  ${pretty}\r\n `],
     ['after a byte order mark', `\uFEFF${text}`],
     ['in a json fence', `\`\`\`json\n${text}\n\`\`\``],
