@@ -25,6 +25,8 @@ const NOT_UNIT = ['integration', 'e2e', 'contract', 'proofs'];
 module.exports = {
   // The tests wait more than they compute.
   maxWorkers: 2,
+  // Jest takes this for all projects; what needs longer says so itself.
+  testTimeout: 120_000,
   // Jest takes it from here only, not from the projects; a real server may be slow while others start.
   testTimeout: 120_000,
   projects: [

@@ -107,7 +107,12 @@ async function startCountedStack(flags: Flags, progress: Progress): Promise<Coun
 async function run({ stack, log }: Counted, directory: string, flags: Flags, progress: Progress): Promise<DemoFigures> {
   const { openWebUI, temporal, model } = stack;
   const proxy = await startCountingProxy(openWebUI.url);
-  const environment = { ...stack.environment, OPENWEBUI_URL: proxy.url, ORCHESTRATOR_STATE_DIRECTORY: directory };
+  const environment = {
+    ...stack.environment,
+    OPENWEBUI_URL: proxy.url,
+    OPENWEBUI_PUBLIC_URL: openWebUI.url,
+    ORCHESTRATOR_STATE_DIRECTORY: directory,
+  };
   const clock = stopwatch(progress);
   const before = await chatIdsOf(openWebUI);
   const { client, connection } = await connectClient({ ...process.env, ...stack.environment });

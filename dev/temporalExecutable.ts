@@ -60,7 +60,7 @@ async function fetchTemporalExecutable(progress: Progress): Promise<TemporalExec
   await progress.mayFetch('the Temporal dev server (built with Go)', size, REMEDY);
   const path = join(cacheDirectory(), 'bin', 'temporal');
   await makeOnce(path, (temporary) => buildWithGo(go as string, temporary, progress));
-  return { path, how: `built with Go from ${GO_MODULE}, as ${DOWNLOAD_HOST} was of no use` };
+  return { path, how: `built with Go from ${GO_MODULE}, as ${DOWNLOAD_HOST} could not be used` };
 }
 
 /** The SDK downloads only in order to start a server; that server is stopped at once. */

@@ -1,7 +1,7 @@
 /** The input of a run made canonical: the tutorial's forms and ours become one, and what cannot be carried out is refused. */
 import { z } from 'zod';
 import { DEFAULT_CONNECTION, type BackgroundTasks, type CompletionMessage } from './contract';
-import { nearest } from './nearest';
+import { nearest } from './config/nearest';
 
 /** A file or collection to answer from. */
 export interface RequestedFile {

@@ -2,15 +2,15 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { ConfigError } from './configError';
-import { CONNECTION_VARIABLES, loadConnections, type ConnectionProfile } from './connections';
-import { CONNECTIONS_FILE_VARIABLE, MOST_GENERATIONS } from './connectionsFile';
-import { nearest } from './nearest';
+import { ConfigError } from './config/configError';
+import { CONNECTION_VARIABLES, loadConnections, type ConnectionProfile } from './config/connections';
+import { CONNECTIONS_FILE_VARIABLE, MOST_GENERATIONS } from './config/connectionsFile';
+import { nearest } from './config/nearest';
 import { isJwt } from './openwebui/token';
-import type { Secret } from './secret';
+import type { Secret } from './config/secret';
 
-export { ConfigError } from './configError';
-export type { ConnectionProfile, CredentialProfile } from './connections';
+export { ConfigError } from './config/configError';
+export type { ConnectionProfile, CredentialProfile } from './config/connections';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 export type LogFormat = 'json' | 'text';

@@ -7,7 +7,7 @@ import {
 } from '@temporalio/worker';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { ConfigError, type Config, type LogFormat, type LogLevel } from './config';
-import { maskSecrets, type Secret } from './secret';
+import { maskSecrets, type Secret } from './config/secret';
 import { asText } from './textLog';
 
 export interface LoggerOptions {

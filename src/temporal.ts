@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { Client, Connection, isGrpcServiceError, type ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { NativeConnection } from '@temporalio/worker';
-import { ConfigError } from './configError';
+import { ConfigError } from './config/configError';
 
 /** Temporal cannot be used as it is set up. The message is one sentence for the operator. */
 export class TemporalUnavailableError extends Error {

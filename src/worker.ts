@@ -6,6 +6,7 @@ import { createActivities, type Activities, type ActivityDependencies } from './
 import { Admission, triggerTaskQueue } from './activities/admission';
 import { WORKFLOW_BUNDLE } from './bundle';
 import { ConfigError, describeConnections, loadConfig, secretsOf, type Config, type WorkerSettings } from './config';
+import { maskSecrets } from './config/secret';
 import { TASK_QUEUES } from './contract';
 import { createLogger, installRuntime } from './logging';
 import { Connection, UnsupportedReleaseError } from './openwebui/connection';
@@ -72,7 +73,7 @@ export function openConnections(config: Config, log: Logger): Pick<ActivityDepen
   for (const profile of config.connections.values()) {
     const credentials = credentialsFor(profile, { stateDirectory: config.stateDirectory, log });
     const warn = (message: string): void => log.warn(message);
-    const connection = new Connection({ name: profile.name, url: profile.url, credentials, warn });
+    const connection = new Connection({ ...profile, credentials, warn });
     connections.set(profile.name, connection);
     const limit = Math.max(profile.generations, admission.get(connection.origin)?.limit ?? 0);
     admission.set(connection.origin, new Admission(limit));
@@ -162,7 +163,7 @@ if (require.main === module) {
     (error: unknown) => {
       const expected = error instanceof ConfigError || error instanceof TemporalUnavailableError;
       const text = error instanceof Error ? (expected ? error.message : (error.stack ?? error.message)) : String(error);
-      process.stderr.write(`${text}\n`);
+      process.stderr.write(`${maskSecrets(text)}\n`);
       process.exit(1);
     },
   );

@@ -5,7 +5,7 @@ import { Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { ConfigError, type WorkerSettings } from '../src/config';
 import { createLogger, installRuntime, temporalLogger, type LoggerOptions } from '../src/logging';
-import { Secret } from '../src/secret';
+import { Secret } from '../src/config/secret';
 
 const PASSWORD = 'canary "pass"\\word';
 const API_KEY = 'sk-canary0123456789abcdef';

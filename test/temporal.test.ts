@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ConfigError } from '../src/configError';
+import { ConfigError } from '../src/config/configError';
 import { connectClient, connectWorker, TemporalUnavailableError } from '../src/temporal';
 
 let directory: string;

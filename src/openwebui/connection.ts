@@ -12,6 +12,8 @@ export interface ConnectionOptions {
   name: string;
   /** Origin and optional base path, without a slash at the end. */
   url: string;
+  /** Origin and base path of the pages that people open. @default url */
+  publicUrl?: string;
   credentials: Credentials;
   /** Told once for each release that has known traps or is not known. */
   warn: (message: string) => void;
@@ -34,6 +36,7 @@ export class Connection {
   readonly client: OpenWebUIClient;
   readonly watcher: Watcher;
   readonly generations: Generations;
+  private readonly publicUrl: string;
   private readonly http: Http;
   private readonly warn: (message: string) => void;
   private found: Capabilities | undefined;
@@ -45,6 +48,7 @@ export class Connection {
     this.name = options.name;
     this.url = options.url;
     this.origin = new URL(options.url).origin;
+    this.publicUrl = options.publicUrl ?? options.url;
     this.warn = options.warn;
     this.http = new Http({
       connection: options.name,
@@ -69,7 +73,7 @@ export class Connection {
 
   /** The chat's page. */
   chatUrl(chatId: string): string {
-    return `${this.url}/c/${chatId}`;
+    return `${this.publicUrl}/c/${chatId}`;
   }
 
   /**

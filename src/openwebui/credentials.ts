@@ -1,7 +1,7 @@
 /** Where a connection's bearer token comes from, and what happens when Open WebUI no longer accepts it. */
 import { readFile, stat } from 'node:fs/promises';
-import type { ConnectionProfile } from '../connections';
-import type { SecretSource } from '../secret';
+import type { ConnectionProfile } from '../config/connections';
+import type { SecretSource } from '../config/secret';
 import { PasswordCredentials, signInOver } from './signIn';
 import { isApiKey, isJwt } from './token';
 import { TokenStore } from './tokenStore';

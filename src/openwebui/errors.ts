@@ -3,6 +3,8 @@
  * does not exist, 400 for a model that does not exist and 200 text/html for an endpoint that does not exist.
  */
 
+import { maskSecrets } from '../config/secret';
+
 /** Which request failed; carried by every error so that a message alone is enough to find it in a log. */
 export interface RequestContext {
   connection: string;
@@ -72,19 +74,13 @@ export class NotOpenWebUIError extends OpenWebUIError {}
 export class ResponseTooLargeError extends OpenWebUIError {}
 
 const LONGEST_QUOTE = 500;
-const SECRETS: Array<[RegExp, string]> = [
-  [/\bBearer\s+[\w.~+/=-]+/gi, 'Bearer ***'],
-  [/\bsk-[\w-]+/g, 'sk-***'],
-  [/\beyJ[\w-]+(?:\.[\w-]+)*/g, '***'],
-  [/(https?:\/\/)[^\s/@]+@/gi, '$1***@'],
-  [/((?:password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}&]+/gi, '$1***'],
-];
+// A server may quote what it was sent.
+const NAMED_SECRET = /((?:password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}&]+/gi;
 
 /** Text of a foreign server made fit to stand in a message: secrets out, one line, at most 500 characters. */
 export function redact(text: string): string {
-  let clean = text.slice(0, 4 * LONGEST_QUOTE);
-  for (const [pattern, replacement] of SECRETS) clean = clean.replace(pattern, replacement);
-  clean = clean.replace(/\s+/g, ' ').trim();
+  const masked = maskSecrets(text.slice(0, 4 * LONGEST_QUOTE)).replace(NAMED_SECRET, '$1***');
+  const clean = masked.replace(/\s+/g, ' ').trim();
   return clean.length > LONGEST_QUOTE ? `${clean.slice(0, LONGEST_QUOTE)}…` : clean;
 }
 

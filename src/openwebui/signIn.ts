@@ -1,7 +1,7 @@
 /** Credentials that sign in with e-mail and password, and hold the token that this gives as long as it is good. */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SecretSource } from '../secret';
+import type { SecretSource } from '../config/secret';
 import type { Credentials, CredentialsLog } from './credentials';
 import {
   AuthenticationError,

@@ -9,20 +9,10 @@ import { freePort } from '../../dev/processes';
 import { connectClient } from '../../src/temporal';
 
 let directory: string;
-let stack: Stack | undefined;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'stack-test-'));
 });
-afterEach(async () => {
-  await stack?.stop();
-  stack = undefined;
-  rmSync(directory, { recursive: true });
-});
-
-function ownServer({ openWebUI }: Stack): OpenWebUIServer {
-  if (!isOwn<OpenWebUIServer>(openWebUI)) throw new Error('Open WebUI was not started here.');
-  return openWebUI;
-}
+afterEach(() => rmSync(directory, { recursive: true }));
 
 async function answers(url: string): Promise<boolean> {
   return fetch(url).then(
@@ -32,30 +22,41 @@ async function answers(url: string): Promise<boolean> {
 }
 
 describe('the local stack', () => {
-  it('serves Temporal, its Web UI and Open WebUI, and nothing any more once it is stopped', async () => {
+  let stack: Stack;
+  let server: OpenWebUIServer;
+  beforeAll(async () => {
     stack = await startStack({ scriptedModel: true });
-    const { temporal, openWebUI, environment, model } = stack;
+    if (!isOwn<OpenWebUIServer>(stack.openWebUI)) throw new Error('Open WebUI was not started here.');
+    server = stack.openWebUI;
+  }, 300_000);
+  afterAll(() => stack?.stop());
+
+  it('tells a worker where everything is', async () => {
+    const { temporal, openWebUI, environment } = stack;
+    expect(environment).toMatchObject({ OPENWEBUI_URL: openWebUI.url, TEMPORAL_ADDRESS: temporal.address });
     const { connection } = await connectClient({ ...environment, XDG_CONFIG_HOME: directory });
     await connection.close();
-    expect(environment).toMatchObject({ OPENWEBUI_URL: openWebUI.url, TEMPORAL_ADDRESS: temporal.address });
-    const urls = [openWebUI.url, String(temporal.webUrl), `${model?.url}/models`];
-    expect(await Promise.all(urls.map(answers))).toEqual([true, true, true]);
-    await stack.stop();
-    expect(await Promise.all(urls.map(answers))).toEqual([false, false, false]);
   });
 
   it('keeps users, their tokens and API keys when Open WebUI is killed and started again', async () => {
-    stack = await startStack({ scriptedModel: true });
-    const server = ownServer(stack);
     const person = await server.createUser('Bob');
     const key = await server.createApiKey(person.token);
     await server.kill();
     expect(await answers(server.url)).toBe(false);
     await server.restart();
     await Promise.all([server.token, person.token, key].map((token) => checkToken(server.url, token)));
-  });
+  }, 300_000);
 
-  it('stops what has started if another part does not start', async () => {
+  it('leaves nothing running when it is stopped', async () => {
+    const urls = [server.url, String(stack.temporal.webUrl), `${stack.model?.url}/models`];
+    expect(await Promise.all(urls.map(answers))).toEqual([true, true, true]);
+    await stack.stop();
+    expect(await Promise.all(urls.map(answers))).toEqual([false, false, false]);
+  });
+});
+
+describe('a local stack of which one part does not start', () => {
+  it('stops the others, and says why', async () => {
     const data = join(directory, `open-webui-${DEFAULT_VERSION}`);
     mkdirSync(data);
     writeFileSync(join(data, 'webui.db'), '');

@@ -9,7 +9,7 @@ import { AuthenticationError, RateLimitedError } from '../../src/openwebui/error
 import { PasswordCredentials, signInOver, type Clock } from '../../src/openwebui/signIn';
 import { jwtExpiry } from '../../src/openwebui/token';
 import { TokenStore } from '../../src/openwebui/tokenStore';
-import { Secret } from '../../src/secret';
+import { Secret } from '../../src/config/secret';
 
 const EMAIL = 'bot@example.com';
 const PASSWORD = 'canary pass,word';

@@ -31,5 +31,5 @@ describe.each(realVersions())('the demo on Open WebUI %s', (version) => {
     expect(figures.historyEvents).toBeLessThanOrEqual(40);
     expect(figures.chatUrl).toContain(figures.chatId);
     expect(figures.workflowUrl).toContain(figures.runId);
-  });
+  }, 300_000);
 });

@@ -74,7 +74,7 @@ export class Bench {
   /** Creates a chat and triggers its reply. */
   async ask(input: Partial<OrchestrateChatInput> = {}) {
     const turn = await this.createChat(input);
-    const triggered = await this.run('triggerCompletion', { input: asked(input), turn, mayExist: false });
+    const triggered = await this.run('triggerCompletion', { input: carried(asked(input)), turn, mayExist: false });
     return { turn, triggered, awaiting: { turn, ...triggered, replyBudgetMs: 60_000 } };
   }
 
@@ -133,6 +133,12 @@ export function asked(input: Partial<OrchestrateChatInput> = {}): OrchestrateCha
     model: 'model-a',
     ...input,
   };
+}
+
+/** What the workflow carries of an input to the trigger, where the chat holds the conversation. */
+export function carried({ prompt: _, messages, ...options }: OrchestrateChatInput): OrchestrateChatInput {
+  const system = options.system ?? messages?.find(({ role }) => role === 'system')?.content;
+  return system === undefined ? options : { ...options, system };
 }
 
 export function dependenciesFor(

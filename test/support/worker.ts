@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time';
 import { LOCAL_SETTINGS } from '../../dev/workerProcess';
-import { Orchestrator } from '../../src/client';
+import {
+  OrchestrationError,
+  Orchestrator,
+  type ChatOutcome,
+  type ChatRun,
+  type OrchestrateChatInput,
+  type StartOptions,
+} from '../../src/client';
 import { loadConfig, secretsOf } from '../../src/config';
 import { createLogger, installRuntime } from '../../src/logging';
 import type { Connection } from '../../src/openwebui/connection';
@@ -104,4 +111,26 @@ export async function startTestWorker(
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts a run and waits for its outcome. */
+export async function ask(
+  { orchestrator }: TestWorker,
+  input: OrchestrateChatInput,
+  options: StartOptions = {},
+): Promise<{ run: ChatRun; outcome: ChatOutcome }> {
+  const run = await orchestrator.startChat(input, options);
+  return { run, outcome: await run.result() };
+}
+
+/** Starts a run and waits for its failure. @throws Error if it has an outcome */
+export async function failureOf({ orchestrator }: TestWorker, input: OrchestrateChatInput): Promise<OrchestrationError> {
+  return endOf(await orchestrator.startChat(input));
+}
+
+/** How a run fails. @throws Error if it has an outcome */
+export async function endOf(run: ChatRun): Promise<OrchestrationError> {
+  const outcome = await run.result().catch((error: unknown) => error);
+  if (outcome instanceof OrchestrationError) return outcome;
+  throw new Error(`Expected a failure, got ${JSON.stringify(outcome)}`);
 }

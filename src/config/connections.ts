@@ -3,8 +3,8 @@ import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { ConfigError } from './configError';
 import { CONNECTIONS_FILE_VARIABLE, profileSchema, readProfiles, type RawProfile } from './connectionsFile';
-import { DEFAULT_CONNECTION } from './contract';
-import { isApiKey, isJwt, jwtExpiry } from './openwebui/token';
+import { DEFAULT_CONNECTION } from '../contract';
+import { isApiKey, isJwt, jwtExpiry } from '../openwebui/token';
 import { readSecretFile, Secret, type SecretSource } from './secret';
 
 /** With what a connection's user is known to Open WebUI. */
@@ -17,6 +17,8 @@ export interface ConnectionProfile {
   name: string;
   /** Origin and optional base path, no slash at the end. */
   url: string;
+  /** Where people open Open WebUI, if that is not where the worker reaches it; used for links only. */
+  publicUrl: string;
   credential: CredentialProfile;
   /** Generations in flight at this server for each worker process. */
   generations: number;
@@ -25,6 +27,7 @@ export interface ConnectionProfile {
 /** The variables that make the connection `default`. */
 export const CONNECTION_VARIABLES = {
   url: 'OPENWEBUI_URL',
+  publicUrl: 'OPENWEBUI_PUBLIC_URL',
   apiKey: 'OPENWEBUI_API_KEY',
   apiKeyFile: 'OPENWEBUI_API_KEY_FILE',
   email: 'OPENWEBUI_EMAIL',
@@ -106,9 +109,11 @@ function profileOf(raw: RawProfile, origin: Origin, generations: number, warning
       `${origin.setting('url')} is not set: set it to Open WebUI's address, like http://host:8080.`,
     );
   }
+  const url = parseUrl(raw.url, origin.setting('url'));
   return {
     name: origin.name,
-    url: parseUrl(raw.url, origin.setting('url')),
+    url,
+    publicUrl: raw.publicUrl === undefined ? url : parseUrl(raw.publicUrl, origin.setting('publicUrl')),
     credential,
     generations: raw.generations ?? generations,
   };

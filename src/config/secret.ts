@@ -55,8 +55,8 @@ export function whyUnreadable(error: unknown): string {
 
 const RECOGNISABLE: Array<[RegExp, string]> = [
   [/\bBearer\s+[\w.~+/=-]+/gi, 'Bearer ***'],
-  [/\bsk-[\w-]{8,}/g, 'sk-***'],
-  [/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, '***'],
+  [/\bsk-[\w-]+/g, 'sk-***'],
+  [/\beyJ[\w-]+(?:\.[\w-]+)*/g, '***'],
   [/(https?:\/\/)[^\s/@"']+@/gi, '$1***@'],
 ];
 

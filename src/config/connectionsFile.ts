@@ -20,6 +20,7 @@ const text = z
 /** One connection as it is written down. */
 export const profileSchema = z.strictObject({
   url: text,
+  publicUrl: text,
   apiKey: text,
   apiKeyFile: text,
   email: text,

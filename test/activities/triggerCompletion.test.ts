@@ -1,0 +1,202 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { OrchestrateChatInput } from '../../src/contract';
+import { Bench, WORKFLOW_ID, asked, carried } from '../support/bench';
+import { failureOf } from '../support/failures';
+
+const PROMPT = 'What is the capital of France? [pace=5]';
+const TRIGGER = { method: 'POST', path: /^\/api\/chat\/completions$/ };
+const number = expect.any(Number) as number;
+const text = expect.any(String) as string;
+
+let bench: Bench;
+afterEach(() => bench.stop());
+
+describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('triggerCompletion on %s', (release) => {
+  beforeEach(async () => {
+    bench = await Bench.start({ release });
+  });
+
+  it('sends what this release understands, and nothing that it would hand to the provider', async () => {
+    const turn = await bench.createChat({ prompt: PROMPT });
+    const stored = (await bench.chat(turn.chatId)).chat.history?.messages[turn.userMessageId];
+    bench.sent.clear();
+    const triggered = await bench.run('triggerCompletion', { input: carried(asked()), turn, mayExist: false });
+    expect(triggered).toEqual({ taskId: text, triggeredAt: number });
+    const messages = [{ role: 'user', content: PROMPT }];
+    const protocol: Record<string, object> = {
+      '0.6.15': { messages },
+      '0.6.43': { messages, parent_id: turn.userMessageId, parent_message: stored },
+      '0.8.12': { messages, parent_id: turn.userMessageId, parent_message: stored },
+      '0.12.4': { user_message: { id: turn.userMessageId, role: 'user', parentId: null, models: ['model-a'] } },
+    };
+    expect(bench.sent.bodies(TRIGGER.method, TRIGGER.path)).toEqual([
+      {
+        chat_id: turn.chatId,
+        id: turn.messageId,
+        session_id: WORKFLOW_ID,
+        model: 'model-a',
+        stream: true,
+        params: { function_calling: 'legacy' },
+        features: {},
+        background_tasks: {},
+        ...protocol[release],
+      },
+    ]);
+    await bench.untilNoTask(turn.chatId);
+    expect(bench.generations()).toMatchObject([{ prompt: PROMPT, messages: [{ role: 'user', content: PROMPT }] }]);
+    expect(bench.generations()[0]?.body).toEqual({ stream: true });
+    const history = (await bench.chat(turn.chatId)).chat.history;
+    expect(history?.messages[turn.messageId]).toMatchObject({ parentId: turn.userMessageId, role: 'assistant' });
+    expect(history?.messages[turn.userMessageId]).toMatchObject({ content: PROMPT, childrenIds: [turn.messageId] });
+    expect(history?.currentId).toBe(turn.messageId);
+  });
+
+  it('hands through what the caller asks for', async () => {
+    const wanted: Partial<OrchestrateChatInput> = {
+      prompt: PROMPT,
+      system: 'Be brief.',
+      params: { temperature: 0.5 },
+      features: { web_search: false },
+      variables: { '{{USER_NAME}}': 'Ada' },
+      background_tasks: { follow_up_generation: true, title_generation: false },
+      filter_ids: ['filter'],
+      tool_ids: ['calculator'],
+      session_id: 'session',
+    };
+    const { turn } = await bench.ask(wanted);
+    expect(bench.sent.bodies(TRIGGER.method, TRIGGER.path)[0]).toMatchObject({
+      session_id: 'session',
+      params: { temperature: 0.5 },
+      features: { web_search: false },
+      variables: { '{{USER_NAME}}': 'Ada' },
+      background_tasks: { follow_up_generation: true },
+      filter_ids: ['filter'],
+      tool_ids: ['calculator'],
+    });
+    expect(bench.sent.bodies(TRIGGER.method, TRIGGER.path)[0]).not.toHaveProperty('params.function_calling');
+    await bench.untilNoTask(turn.chatId);
+    expect(bench.generations()[0]?.messages[0]).toEqual({ role: 'system', content: 'Be brief.' });
+  });
+
+  it('shows the model the whole conversation', async () => {
+    const messages: OrchestrateChatInput['messages'] = [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: 'Hello' },
+      { role: 'user', content: PROMPT },
+    ];
+    const { turn } = await bench.ask({ messages });
+    await bench.untilNoTask(turn.chatId);
+    expect(bench.generations()[0]?.messages).toEqual(messages);
+  });
+
+  it('adopts the generation of an attempt whose answer was lost', async () => {
+    const turn = await bench.createChat({ prompt: PROMPT });
+    const input = { input: carried(asked()), turn, mayExist: false };
+    bench.standIn.fault({ ...TRIGGER, how: 'lostAfter' });
+    expect(await failureOf(bench.run('triggerCompletion', input))).toMatchObject({
+      type: 'ServerUnavailable',
+      nonRetryable: false,
+    });
+    const adopted = await bench.run('triggerCompletion', input, { attempt: 2 });
+    expect(adopted.triggeredAt).toBeLessThanOrEqual(Date.now());
+    await bench.untilNoTask(turn.chatId);
+    expect(await bench.run('triggerCompletion', input, { attempt: 3 })).toMatchObject({ triggeredAt: number });
+    expect(bench.generations()).toHaveLength(1);
+    const reply = await bench.run('awaitReply', { turn, ...adopted, replyBudgetMs: 60_000 });
+    expect(reply.content).toMatch(/^The capital of France is Paris\..*century\.$/);
+  });
+
+  it('sends again what never reached the server', async () => {
+    const turn = await bench.createChat({ prompt: PROMPT });
+    const input = { input: carried(asked()), turn, mayExist: false };
+    bench.standIn.fault({ ...TRIGGER, how: 'lostBefore' });
+    await failureOf(bench.run('triggerCompletion', input));
+    await bench.run('triggerCompletion', input, { attempt: 2 });
+    await bench.untilNoTask(turn.chatId);
+    expect(bench.generations()).toHaveLength(1);
+  });
+
+  it('looks first where an earlier run may have triggered', async () => {
+    const { turn, triggered } = await bench.ask({ prompt: PROMPT });
+    const again = await bench.run('triggerCompletion', { input: carried(asked()), turn, mayExist: true });
+    expect(again.triggeredAt).toBeGreaterThanOrEqual(triggered.triggeredAt);
+    await bench.untilNoTask(turn.chatId);
+    expect(bench.generations()).toHaveLength(1);
+  });
+
+  it('leaves it to the wait to tell how the model refused', async () => {
+    const { awaiting } = await bench.ask({ prompt: 'x [fail=500]' });
+    const failure = await failureOf(bench.run('awaitReply', awaiting));
+    expect(failure).toMatchObject({ type: 'ReplyFailed', nonRetryable: true });
+    expect(failure.message).toMatch(/scripted failure 500/);
+    expect(bench.generations()).toHaveLength(1);
+  });
+
+  it('ends with the chat where that was deleted meanwhile', async () => {
+    const turn = await bench.createChat({ prompt: PROMPT });
+    await bench.call('DELETE', `/api/v1/chats/${turn.chatId}`);
+    const run = bench.run('triggerCompletion', { input: carried(asked()), turn, mayExist: false });
+    expect(await failureOf(run)).toMatchObject({ type: 'ChatGone', nonRetryable: true });
+    expect(bench.generations()).toEqual([]);
+  });
+
+  it('stops counting it at once when the reply was read here', async () => {
+    const { awaiting } = await bench.ask({ prompt: PROMPT });
+    await bench.run('awaitReply', awaiting);
+    await sleep(0);
+    expect(bench.admission.inFlight).toBe(0);
+  });
+});
+
+describe('triggerCompletion', () => {
+  it('counts the generation until it is seen ended, whoever waits for it', async () => {
+    bench = await Bench.start();
+    const { turn } = await bench.ask({ prompt: 'x [slow=30]' });
+    expect(bench.admission.inFlight).toBe(1);
+    await bench.untilNoTask(turn.chatId);
+    expect(bench.admission.inFlight).toBe(1);
+    for (const end = Date.now() + 6_000; bench.admission.inFlight > 0 && Date.now() < end;) await sleep(50);
+    expect(bench.admission.inFlight).toBe(0);
+  });
+
+  it('is tried again while the server limits the rate, and counts nothing meanwhile', async () => {
+    bench = await Bench.start();
+    const turn = await bench.createChat();
+    bench.standIn.fault({ ...TRIGGER, how: 429, headers: { 'retry-after': '3' } });
+    const failure = await failureOf(bench.run('triggerCompletion', { input: carried(asked()), turn, mayExist: false }));
+    expect(failure).toMatchObject({ type: 'RateLimited', nonRetryable: false, nextRetryDelay: 3_000 });
+    expect(bench.admission.inFlight).toBe(0);
+  });
+
+  it('takes a server error for a lost answer where the reply has begun all the same', async () => {
+    bench = await Bench.start();
+    const turn = await bench.createChat({ prompt: 'x [slow=30]' });
+    const input = { input: carried(asked()), turn, mayExist: false };
+    const first = await bench.run('triggerCompletion', input);
+    bench.standIn.fault({ ...TRIGGER, how: 502 });
+    // The first attempt is repeated as if nothing were known of it.
+    expect(await bench.run('triggerCompletion', input)).toMatchObject({ taskId: first.taskId });
+    await bench.untilNoTask(turn.chatId);
+    expect(bench.generations()).toHaveLength(1);
+  });
+
+  it('takes a conflict for a reply that is there already', async () => {
+    bench = await Bench.start({ release: '0.12.4' });
+    const { turn } = await bench.ask({ prompt: PROMPT });
+    await bench.untilNoTask(turn.chatId);
+    await bench.run('triggerCompletion', { input: carried(asked()), turn, mayExist: false });
+    expect(bench.generations()).toHaveLength(1);
+  });
+
+  it('asks for retrieval from the files that were checked', async () => {
+    bench = await Bench.start();
+    const turn = await bench.createChat();
+    const file = { id: 'collection', type: 'collection', name: 'Geography', status: 'processed' };
+    await bench.run('triggerCompletion', {
+      input: carried(asked()),
+      turn: { ...turn, files: [file] },
+      mayExist: false,
+    });
+    expect(bench.sent.bodies(TRIGGER.method, TRIGGER.path)[0]).toMatchObject({ files: [file] });
+  });
+});
