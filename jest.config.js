@@ -27,8 +27,6 @@ module.exports = {
   maxWorkers: 2,
   // Jest takes this for all projects; what needs longer says so itself.
   testTimeout: 120_000,
-  // Jest takes it from here only, not from the projects; a real server may be slow while others start.
-  testTimeout: 120_000,
   projects: [
     {
       ...shared,

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { isAlive } from './processes';
 
 /**
  * Where fetched programs are kept: `$OPENWEBUI_ORCHESTRATOR_CACHE`, else `openwebui-orchestrator` in
@@ -40,15 +41,6 @@ async function removeLeftovers(target: string): Promise<void> {
   for (const name of await readdir(directory)) {
     const maker = name.startsWith(prefix) ? /^(\d+)\.[0-9a-f]{6}$/.exec(name.slice(prefix.length)) : null;
     if (maker && !isAlive(Number(maker[1]))) await rm(join(directory, name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -23,7 +23,8 @@ const OLLAMA = 'http://127.0.0.1:11434';
 export async function chooseModel(options: { scripted?: boolean | undefined } = {}): Promise<ChosenModel> {
   if (options.scripted) return scriptedModel('asked for');
   const { OPENAI_API_BASE_URL: url, OPENAI_API_KEY: key } = process.env;
-  if (url && key) return { url, key, kind: 'given', how: `${url}, given by OPENAI_API_BASE_URL`, stop: async () => {} };
+  if (url && key)
+    return { url, key, kind: 'given', how: `Model at ${url}, given by OPENAI_API_BASE_URL`, stop: async () => {} };
   if (url) throw new Error('OPENAI_API_BASE_URL is set: set OPENAI_API_KEY too, to any text if the model needs none.');
   if (await ollamaHasModels()) {
     const how = `Ollama at ${OLLAMA}, found on its usual port`;
@@ -34,7 +35,7 @@ export async function chooseModel(options: { scripted?: boolean | undefined } = 
 
 async function scriptedModel(why: string): Promise<ChosenModel> {
   const model = await startScriptedModel();
-  const how = `a scripted model at ${model.url}, ${why}`;
+  const how = `Scripted model at ${model.url}, ${why}`;
   return { url: model.url, key: model.key, kind: 'scripted', how, stop: () => model.stop() };
 }
 

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory, makeOnce } from './cache';
 import type { ModelEndpoint } from './chooseModel';
@@ -10,6 +9,7 @@ import { DEFAULT_VERSION, openWebUIEnvironment } from './openWebUIEnvironment';
 import { logFile, serveOpenWebUI } from './openWebUIService';
 import { freePort, type Service } from './processes';
 import { silentProgress, type Progress } from './progress';
+import { temporaryDirectory } from './temporaryDirectory';
 
 /** An Open WebUI that can be worked with. */
 export interface OpenWebUI {
@@ -69,7 +69,7 @@ export interface OpenWebUIOptions {
 export async function startOpenWebUI(options: OpenWebUIOptions): Promise<OpenWebUIServer> {
   const { version = DEFAULT_VERSION, progress = silentProgress, environment } = options;
   const { program, preparedData } = await prepareOpenWebUI(version, progress);
-  const dataDirectory = options.dataDirectory ?? (await mkdtemp(join(tmpdir(), 'openwebui-orchestrator-data-')));
+  const dataDirectory = options.dataDirectory ?? (await temporaryDirectory('open-webui'));
   const keys = await openDataDirectory(dataDirectory, preparedData);
   const port = options.port ?? (await freePort());
   const model: ModelEndpoint = { url: options.modelUrl, key: options.modelKey };

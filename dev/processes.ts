@@ -175,6 +175,15 @@ function outcomeOf(child: ChildProcess): Promise<string | undefined> {
   });
 }
 
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
 const handedOut = new Set<number>();
 
 /**

@@ -31,6 +31,8 @@ export function terminalProgress(options: { yes?: boolean | undefined } = {}): P
       const asks = !options.yes && process.stdin.isTTY && process.stderr.isTTY;
       if (!asks) return say(`Fetching ${what}: ${size}.`);
       const terminal = createInterface({ input: process.stdin, output: process.stderr });
+      // It takes Ctrl-C for itself.
+      terminal.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
       const answer = await terminal.question(`${what} has to be fetched: ${size}. Go on? [Y/n] `);
       terminal.close();
       if (/^\s*n/i.test(answer)) throw new FetchDeclined(`${what} was not fetched. ${instead}`);

@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../src/contract';
@@ -7,6 +6,7 @@ import { connectClient } from '../src/temporal';
 import { freePort, startService } from './processes';
 import { silentProgress, type Progress } from './progress';
 import { temporalExecutable } from './temporalExecutable';
+import { temporaryDirectory } from './temporaryDirectory';
 
 /** A Temporal service that can be worked with. */
 export interface Temporal {
@@ -85,7 +85,7 @@ export async function startTemporal(options: TemporalOptions = {}): Promise<Temp
   const executable = await temporalExecutable(options.progress ?? silentProgress);
   const port = options.port ?? (await freePort());
   const webPort = options.webPort ?? (await freePort());
-  const directory = await mkdtemp(join(tmpdir(), 'openwebui-orchestrator-temporal-'));
+  const directory = await temporaryDirectory('temporal');
   const databaseFile = options.databaseFile ?? join(directory, 'temporal.db');
   const address = `127.0.0.1:${port}`;
   let version = '';

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { realVersions } from '../test/support/real';
 import { findChromium } from './chromium';
@@ -8,6 +7,7 @@ import { prepareOpenWebUI } from './openWebUI';
 import { run } from './processes';
 import { terminalProgress, type Progress } from './progress';
 import { temporalExecutable } from './temporalExecutable';
+import { temporaryDirectory } from './temporaryDirectory';
 
 /**
  * `npm test`, and `npm run test:all` with `--all`: fetches what the tests need, runs them with Jest, and ends standard
@@ -56,7 +56,7 @@ interface Result {
 }
 
 async function runJest(selection: string[]): Promise<{ passed: number; failed: number }> {
-  const directory = await mkdtemp(join(tmpdir(), 'openwebui-orchestrator-test-'));
+  const directory = await temporaryDirectory('test');
   const outputFile = join(directory, 'result.json');
   try {
     const exitCode = await inForeground(process.execPath, [JEST, '--json', '--outputFile', outputFile, ...selection]);

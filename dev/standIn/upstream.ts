@@ -40,19 +40,46 @@ export async function postToModel(world: World, body: Json, signal: AbortSignal)
 
 /** Asks for a streamed completion. `signal` abandons it: the connection to the model is closed. */
 export async function askModel(world: World, body: Json, signal: AbortSignal): Promise<Answer> {
-  const silence = new AbortController();
-  const timer = setTimeout(() => silence.abort(), world.upstreamTimeout);
+  const patience = new Patience(signal, world.upstreamTimeout);
   try {
-    const response = await postToModel(world, { ...body, stream: true }, AbortSignal.any([signal, silence.signal]));
-    if (!response.ok) {
-      clearTimeout(timer);
-      return { refusal: await refusalOf(response) };
-    }
-    return { chunks: chunksOf(response, silence, timer, world.upstreamTimeout) };
+    const response = await postToModel(world, { ...body, stream: true }, patience.signal);
+    if (response.ok) return { chunks: chunksOf(response, patience) };
+    const refusal = await refusalOf(response);
+    patience.end();
+    return { refusal };
   } catch (error) {
-    clearTimeout(timer);
+    patience.end();
     if (signal.aborted) throw error;
-    return { refusal: { status: 500, text: silence.signal.aborted ? '' : 'Cannot connect to host' } };
+    return { refusal: { status: 500, text: patience.isOver ? '' : 'Cannot connect to host' } };
+  }
+}
+
+/** Ends a request when its caller wants no more of it, or when nothing came for too long. */
+class Patience {
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  isOver = false;
+
+  constructor(caller: AbortSignal, time: number) {
+    const abandon = () => this.#controller.abort();
+    if (caller.aborted) abandon();
+    caller.addEventListener('abort', abandon, { once: true, signal: this.#controller.signal });
+    this.#timer = setTimeout(() => {
+      this.isOver = true;
+      abandon();
+    }, time);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  renew(): void {
+    this.#timer.refresh();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
   }
 }
 
@@ -71,17 +98,12 @@ async function refusalOf(response: Response): Promise<Refusal> {
   return { status: response.status, text, ...(error && { error }) };
 }
 
-async function* chunksOf(
-  response: Response,
-  silence: AbortController,
-  timer: NodeJS.Timeout,
-  patience: number,
-): AsyncGenerator<Chunk> {
+async function* chunksOf(response: Response, patience: Patience): AsyncGenerator<Chunk> {
   const decoder = new TextDecoder();
   let rest = '';
   try {
     for await (const bytes of response.body ?? []) {
-      timer.refresh();
+      patience.renew();
       const lines = (rest + decoder.decode(bytes as Uint8Array, { stream: true })).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) {
@@ -89,9 +111,8 @@ async function* chunksOf(
       }
     }
   } catch (error) {
-    if (silence.signal.aborted) throw new StreamLost('', { cause: `nothing for ${patience} ms` });
-    throw new StreamLost(CUT, { cause: error });
+    throw new StreamLost(patience.isOver ? '' : CUT, { cause: error });
   } finally {
-    clearTimeout(timer);
+    patience.end();
   }
 }

@@ -49,20 +49,23 @@ async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal
   try {
     for (;;) {
       const now = Date.now();
-      if (now >= deadline) throw timedOut(connection, input);
-      if (now >= releaseAt) throw notYet('ReplyTimedOut', 'The reply is still being written', 1_000);
+      const isOver = now >= deadline;
+      if (now >= releaseAt && !isOver) throw notYet('ReplyTimedOut', 'The reply is still being written', 1_000);
       const reason = await watch.moved(Math.min(pauseMs, deadline - now, releaseAt - now), signal);
-      if (reason === 'time' && pauseMs === Infinity) continue;
+      if (reason === 'time' && pauseMs === Infinity && !isOver) continue;
       const reading = await readReply(connection, { ...turn, taskId }, signal);
       const { kind } = reading.state;
-      if (kind === 'lost' || kind === 'untriggered') {
+      const isUndecided = kind === 'lost' || kind === 'untriggered';
+      if (!isUndecided && kind !== 'running') return reading;
+      // Only now: a reply that came in time counts, however late it is looked at.
+      if (isOver) throw timedOut(connection, input);
+      if (isUndecided) {
         lostSince ??= Date.now();
         if (Date.now() - lostSince >= BELIEVED_LOST_AFTER_MS) return reading;
         pauseMs = BELIEVED_LOST_AFTER_MS;
         continue;
       }
       lostSince = undefined;
-      if (kind !== 'running') return reading;
       recheckMs = reason === 'event' ? RECHECK_MS[0] : recheckMs && Math.min(recheckMs * 2, RECHECK_MS[1]);
       pauseMs = recheckMs ?? Infinity;
     }
@@ -95,7 +98,7 @@ function failureOf(
 }
 
 function emptyReply(connection: Connection, input: AwaitReplyInput, { message }: ReplyReading): ApplicationFailure {
-  const onlyTools = (message?.output ?? []).some((item) => item.type.includes('call'));
+  const onlyTools = message !== undefined && replyText(message).hasToolCalls;
   const what = onlyTools ? 'only called tools and wrote no text' : 'answered an empty text';
   return fail(
     'ReplyEmpty',

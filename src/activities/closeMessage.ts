@@ -3,9 +3,11 @@ import { closeMessage as closeInHistory } from '../openwebui/chatTree';
 import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
 import { ForbiddenError, NotFoundError } from '../openwebui/errors';
+import { replyText } from '../openwebui/replyText';
 import type { Message } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
-import { readReply } from './reply';
+import { notYet } from './failures';
+import { readReply, type ReplyReading } from './reply';
 import { connectionNamed, runStep, type ActivityDependencies } from './step';
 
 export interface CloseMessageInput {
@@ -18,14 +20,18 @@ export interface CloseMessageInput {
 /** Servers take a moment to end a task that they were told to stop: looks, and pause between them in milliseconds. */
 const LOOKS = 10;
 const LOOK_PAUSE_MS = 300;
+/** Pause before a chat in which another reply is under way is looked at again, in milliseconds. */
+const BUSY_PAUSE_MS = 2_000;
 
-/** @returns whether the message could be closed; it cannot in a chat that was deleted */
+/** @returns whether the message is closed; it cannot be in a chat that was deleted */
 export async function closeMessage(deps: ActivityDependencies, input: CloseMessageInput): Promise<{ closed: boolean }> {
   const connection = connectionNamed(deps, input.turn.connection);
   return runStep(deps, connection, { firstContact: false }, async () => {
     const capabilities = await connection.capabilities();
     try {
-      await stopGeneration(connection, capabilities, input);
+      const reading = await readReply(connection, { ...input.turn, taskId: input.taskId });
+      if (isWhole(reading)) return { closed: true };
+      await stopGeneration(connection, capabilities, input, reading);
       const closed = await finish(connection, capabilities, input);
       connection.generations.ended(input.turn.messageId);
       return { closed };
@@ -36,17 +42,22 @@ export async function closeMessage(deps: ActivityDependencies, input: CloseMessa
   });
 }
 
+/** A reply that came to its end before anybody stopped it is the user's, whatever became of the run. */
+function isWhole({ state, message }: ReplyReading): boolean {
+  return state.kind === 'finished' && message !== undefined && replyText(message).content !== '';
+}
+
 async function stopGeneration(
   connection: Connection,
   capabilities: Capabilities,
   { turn, taskId }: CloseMessageInput,
+  { message, taskIds }: ReplyReading,
 ): Promise<void> {
-  const tasks = await connection.client.chatTasks(turn.chatId);
-  const ours = taskId === undefined ? tasks : tasks.filter((task) => task === taskId);
+  const ours = tasksOf(message, taskId, taskIds);
   if (ours.length === 0) return;
   if (capabilities.stopRoute === 'task') {
     for (const task of ours) await connection.client.stopTask(task);
-  } else if (ours.length === tasks.length) {
+  } else if (ours.length === taskIds.length) {
     await connection.client.stopChat(turn.chatId);
   } else {
     await stopOnly(connection, turn.chatId, ours);
@@ -56,6 +67,13 @@ async function stopGeneration(
     if (!ours.some((task) => left.includes(task))) return;
     await new Promise((resolve) => setTimeout(resolve, LOOK_PAUSE_MS));
   }
+}
+
+/** Those of the chat's tasks that are ours: a message that was never triggered has none, and others' replies go on. */
+function tasksOf(message: Message | undefined, taskId: string | undefined, listed: string[]): string[] {
+  const known = [taskId, message?.meta?.task_id].filter((id) => typeof id === 'string');
+  if (known.length > 0) return listed.filter((task) => known.includes(task));
+  return message?.model ? listed : [];
 }
 
 /** Somebody else's reply is under way in the chat: an administrator can stop ours alone, others only the whole chat. */
@@ -74,11 +92,11 @@ async function finish(
   { turn, taskId, reason }: CloseMessageInput,
 ): Promise<boolean> {
   for (let look = 0; look < LOOKS; look++) {
-    const { message, chat } = await readReply(connection, { ...turn, taskId });
+    const reading = await readReply(connection, { ...turn, taskId });
+    const { message, chat } = reading;
     if (message === undefined || chat.chat.history === undefined) return false;
-    if (isClosed(message)) return true;
-    // A guarded store keeps what it holds of an unfinished message, until the chat is told to stop.
-    if (capabilities.historyWrite === 'guarded') await connection.client.stopChat(turn.chatId);
+    if (isClosed(message, capabilities)) return true;
+    if (capabilities.historyWrite === 'guarded' && message.done !== true) await endUnfinished(connection, reading);
     const { chat: fresh } = await readReply(connection, { ...turn, taskId });
     const history = fresh.chat.history;
     if (history?.messages[turn.messageId] === undefined) return false;
@@ -87,8 +105,15 @@ async function finish(
   return false;
 }
 
-/** Ended with a text or an error that the page shows. */
-function isClosed(message: Message): boolean {
+/** A guarded store keeps what it holds of an unfinished message until the whole chat is told to stop. */
+async function endUnfinished(connection: Connection, { chat, taskIds }: ReplyReading): Promise<void> {
+  if (taskIds.length > 0) throw notYet('ChatBusy', `Another reply is under way in chat ${chat.id}`, BUSY_PAUSE_MS);
+  await connection.client.stopChat(chat.id);
+}
+
+/** Ended with a text or an error that the page shows. Pages of servers that never write `done` do without it. */
+function isClosed(message: Message, { doneMark }: Capabilities): boolean {
   const hasError = message.error !== undefined && message.error !== null;
-  return message.done === true && (hasError || (message.content ?? '') !== '');
+  if (message.done !== true) return hasError && doneMark === 'none';
+  return hasError || replyText(message).content !== '';
 }

@@ -122,7 +122,7 @@ async function requestBody(
     return { ...common, ...system, user_message: user };
   }
   const chat = await connection.client.chat(turn.chatId, cancellationSignal());
-  const messages = contextOf(chat, turn, request.system);
+  const messages = contextOf(chat, turn, request);
   if (capabilities.turnProtocol === 'placeholder') return { ...common, messages };
   return {
     ...common,
@@ -152,15 +152,19 @@ function storedUserMessage(request: ChatRequest, turn: TriggerInput['turn']): Re
 function contextOf(
   chat: Chat,
   turn: TriggerInput['turn'],
-  system: string | undefined,
+  { system, options }: ChatRequest,
 ): Array<{ role: string; content: unknown }> {
   const history = chat.chat.history;
   if (history?.messages[turn.userMessageId] === undefined) {
-    throw finalFailure('ChatGone', `Message ${turn.userMessageId} was deleted from chat ${turn.chatId}`, {
-      chatId: turn.chatId,
-    });
+    throw finalFailure('ChatGone', `Message ${turn.userMessageId} was deleted from chat ${turn.chatId}`, { chatId: turn.chatId });
   }
   const ofChat = chat.chat.params?.['system'];
   const prompt = system ?? (typeof ofChat === 'string' && ofChat !== '' ? ofChat : undefined);
-  return toCompletionMessages(branchTo(history, turn.userMessageId), prompt === undefined ? {} : { system: prompt });
+  const branch = branchTo(history, turn.userMessageId);
+  return toCompletionMessages(branch, prompt === undefined ? {} : { system: withVariables(prompt, options.variables) });
+}
+
+/** Old releases put variables only into the system prompts of models; their page does it in those of chats. */
+function withVariables(system: string, variables: Record<string, string> = {}): string {
+  return Object.entries(variables).reduce((text, [name, value]) => text.replaceAll(name, () => value), system);
 }

@@ -67,7 +67,7 @@ describe.each(realVersions())('a question to a real Open WebUI %s', (version) =>
   it('has the reply in its outcome, character by character as the model sent it, with all about it', async () => {
     const word = mark();
     const before = Date.now();
-    const { outcome } = await ask(worker, { prompt: `${word} [chunks=40] [reply=${AWKWARD}]`, model: 'model-a' });
+    const { outcome } = await ask(worker, { prompt: `${word} [pace=1] [reply=${AWKWARD}]`, model: 'model-a' });
     const sent = (await askedOfModel(word)).generations[0]?.text ?? '';
     expect(sent.length).toBeGreaterThan(100);
     const { createMs, triggerMs, replyMs, totalMs } = outcome.timings;
@@ -77,7 +77,7 @@ describe.each(realVersions())('a question to a real Open WebUI %s', (version) =>
       userMessageId: expect.any(String),
       messageId: expect.any(String),
       url: `${user.url}/c/${outcome.chatId}`,
-      title: `${`${word} [chunks=40] [reply=${AWKWARD}]`.slice(0, 59)}…`,
+      title: `${`${word} [pace=1] [reply=${AWKWARD}]`.slice(0, 59)}…`,
       model: 'model-a',
       content: sent,
       truncated: false,
@@ -87,7 +87,9 @@ describe.each(realVersions())('a question to a real Open WebUI %s', (version) =>
       generations: 1,
       timings: { createMs, triggerMs, replyMs, totalMs },
     });
-    expect([createMs, triggerMs, replyMs, totalMs]).toEqual([createMs, triggerMs, replyMs, totalMs].sort((a, b) => a - b));
+    expect([createMs, triggerMs, replyMs, totalMs]).toEqual(
+      [createMs, triggerMs, replyMs, totalMs].sort((a, b) => a - b),
+    );
     expect(totalMs).toBeLessThanOrEqual(Date.now() - before);
     expect((await user.message(outcome)).content).toBe(sent);
   });
@@ -121,7 +123,7 @@ describe.each(realVersions())('a question to a real Open WebUI %s', (version) =>
       `GET /api/v1/chats/${chatId}`,
       ...(isOld ? [`GET /api/v1/chats/${chatId}`, 'POST /api/chat/completed'] : []),
     ];
-    // Somebody who reads too early, and shared polls, add a few.
+    // A wait that is woken early reads once more, and the shared poll lists chats.
     const own = calls.filter((call) => !call.startsWith('GET /api/v1/chats/list'));
     expect(own.filter((call) => !call.startsWith('GET'))).toEqual(expected.filter((call) => !call.startsWith('GET')));
     expect(own.length).toBeLessThanOrEqual(expected.length + 4);

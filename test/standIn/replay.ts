@@ -99,7 +99,11 @@ export class Replay {
   }
 
   async #until(holds: () => Promise<boolean>): Promise<void> {
-    while (!(await holds())) await sleep(10);
+    const deadline = Date.now() + 10_000;
+    while (!(await holds())) {
+      if (Date.now() > deadline) throw new Error('the moment of the recording did not come within ten seconds');
+      await sleep(10);
+    }
   }
 
   async #send(exchange: Exchange, method: string, path: string): Promise<Reply> {

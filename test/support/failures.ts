@@ -10,3 +10,15 @@ export async function failureOf(promise: Promise<unknown>): Promise<ApplicationF
   if (outcome.error instanceof ApplicationFailure) return outcome.error;
   throw outcome.error;
 }
+
+/** Runs attempts, as Temporal does, until one returns or fails for good. */
+export async function retried<T>(attempt: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof ApplicationFailure) || error.nonRetryable) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}

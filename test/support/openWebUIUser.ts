@@ -4,6 +4,7 @@ import { addAccount, newAccount } from '../../dev/openWebUIAccounts';
 import { readModelLog, type ModelRequest } from '../../dev/model';
 import type { Chat, Message } from '../../src/openwebui/schemas';
 import { realServers, type RealOpenWebUI } from './real';
+import { BY_TEST } from './sentRequests';
 
 export class OpenWebUIUser {
   private constructor(
@@ -40,6 +41,7 @@ export class OpenWebUIUser {
       method,
       headers: {
         authorization: `Bearer ${this.token}`,
+        [BY_TEST]: '1',
         ...(body === undefined || form ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: form ? body : JSON.stringify(body) }),
@@ -66,20 +68,42 @@ export class OpenWebUIUser {
 
   /** All chats of this user, or those that have a message with this text in it. */
   async chats(text = ''): Promise<Chat[]> {
-    const response = await fetch(`${this.url}/api/v1/chats/all`, { headers: { authorization: `Bearer ${this.token}` } });
+    const response = await fetch(`${this.url}/api/v1/chats/all`, {
+      headers: { authorization: `Bearer ${this.token}` },
+    });
     const body = await response.text();
     // A JSON array up to 0.11, one object a line from 0.12 on.
     const chats = (
-      body.startsWith('[') ? JSON.parse(body) : body.split('\n').filter(Boolean).map((line) => JSON.parse(line) as Chat)
+      body.startsWith('[')
+        ? JSON.parse(body)
+        : body
+            .split('\n')
+            .filter(Boolean)
+            .map((line) => JSON.parse(line) as Chat)
     ) as Chat[];
     return chats.filter((chat) => JSON.stringify(chat.chat).includes(text));
+  }
+
+  /** The messages from the root to the given one, by default the chat's current one. @throws Error if a link is not in order */
+  async branch(chatId: string, tip?: string): Promise<Message[]> {
+    const { history } = (await this.chat(chatId)).chat;
+    const branch: Message[] = [];
+    let id = tip ?? history?.currentId ?? null;
+    while (id) {
+      const message = history?.messages[id];
+      if (message === undefined) throw new Error(`Message ${id} is missing`);
+      branch.unshift(message);
+      const parent = message.parentId ? history?.messages[message.parentId] : undefined;
+      if (message.parentId && !parent?.childrenIds?.includes(id)) throw new Error(`${id} is no child of its parent`);
+      id = message.parentId ?? null;
+    }
+    return branch;
   }
 
   async tasks(chatId: string): Promise<string[]> {
     return (await this.call<{ task_ids: string[] }>('GET', `/api/tasks/chat/${chatId}`)).task_ids;
   }
 }
-
 
 /** The model's requests whose prompt has this text in it. */
 export async function askedOfModel(text: string): Promise<{ generations: ModelRequest[]; taskCalls: ModelRequest[] }> {

@@ -124,7 +124,10 @@ export async function ask(
 }
 
 /** Starts a run and waits for its failure. @throws Error if it has an outcome */
-export async function failureOf({ orchestrator }: TestWorker, input: OrchestrateChatInput): Promise<OrchestrationError> {
+export async function failureOf(
+  { orchestrator }: TestWorker,
+  input: OrchestrateChatInput,
+): Promise<OrchestrationError> {
   return endOf(await orchestrator.startChat(input));
 }
 

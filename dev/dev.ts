@@ -1,0 +1,63 @@
+import { Command } from 'commander';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { startStack } from './localStack';
+import { terminalProgress } from './progress';
+import { LOCAL_SETTINGS } from './workerProcess';
+
+const EXAMPLES = `
+Examples:
+  npm run dev                              stack and worker; chats and runs are gone at the end
+  npm run dev -- --data ./data             chats and runs are there again next time
+  OPENWEBUI_VERSION=0.6.15 npm run dev     with another release of Open WebUI
+
+Then, in another terminal, with the variables that are printed:
+  npm run starter -- chat "Hello" --model model-a --follow`;
+
+interface Flags {
+  data?: string;
+  yes?: boolean;
+}
+
+const ROOT = join(__dirname, '..');
+
+/** The local stack, and a worker that starts again whenever one of its files changes. */
+async function main(): Promise<void> {
+  const flags = new Command('npm run dev --')
+    .description('Starts Temporal, Open WebUI, a model, and a worker that reloads when its source changes.')
+    .option('--data <directory>', 'keep the databases there (default: temporary)')
+    .option('-y, --yes', 'fetch what is missing without asking')
+    .addHelpText('after', EXAMPLES)
+    .parse()
+    .opts<Flags>();
+  const stack = await startStack({
+    dataDirectory: flags.data,
+    progress: terminalProgress({ yes: flags.yes ?? false }),
+  });
+  try {
+    const { openWebUI, temporal, environment } = stack;
+    const login = openWebUI.password === undefined ? '' : `  (${openWebUI.email}, password ${openWebUI.password})`;
+    console.log(`\nOpen WebUI       ${openWebUI.url}${login}`);
+    console.log(`Temporal Web UI  ${temporal.webUrl ?? 'not known'}\n`);
+    for (const [name, value] of Object.entries(environment)) console.log(`  export ${name}='${value}'`);
+    console.log('\nCtrl-C ends everything.\n');
+    const worker = spawn(
+      process.execPath,
+      ['--import', 'tsx', '--watch', '--watch-preserve-output', join(ROOT, 'src', 'worker.ts')],
+      {
+        env: { ...process.env, ...LOCAL_SETTINGS, ...environment },
+        stdio: ['ignore', 'inherit', 'inherit'],
+      },
+    );
+    process.once('exit', () => worker.kill('SIGKILL'));
+    await once(worker, 'exit');
+  } finally {
+    await stack.stop();
+  }
+}
+
+main().catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -1,0 +1,153 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_REPLY } from '../../dev/model';
+import { Bench } from '../support/bench';
+import { failureOf, retried } from '../support/failures';
+
+const RELEASES = ['0.6.15', '0.6.43', '0.8.12', '0.9.6', '0.12.4'];
+const REASON = 'This request was cancelled.';
+/** What changes a chat. */
+const WRITES = /^POST \/api\/(v1\/chats|tasks)\//;
+
+let bench: Bench;
+afterEach(() => bench.stop());
+
+const writes = (): string[] => bench.sent.lines().filter((line) => WRITES.test(line));
+
+/** The end of everything: nothing runs, and the page has something to show. */
+async function expectClosed(turn: { chatId: string; messageId: string }): Promise<void> {
+  expect(await bench.tasks(turn.chatId)).toEqual([]);
+  const message = await bench.message(turn);
+  if (message?.error !== undefined) expect(message).toMatchObject({ error: { content: REASON }, done: true });
+  else expect(message).toMatchObject({ done: true, content: expect.stringMatching(/^The capital/) as string });
+}
+
+/** A person writes in the same chat, and the answer goes on. */
+async function personAsks(chatId: string, parentId: string): Promise<{ task: string; messageId: string }> {
+  const [userId, messageId] = ['10000000-0000-4000-8000-000000000001', '10000000-0000-4000-8000-000000000002'];
+  const user = { id: userId, parentId, childrenIds: [messageId], role: 'user', content: 'And of Spain? [slow=80]' };
+  const answer = { id: messageId, parentId: userId, childrenIds: [], role: 'assistant', content: '', done: false };
+  const history = (await bench.chat(chatId)).chat.history;
+  const messages = { ...history?.messages, [userId]: user, [messageId]: answer };
+  await bench.call('POST', `/api/v1/chats/${chatId}`, {
+    chat: { history: { ...history, messages, currentId: messageId } },
+  });
+  const { task_id, task_ids } = (await bench.call('POST', '/api/chat/completions', {
+    chat_id: chatId,
+    id: messageId,
+    session_id: 's',
+    model: 'model-a',
+    stream: true,
+    messages: [{ role: 'user', content: user.content }],
+    parent_id: userId,
+    [bench.standIn.release >= '0.9' || bench.standIn.release === '0.12.4' ? 'user_message' : 'parent_message']: user,
+  })) as { task_id?: string; task_ids?: string[] };
+  return { task: task_id ?? task_ids?.[0] ?? '', messageId };
+}
+
+describe.each(RELEASES)('closeMessage on %s', (release) => {
+  beforeEach(async () => {
+    bench = await Bench.start({ release });
+  });
+
+  it('stops the model in the middle of its reply', async () => {
+    const { turn, triggered } = await bench.ask({ prompt: 'x [slow=100]' });
+    await sleep(250);
+    const closing = { turn, reason: REASON, ...(triggered.taskId === undefined ? {} : { taskId: triggered.taskId }) };
+    expect(await bench.run('closeMessage', closing)).toEqual({ closed: true });
+    await expectClosed(turn);
+    const sent = bench.standIn.ownModel?.log[0]?.charactersSent ?? 0;
+    await sleep(200);
+    expect(bench.standIn.ownModel?.log[0]?.charactersSent).toBe(sent);
+    expect(sent).toBeLessThan(DEFAULT_REPLY.length);
+    expect(bench.admission.inFlight).toBe(0);
+  });
+
+  it('stops it also where the answer to the trigger was lost', async () => {
+    const { turn } = await bench.ask({ prompt: 'x [slow=100]' });
+    await sleep(150);
+    expect(await bench.run('closeMessage', { turn, reason: REASON })).toEqual({ closed: true });
+    await expectClosed(turn);
+  });
+
+  it('closes a message that was never triggered, and is content with that when it is repeated', async () => {
+    const turn = await bench.createChat();
+    expect(await bench.run('closeMessage', { turn, reason: REASON })).toEqual({ closed: true });
+    expect(await bench.message(turn)).toMatchObject({
+      error: { content: REASON },
+      done: true,
+      parentId: turn.userMessageId,
+    });
+    bench.sent.clear();
+    expect(await bench.run('closeMessage', { turn, reason: 'Another one' }, { attempt: 2 })).toEqual({ closed: true });
+    expect(writes()).toEqual([]);
+  });
+
+  it('closes the message of a generation that died with its server', async () => {
+    const { turn, triggered } = await bench.ask({ prompt: 'x [slow=300]' });
+    await bench.standIn.kill();
+    await bench.standIn.restart();
+    const closing = { turn, reason: REASON, ...triggered };
+    expect(await retried(() => bench.run('closeMessage', closing, { attempt: 2 }))).toEqual({ closed: true });
+    expect(await bench.message(turn)).toMatchObject({ error: { content: REASON }, done: true });
+  });
+
+  it('leaves a reply alone that came to its end', async () => {
+    const { turn, triggered } = await bench.ask({ prompt: 'x' });
+    await bench.untilNoTask(turn.chatId);
+    const before = await bench.message(turn);
+    bench.sent.clear();
+    expect(await bench.run('closeMessage', { turn, reason: REASON, ...triggered })).toEqual({ closed: true });
+    expect(await bench.message(turn)).toEqual(before);
+    expect(writes()).toEqual([]);
+  });
+
+  it('lets the page show why where the model wrote nothing', async () => {
+    const { turn, triggered } = await bench.ask({ prompt: 'x [blank]' });
+    await bench.untilNoTask(turn.chatId);
+    await bench.run('closeMessage', { turn, reason: REASON, ...triggered });
+    expect(await bench.message(turn)).toMatchObject({ error: { content: REASON }, done: true });
+  });
+
+  it('leaves no failed reply that looks as if it went on', async () => {
+    const { turn, triggered } = await bench.ask({ prompt: 'x [fail=500]' });
+    await bench.untilNoTask(turn.chatId);
+    await bench.run('closeMessage', { turn, reason: REASON, ...triggered });
+    const message = await bench.message(turn);
+    expect(message).toHaveProperty('error');
+    // On releases that never write `done` the page does without it.
+    if (release >= '0.8.11' || release === '0.12.4') expect(message).toMatchObject({ done: true });
+  });
+
+  it('says so where there is nothing left to close', async () => {
+    const { turn, triggered } = await bench.ask({ prompt: 'x [slow=20]' });
+    const other = { ...turn, messageId: '10000000-0000-4000-8000-000000000000' };
+    expect(await bench.run('closeMessage', { turn: other, reason: REASON })).toEqual({ closed: false });
+    await bench.call('DELETE', `/api/v1/chats/${turn.chatId}`);
+    expect(await bench.run('closeMessage', { turn, reason: REASON, ...triggered })).toEqual({ closed: false });
+  });
+
+  it('does not stop the answer that a person waits for in the same chat', async () => {
+    const turn = await bench.createChat();
+    const person = await personAsks(turn.chatId, turn.userMessageId);
+    const run = () => bench.run('closeMessage', { turn, reason: REASON });
+    if (release === '0.12.4') expect(await failureOf(run())).toMatchObject({ type: 'ChatBusy', nonRetryable: false });
+    expect(await retried(run)).toEqual({ closed: true });
+    await bench.untilNoTask(turn.chatId);
+    expect(await bench.message({ chatId: turn.chatId, messageId: person.messageId })).toMatchObject({
+      content: DEFAULT_REPLY,
+    });
+    expect(await bench.message(turn)).toMatchObject({ error: { content: REASON } });
+  });
+});
+
+describe('closeMessage', () => {
+  it('writes the reason also where the server has just forgotten the task that it was to stop', async () => {
+    bench = await Bench.start({ release: '0.6.15' });
+    const { turn, triggered } = await bench.ask({ prompt: 'x [slow=300]' });
+    bench.standIn.fault({ method: 'POST', path: /^\/api\/tasks\/stop\//, how: 404 });
+    const run = bench.run('closeMessage', { turn, reason: REASON, ...triggered });
+    await sleep(100);
+    await bench.call('POST', `/api/tasks/stop/${triggered.taskId}`);
+    expect(await run).toEqual({ closed: true });
+  });
+});
