@@ -20,6 +20,9 @@ interface CompletionBody extends Record<string, unknown> {
 
 const DIMENSIONS = 64;
 
+/** A text with this in it has no embedding: the request fails. */
+const UNEMBEDDABLE = '[unembeddable]';
+
 /** The HTTP surface: the OpenAI API under `/v1`, the log under `/control`. */
 export function modelRoutes(
   key: string,
@@ -104,6 +107,11 @@ async function embed(c: ModelContext, log: RequestLog): Promise<Response> {
   const body = await c.req.json<{ model: string; input: string | string[] }>();
   const inputs = [body.input].flat();
   const request = log.open('embedding', inputs.join('\n'), { ...body });
+  if (inputs.some((input) => input.includes(UNEMBEDDABLE))) {
+    request.status = 500;
+    noteEnd(request, 'failed');
+    return c.json({ error: { message: 'scripted failure of an embedding', type: 'server_error' } }, 500);
+  }
   const data = inputs.map((input, index) => ({ object: 'embedding', index, embedding: vectorOf(input) }));
   noteEnd(request, 'finished');
   return c.json({ object: 'list', model: body.model, data, usage: { prompt_tokens: 1, total_tokens: 1 } });

@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import type { BackgroundTasks } from './afterReply';
 import { insertChat } from './chats';
 import type { Json, Message, User } from './documents';
@@ -220,8 +222,11 @@ async function withoutChat(c: Call, world: World, body: Partial<CompletionBody>,
 async function passThrough(world: World, body: Partial<CompletionBody>): Promise<Response> {
   const { model, messages = [], stream } = body;
   const upstream = await postToModel(world, { model, messages, stream }, world.tasks.killed);
-  const type = upstream.headers.get('content-type') ?? 'application/json';
-  return new Response(upstream.body, { status: upstream.status, headers: { 'content-type': type } });
+  const answer = Readable.toWeb(upstream.body) as ReadableStream;
+  return new Response(answer, {
+    status: upstream.statusCode,
+    headers: { 'content-type': String(upstream.headers['content-type']) },
+  });
 }
 
 function completionOf(generation: Generation | undefined): Json {

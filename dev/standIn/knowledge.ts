@@ -150,7 +150,8 @@ function shortFileView(file: StoredFile, is: Behaviour): Json {
 }
 
 function fileView(file: StoredFile, is: Behaviour): Json {
-  const { id, userId, hash, name, status, text } = file;
+  const { id, userId, name, status, text } = file;
+  const hash = status === 'completed' ? file.hash : null;
   const data = is.filesAsync ? { status, ...(status === 'completed' && { content: text }) } : { content: text };
   const times = { created_at: file.createdAt, updated_at: file.updatedAt };
   return { id, user_id: userId, hash, filename: name, data, meta: metaOf(file, is), ...times };

@@ -1,3 +1,4 @@
+import { request, type Dispatcher } from 'undici';
 import type { Json } from './documents';
 import type { World } from './world';
 
@@ -28,13 +29,17 @@ export class StreamLost extends Error {}
 const CUT =
   "Response payload is not completed: <TransferEncodingError: 400, message='Not enough data to satisfy transfer length header.'>";
 
-export async function postToModel(world: World, body: Json, signal: AbortSignal): Promise<Response> {
+/** Not `fetch`: that forgets its signal while the body is read, once the request object has been collected. */
+export async function postToModel(world: World, body: Json, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
   const { url, key } = world.model;
-  return fetch(`${url}/chat/completions`, {
+  return request(`${url}/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
     body: JSON.stringify(body),
     signal,
+    // How long the model may be silent is for the caller to say.
+    headersTimeout: 0,
+    bodyTimeout: 0,
   });
 }
 
@@ -43,7 +48,7 @@ export async function askModel(world: World, body: Json, signal: AbortSignal): P
   const patience = new Patience(signal, world.upstreamTimeout);
   try {
     const response = await postToModel(world, { ...body, stream: true }, patience.signal);
-    if (response.ok) return { chunks: chunksOf(response, patience) };
+    if (response.statusCode < 400) return { chunks: chunksOf(response, patience) };
     const refusal = await refusalOf(response);
     patience.end();
     return { refusal };
@@ -87,22 +92,23 @@ class Patience {
 export async function askForTask(world: World, model: string, content: string, signal: AbortSignal): Promise<string> {
   const messages = [{ role: 'user', content }];
   const response = await postToModel(world, { model, messages, stream: false }, signal);
-  const body = (await response.json()) as { choices?: { message?: { content?: string } }[] };
+  const body = (await response.body.json()) as { choices?: { message?: { content?: string } }[] };
   return body.choices?.[0]?.message?.content ?? '';
 }
 
-async function refusalOf(response: Response): Promise<Refusal> {
-  const text = await response.text();
-  if (!response.headers.get('content-type')?.includes('json')) return { status: response.status, text };
+async function refusalOf(response: Dispatcher.ResponseData): Promise<Refusal> {
+  const text = await response.body.text();
+  const status = response.statusCode;
+  if (!String(response.headers['content-type']).includes('json')) return { status, text };
   const { error } = JSON.parse(text) as Pick<Refusal, 'error'>;
-  return { status: response.status, text, ...(error && { error }) };
+  return { status, text, ...(error && { error }) };
 }
 
-async function* chunksOf(response: Response, patience: Patience): AsyncGenerator<Chunk> {
+async function* chunksOf(response: Dispatcher.ResponseData, patience: Patience): AsyncGenerator<Chunk> {
   const decoder = new TextDecoder();
   let rest = '';
   try {
-    for await (const bytes of response.body ?? []) {
+    for await (const bytes of response.body) {
       patience.renew();
       const lines = (rest + decoder.decode(bytes as Uint8Array, { stream: true })).split('\n');
       rest = lines.pop() ?? '';

@@ -4,17 +4,17 @@ import { parseChatInput } from '../chatInput';
 import { ParentGoneError, appendTurn as appendToHistory, emptyHistory, sameTurn, tipOf } from '../openwebui/chatTree';
 import type { Connection } from '../openwebui/connection';
 import type { Chat, History } from '../openwebui/schemas';
-import { placedTurn, turnKeyOf, type PlaceTurnInput, type PlacedTurn } from './createChat';
+import { placedTurn, placingStep, turnKeyOf, type PlaceTurnInput, type PlacedTurn } from './createChat';
 import { finalFailure, notYet } from './failures';
 import { checkFiles } from './files';
 import { turnIds, type TurnIds } from './ids';
-import { connectionNamed, runStep, type ActivityDependencies } from './step';
+import { connectionNamed, type ActivityDependencies } from './step';
 
 /** Pause before a chat in which another reply is under way is looked at again, in milliseconds. */
 const BUSY_PAUSE_MS = 2_000;
 
 export async function appendTurn(deps: ActivityDependencies, { input, turnKey }: PlaceTurnInput): Promise<PlacedTurn> {
-  return runStep(deps, deps.connections.get(input.connection ?? 'default'), { firstContact: true }, async () => {
+  return placingStep(deps, input, async () => {
     const request = parseChatInput(input, deps.limits);
     if (request.chat === undefined)
       throw finalFailure('InvalidInput', 'Input field chat.id is missing; name the chat to go on in.');
@@ -47,6 +47,7 @@ export async function appendTurn(deps: ActivityDependencies, { input, turnKey }:
       parentId,
       request,
       title: chat.title ?? '',
+      system: writtenByTrigger ? systemOf(chat) : undefined,
       files,
       unusable,
       writtenByTrigger,
@@ -68,6 +69,12 @@ function parentFor(history: History, chatId: string, wanted: string | undefined)
     `Chat ${chatId} has no message ${wanted}; name one that is in it, or leave parentMessageId out`,
     { chatId },
   );
+}
+
+/** What the page sends with every turn of the chat: these servers do not look for it themselves. */
+function systemOf(chat: Chat): string | undefined {
+  const system = chat.chat.params?.['system'];
+  return typeof system === 'string' && system.trim() !== '' ? system : undefined;
 }
 
 interface TurnToWrite {

@@ -1,5 +1,5 @@
 /** Step 5 of the tutorial: waits for the end of a generation. Woken by push or by a shared poll, decided by a read. */
-import { ApplicationFailure, activityInfo, cancellationSignal } from '@temporalio/activity';
+import { activityInfo, cancellationSignal, type ApplicationFailure } from '@temporalio/activity';
 import { FAILURES, type FailureDetails, type FailureType } from '../contract';
 import type { Connection } from '../openwebui/connection';
 import { replyText } from '../openwebui/replyText';
@@ -26,7 +26,7 @@ const RECHECK_MS: [number, number] = [100, 2_000];
 
 export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyInput): Promise<Reply> {
   const connection = connectionNamed(deps, input.turn.connection);
-  return runStep(deps, connection, { firstContact: false }, async () => {
+  return runStep(connection, { firstContact: false, giveUpAt: input.triggeredAt + input.replyBudgetMs }, async () => {
     const reading = await waitForEnd(connection, input, cancellationSignal());
     connection.generations.ended(input.turn.messageId);
     if (reading.message === undefined) throw failureOf(connection, input, reading);

@@ -12,6 +12,7 @@ import { connectionNamed, runStep, type ActivityDependencies } from './step';
 
 export interface CloseMessageInput {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
+  serverBudgetMs?: number;
   taskId?: string;
   /** Shown in the chat where the reply would have been. */
   reason: string;
@@ -26,7 +27,7 @@ const BUSY_PAUSE_MS = 2_000;
 /** @returns whether the message is closed; it cannot be in a chat that was deleted */
 export async function closeMessage(deps: ActivityDependencies, input: CloseMessageInput): Promise<{ closed: boolean }> {
   const connection = connectionNamed(deps, input.turn.connection);
-  return runStep(deps, connection, { firstContact: false }, async () => {
+  return runStep(connection, { firstContact: false, serverBudgetMs: input.serverBudgetMs }, async () => {
     const capabilities = await connection.capabilities();
     try {
       const reading = await readReply(connection, { ...input.turn, taskId: input.taskId });

@@ -10,6 +10,9 @@ import { connectionNamed, runStep, type ActivityDependencies } from './step';
 
 export interface CompleteMessageInput {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId' | 'model'>;
+  serverBudgetMs?: number;
+  /** Length of the reply as it was before any filter, in characters. */
+  characters: number;
   sessionId?: string;
   filterIds?: string[];
 }
@@ -21,17 +24,19 @@ export async function completeMessage(
 ): Promise<{ changed: boolean }> {
   const { turn } = input;
   const connection = connectionNamed(deps, turn.connection);
-  return runStep(deps, connection, { firstContact: false }, async () => {
+  return runStep(connection, { firstContact: false, serverBudgetMs: input.serverBudgetMs }, async () => {
     const signal = cancellationSignal();
     const chat = await connection.client.chat(turn.chatId, signal);
     const history = chat.chat.history;
     const before = history?.messages[turn.messageId];
     if (history === undefined || before === undefined) return { changed: false };
+    const unfiltered = replyText(before).content;
+    // An earlier attempt whose answer was lost has saved it: filters must not run over their own work.
+    if (unfiltered.length !== input.characters) return { changed: true };
     const messages = branchTo(history, turn.messageId).map(forFilters);
     const after = await runOutletFilters(connection, input, messages, signal);
     const text = after.find((message) => message.id === turn.messageId)?.content;
-    if (typeof text !== 'string' || text === before.content || text === replyText(before).content)
-      return { changed: false };
+    if (typeof text !== 'string' || text === before.content || text === unfiltered) return { changed: false };
     await connection.client.setMessageContent(turn.chatId, turn.messageId, text, signal);
     return { changed: true };
   });

@@ -1,7 +1,7 @@
 /** Steps 1–3 of the tutorial in one write: a new chat with the user's message and the assistant's placeholder. */
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import { parseChatInput, type ChatRequest } from '../chatInput';
-import type { OrchestrateChatInput, UnusableFile } from '../contract';
+import { DEFAULT_CONNECTION, type OrchestrateChatInput, type UnusableFile } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import { appendFinishedTurns, appendTurn, emptyHistory } from '../openwebui/chatTree';
 import type { Connection } from '../openwebui/connection';
@@ -34,6 +34,8 @@ export interface PlacedTurn {
   url: string;
   model: string;
   title: string;
+  /** The chat's own system prompt, where the trigger has to carry it. */
+  system?: string;
   /** The server writes the turn's messages with the trigger, which therefore needs the prompt. */
   writtenByTrigger: boolean;
   /** Outlet filters are run by a call of ours. */
@@ -52,7 +54,7 @@ export async function createChat(
   deps: ActivityDependencies,
   { input, turnKey, mayExist }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
-  return runStep(deps, deps.connections.get(input.connection ?? 'default'), { firstContact: true }, async () => {
+  return placingStep(deps, input, async () => {
     const request = parseChatInput(input, deps.limits);
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
@@ -81,6 +83,16 @@ export async function createChat(
   });
 }
 
+/** A step that puts a turn into a chat: a run's first contact with its server. The input is not validated yet. */
+export function placingStep<T>(
+  deps: ActivityDependencies,
+  { connection, serverBudgetMs }: OrchestrateChatInput,
+  step: () => Promise<T>,
+): Promise<T> {
+  const options = { firstContact: true, serverBudgetMs };
+  return runStep(deps.connections.get(connection ?? DEFAULT_CONNECTION), options, step);
+}
+
 /** The key of a turn of the workflow whose activity this is. */
 export function turnKeyOf(deps: ActivityDependencies, turnKey: string): TurnKey {
   const { workflowId } = activityInfo().workflowExecution ?? { workflowId: '' };
@@ -93,6 +105,7 @@ export interface Placement {
   parentId: string | null;
   request: ChatRequest;
   title: string;
+  system?: string | undefined;
   files: Array<Record<string, unknown>>;
   unusable: UnusableFile[];
   writtenByTrigger: boolean;
@@ -102,7 +115,7 @@ export function placedTurn(
   deps: ActivityDependencies,
   connection: Connection,
   capabilities: Capabilities,
-  { chatId, ids, parentId, request, title, files, unusable, writtenByTrigger }: Placement,
+  { chatId, ids, parentId, request, title, system, files, unusable, writtenByTrigger }: Placement,
 ): PlacedTurn {
   return {
     connection: connection.name,
@@ -112,6 +125,7 @@ export function placedTurn(
     url: connection.chatUrl(chatId),
     model: request.model,
     title,
+    ...(system === undefined ? {} : { system }),
     writtenByTrigger,
     needsCompletion: capabilities.outletFilters === 'client',
     triggerTaskQueue: triggerTaskQueue(connection.origin),

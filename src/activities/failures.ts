@@ -1,5 +1,5 @@
 /** The one table in which what went wrong becomes a failure of a step: its type, whether to retry, and after how long. */
-import { ApplicationFailure } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import { InvalidInputError } from '../chatInput';
 import { FAILURES, type FailureDetails, type FailureType } from '../contract';
 import { UnsupportedReleaseError } from '../openwebui/connection';
@@ -92,6 +92,19 @@ export function toFailure(error: unknown, context: FailureContext): unknown {
     message: verdict.remedy === '' ? error.message : `${error.message}: ${verdict.remedy}`,
     nonRetryable: !verdict.retryable,
     ...(verdict.delayMs === undefined ? {} : { nextRetryDelay: verdict.delayMs }),
+  });
+}
+
+/** The same failure, after the last try. A cancellation stays what it is. */
+export function withoutRetry(failure: unknown, triedForMs: number): unknown {
+  if (failure instanceof CancelledFailure || !(failure instanceof Error)) return failure;
+  if (failure instanceof ApplicationFailure && failure.nonRetryable === true) return failure;
+  const { type, details } = failure instanceof ApplicationFailure ? failure : { type: failure.name, details: [] };
+  return ApplicationFailure.create({
+    ...(type == null ? {} : { type }),
+    message: `${failure.message}; given up after ${Math.round(triedForMs / 1000)} s`,
+    nonRetryable: true,
+    details: details ?? [],
   });
 }
 

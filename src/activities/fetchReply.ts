@@ -7,11 +7,15 @@ import { connectionNamed, runStep, type ActivityDependencies } from './step';
 
 export interface FetchReplyInput {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
+  serverBudgetMs?: number;
 }
 
-export async function fetchReply(deps: ActivityDependencies, { turn }: FetchReplyInput): Promise<Reply> {
+export async function fetchReply(
+  deps: ActivityDependencies,
+  { turn, serverBudgetMs }: FetchReplyInput,
+): Promise<Reply> {
   const connection = connectionNamed(deps, turn.connection);
-  return runStep(deps, connection, { firstContact: false }, async () => {
+  return runStep(connection, { firstContact: false, serverBudgetMs }, async () => {
     const chat = await connection.client.chat(turn.chatId, cancellationSignal());
     const message = chat.chat.history?.messages[turn.messageId];
     if (message === undefined) {

@@ -156,6 +156,8 @@ async function verdictOn(
     const reason = typeof file.data?.error === 'string' ? file.data.error.slice(0, 200) : 'its processing failed';
     return { usable: false, pending: false, reason };
   }
+  // A file from before the upgrade to 0.6.23 never got a status, and is called pending for ever.
+  if (file.hash) return { usable: true };
   return { usable: false, pending: true, reason: status };
 }
 

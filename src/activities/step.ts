@@ -1,9 +1,10 @@
 /** What every step has in common: its dependencies, its heartbeat, and how its errors leave it. */
 import { Context, activityInfo } from '@temporalio/activity';
 import type { InputLimits } from '../chatInput';
+import { DEFAULT_SERVER_BUDGET_MS } from '../contract';
 import type { Connection } from '../openwebui/connection';
 import type { Admission } from './admission';
-import { finalFailure, toFailure } from './failures';
+import { finalFailure, toFailure, withoutRetry } from './failures';
 
 /** What the activities need from the process that runs them. */
 export interface ActivityDependencies {
@@ -25,6 +26,8 @@ export interface ActivityDependencies {
 
 /** How long a credential that worked before is given to be rotated. */
 const CREDENTIAL_GRACE_MS = 10 * 60_000;
+/** Heartbeat timeout where an activity has none, in milliseconds. */
+const LONGEST_BEAT_MS = 30_000;
 
 /** @throws ApplicationFailure UnknownConnection */
 export function connectionNamed(deps: ActivityDependencies, name: string): Connection {
@@ -40,25 +43,43 @@ export function connectionNamed(deps: ActivityDependencies, name: string): Conne
 export interface StepOptions {
   /** The first contact of a run: a wrong credential or URL fails at once instead of waiting for a rotation. */
   firstContact: boolean;
+  /** How long the step keeps trying while Open WebUI fails, in ms from its first attempt. @default 30 minutes */
+  serverBudgetMs?: number | undefined;
+  /** Until when it keeps trying, in ms since the epoch; instead of `serverBudgetMs`. */
+  giveUpAt?: number;
 }
 
-/** Runs a step with heartbeats, so that a dead worker is noticed and a cancel arrives; errors become failures. */
+/** Heartbeat details: they outlive the attempt, and so the worker. */
+interface Heartbeat {
+  /** When the first attempt began, in ms since the epoch. Time in the queue is not counted against Open WebUI. */
+  since: number;
+}
+
+/**
+ * Runs a step with heartbeats, so that a dead worker is noticed and a cancel arrives. Its errors become failures; past the
+ * step's budget, failures that no retry follows.
+ */
 export async function runStep<T>(
-  deps: ActivityDependencies,
   connection: Connection | undefined,
   options: StepOptions,
   step: () => Promise<T>,
 ): Promise<T> {
+  const { heartbeatTimeoutMs, ...info } = activityInfo();
+  const before = info.heartbeatDetails as Heartbeat | undefined;
+  const since = before?.since ?? Date.now();
   const context = Context.current();
-  const timer = setInterval(() => context.heartbeat(), deps.heartbeatTimeoutMs / 3);
-  context.heartbeat();
+  const beat = (): void => context.heartbeat({ since } satisfies Heartbeat);
+  const timer = setInterval(beat, (heartbeatTimeoutMs ?? LONGEST_BEAT_MS) / 3);
+  beat();
   try {
     return await step();
   } catch (error) {
-    throw toFailure(error, {
+    const failure = toFailure(error, {
       proven: !options.firstContact || connection?.proven === true,
-      credentialGraceUntilMs: options.firstContact ? 0 : activityInfo().scheduledTimestampMs + CREDENTIAL_GRACE_MS,
+      credentialGraceUntilMs: options.firstContact ? 0 : since + CREDENTIAL_GRACE_MS,
     });
+    const giveUpAt = options.giveUpAt ?? since + (options.serverBudgetMs ?? DEFAULT_SERVER_BUDGET_MS);
+    throw Date.now() < giveUpAt ? failure : withoutRetry(failure, Date.now() - since);
   } finally {
     clearInterval(timer);
   }

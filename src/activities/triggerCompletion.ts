@@ -18,7 +18,7 @@ export interface TriggerInput {
   input: OrchestrateChatInput;
   turn: Pick<
     PlacedTurn,
-    'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'parentId' | 'writtenByTrigger' | 'files'
+    'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'parentId' | 'system' | 'writtenByTrigger' | 'files'
   >;
   /** An earlier run of this workflow id may have triggered: look before sending. */
   mayExist: boolean;
@@ -36,7 +36,7 @@ export async function triggerCompletion(
   { input, turn, mayExist }: TriggerInput,
 ): Promise<Triggered> {
   const connection = connectionNamed(deps, turn.connection);
-  return runStep(deps, connection, { firstContact: false }, async () => {
+  return runStep(connection, { firstContact: false, serverBudgetMs: input.serverBudgetMs }, async () => {
     const request = parseChatInput(withPrompt(input, turn.writtenByTrigger), deps.limits);
     const capabilities = await connection.capabilities();
     if (mayExist || activityInfo().attempt > 1) {
@@ -118,8 +118,9 @@ async function requestBody(
   };
   if (capabilities.turnProtocol === 'turn') {
     const user = turn.writtenByTrigger ? newUserMessage(request, turn) : storedUserMessage(request, turn);
-    const system = request.system === undefined ? {} : { messages: [{ role: 'system', content: request.system }] };
-    return { ...common, ...system, user_message: user };
+    const system = request.system ?? turn.system;
+    const messages = system === undefined ? {} : { messages: [{ role: 'system', content: system }] };
+    return { ...common, ...messages, user_message: user };
   }
   const chat = await connection.client.chat(turn.chatId, cancellationSignal());
   const messages = contextOf(chat, turn, request);
@@ -156,7 +157,9 @@ function contextOf(
 ): Array<{ role: string; content: unknown }> {
   const history = chat.chat.history;
   if (history?.messages[turn.userMessageId] === undefined) {
-    throw finalFailure('ChatGone', `Message ${turn.userMessageId} was deleted from chat ${turn.chatId}`, { chatId: turn.chatId });
+    throw finalFailure('ChatGone', `Message ${turn.userMessageId} was deleted from chat ${turn.chatId}`, {
+      chatId: turn.chatId,
+    });
   }
   const ofChat = chat.chat.params?.['system'];
   const prompt = system ?? (typeof ofChat === 'string' && ofChat !== '' ? ofChat : undefined);

@@ -1,6 +1,6 @@
 /** One method for each endpoint of Open WebUI that we use; nothing here retries, decides or remembers. */
 import { z } from 'zod';
-import { NotFoundError } from './errors';
+import { NotFoundError, ServerError } from './errors';
 import type { Http, HttpAnswer, HttpRequest } from './http';
 import {
   activeChatsSchema,
@@ -171,10 +171,17 @@ export class OpenWebUIClient {
     await this.post(`/api/tasks/chat/${encodeURIComponent(chatId)}/stop`, undefined, z.unknown(), signal);
   }
 
-  /** POST /api/tasks/stop/{id}: any user up to 0.8.12, administrators later. The answer may say "failed" although it worked. */
+  /**
+   * POST /api/tasks/stop/{id}: any user up to 0.8.12, administrators later. The answer may say "failed" although it worked, and
+   * a task that has gone is answered 404, or 500 by releases up to 0.6.26.
+   */
   async stopTask(taskId: string, signal?: AbortSignal): Promise<void> {
-    const path = `/api/tasks/stop/${encodeURIComponent(taskId)}`;
-    await this.post(path, undefined, z.unknown(), signal, { accept: (status) => status === 404 || status === 500 });
+    try {
+      await this.post(`/api/tasks/stop/${encodeURIComponent(taskId)}`, undefined, z.unknown(), signal);
+    } catch (error) {
+      const isGone = error instanceof NotFoundError || (error instanceof ServerError && error.context.status === 500);
+      if (!isGone) throw error;
+    }
   }
 
   /** GET /api/v1/knowledge/{id}. */

@@ -109,6 +109,8 @@ export const completedSchema = z.looseObject({ messages: z.array(messageSchema).
 const fileSchema = z.looseObject({
   id: uuidish,
   filename: z.string().nullish(),
+  /** Of the text; there once the file was processed. */
+  hash: z.string().nullish(),
   meta: z.looseObject({ name: z.string().nullish() }).nullish(),
   data: z.looseObject({ status: z.string().nullish(), error: z.unknown().optional() }).nullish(),
 });

@@ -1,58 +1,49 @@
-/** One table: which queue a step runs on, how long it may take, and for how long it is retried. */
+/** One table: which queue a step runs on, how long an attempt may take, and how it is retried. */
 import { proxyActivities, type ActivityInterfaceFor, type ActivityOptions } from '@temporalio/workflow';
 import type { Activities, PlacedTurn } from '../activities';
-import { DEFAULT_REPLY_BUDGET_MS, DEFAULT_SERVER_BUDGET_MS, TASK_QUEUES, type OrchestrateChatInput } from '../contract';
+import { DEFAULT_REPLY_BUDGET_MS, TASK_QUEUES, type OrchestrateChatInput } from '../contract';
 
 type Steps<Name extends keyof Activities> = Pick<ActivityInterfaceFor<Activities>, Name>;
 
-/** Bounded by time, not by attempts: a restart of Open WebUI must not fail a run. */
+/**
+ * Neither attempts nor the time from scheduling are bounded here: a restart of Open WebUI, a night without workers and a long
+ * queue of triggers must not fail a run. The step itself counts the time in which it was tried, and gives up for good.
+ */
 const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
 
 /** Before the first step has told what the worker's heartbeat is. */
-const FIRST_HEARTBEAT = '30s';
+const FIRST_HEARTBEAT = '10s';
 
 /** What one attempt may take; awaitReply gives its slot back long before. */
 const START_TO_CLOSE = { call: '2m', trigger: '7m', wait: '10m' } as const;
 
-/** A reply that is due at the end of its budget is still read. */
-const WAIT_ALLOWANCE_MS = 60_000;
-
 /** Steps that put the turn into the chat. */
-export function placing(input: OrchestrateChatInput): Steps<'createChat' | 'appendTurn'> {
+export function placing(): Steps<'createChat' | 'appendTurn'> {
   return proxyActivities<Activities>({
     taskQueue: TASK_QUEUES.chat,
     startToCloseTimeout: START_TO_CLOSE.call,
-    scheduleToCloseTimeout: serverBudgetMs(input),
     heartbeatTimeout: FIRST_HEARTBEAT,
-    allowEagerDispatch: true,
     retry: RETRY,
   });
 }
 
 /** Light calls about a turn that stands in the chat. */
-export function aboutTurn(
-  input: OrchestrateChatInput,
-  turn: PlacedTurn,
-): Steps<'completeMessage' | 'fetchReply' | 'closeMessage'> {
-  return proxyActivities<Activities>({ ...options(input, turn), taskQueue: TASK_QUEUES.chat });
+export function aboutTurn(turn: PlacedTurn): Steps<'completeMessage' | 'fetchReply' | 'closeMessage'> {
+  return proxyActivities<Activities>({ ...options(turn), taskQueue: TASK_QUEUES.chat });
 }
 
 /** The trigger, on its server's own queue. */
-export function triggering(input: OrchestrateChatInput, turn: PlacedTurn): Steps<'triggerCompletion'> {
-  return proxyActivities<Activities>({
-    ...options(input, turn),
-    taskQueue: turn.triggerTaskQueue,
-    startToCloseTimeout: START_TO_CLOSE.trigger,
-  });
+export function triggering(turn: PlacedTurn): Steps<'triggerCompletion'> {
+  const { triggerTaskQueue: taskQueue } = turn;
+  return proxyActivities<Activities>({ ...options(turn), taskQueue, startToCloseTimeout: START_TO_CLOSE.trigger });
 }
 
 /** The wait, on its own queue. */
-export function waiting(input: OrchestrateChatInput, turn: PlacedTurn): Steps<'awaitReply'> {
+export function waiting(turn: PlacedTurn): Steps<'awaitReply'> {
   return proxyActivities<Activities>({
-    ...options(input, turn),
+    ...options(turn),
     taskQueue: TASK_QUEUES.wait,
     startToCloseTimeout: START_TO_CLOSE.wait,
-    scheduleToCloseTimeout: replyBudgetMs(input) + WAIT_ALLOWANCE_MS,
   });
 }
 
@@ -61,15 +52,6 @@ export function replyBudgetMs(input: OrchestrateChatInput): number {
   return input.replyBudgetMs ?? DEFAULT_REPLY_BUDGET_MS;
 }
 
-function serverBudgetMs(input: OrchestrateChatInput): number {
-  return input.serverBudgetMs ?? DEFAULT_SERVER_BUDGET_MS;
-}
-
-function options(input: OrchestrateChatInput, turn: PlacedTurn): ActivityOptions {
-  return {
-    startToCloseTimeout: START_TO_CLOSE.call,
-    scheduleToCloseTimeout: serverBudgetMs(input),
-    heartbeatTimeout: turn.heartbeatTimeoutMs,
-    retry: RETRY,
-  };
+function options(turn: PlacedTurn): ActivityOptions {
+  return { startToCloseTimeout: START_TO_CLOSE.call, heartbeatTimeout: turn.heartbeatTimeoutMs, retry: RETRY };
 }

@@ -1,6 +1,6 @@
 /** How a run's failure is named, whatever layer it comes from. */
-import { ActivityFailure, ApplicationFailure, TimeoutFailure, isCancellation, rootCause } from '@temporalio/workflow';
-import { FAILURES, type FailureDetails, type FailureType } from '../contract';
+import { ApplicationFailure, isCancellation, rootCause } from '@temporalio/workflow';
+import { FAILURES, type FailureDetails } from '../contract';
 
 const TYPES: ReadonlySet<string> = new Set(Object.keys(FAILURES));
 
@@ -14,19 +14,6 @@ export function runFailure(error: unknown, details: FailureDetails): unknown {
       message: named.message,
       nonRetryable: true,
       details: named.details && named.details.length > 0 ? named.details : [details],
-    });
-  }
-  if (error instanceof ActivityFailure && error.cause instanceof TimeoutFailure) {
-    const waiting = error.activityType === 'awaitReply';
-    const type: FailureType = waiting ? 'ReplyTimedOut' : 'ServerUnavailable';
-    const what = waiting
-      ? 'No worker reported the reply within its budget'
-      : `Step ${error.activityType} did not end within its budget`;
-    return ApplicationFailure.create({
-      type,
-      message: `${what}; look whether workers run and Open WebUI answers`,
-      nonRetryable: true,
-      details: [details],
     });
   }
   return error;

@@ -22,6 +22,10 @@ export const statusQuery = defineQuery<ChatStatus>(STATUS_QUERY);
  * @throws ApplicationFailure with a type of {@link FAILURES} and, in its details, a {@link FailureDetails}
  */
 export async function orchestrateChat(input: OrchestrateChatInput): Promise<ChatOutcome> {
+  if (typeof input !== 'object' || input === null) {
+    const message = 'The workflow has no input; give one object with at least prompt and model.';
+    throw ApplicationFailure.create({ type: FAILURES.InvalidInput, message, nonRetryable: true });
+  }
   const progress = new Progress(input);
   setHandler(statusQuery, () => progress.status, { description: 'Stage, chat link and generations of this run' });
   try {

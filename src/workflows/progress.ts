@@ -29,7 +29,7 @@ export class Progress {
       stage: 'creating',
       connection: input.connection ?? DEFAULT_CONNECTION,
       ...(model === undefined ? {} : { model }),
-      ...(input.chat === undefined ? {} : { chatId: input.chat.id }),
+      ...(input.chat == null ? {} : { chatId: input.chat.id }),
       generations: 0,
       startedAt: Date.now(),
       stageSince: Date.now(),

@@ -36,8 +36,9 @@ export async function runTurn(input: OrchestrateChatInput, turnKey: string, prog
 }
 
 async function place(input: OrchestrateChatInput, turnKey: string, mayExist: boolean): Promise<PlacedTurn> {
-  const activities = placing(input);
-  if (input.chat === undefined) {
+  const activities = placing();
+  // A caller's `null` is refused where the input is validated.
+  if (input.chat == null) {
     const summary = 'Create the chat with the question and an empty answer';
     return activities.createChat.executeWithOptions({ summary }, [{ input, turnKey, mayExist }]);
   }
@@ -48,15 +49,17 @@ async function place(input: OrchestrateChatInput, turnKey: string, mayExist: boo
 async function trigger(input: OrchestrateChatInput, turn: PlacedTurn, mayExist: boolean): Promise<Triggered> {
   const summary = `Ask ${turn.model}`;
   const wanted = turn.writtenByTrigger ? input : withoutConversation(input);
-  return triggering(input, turn).triggerCompletion.executeWithOptions({ summary }, [{ input: wanted, turn, mayExist }]);
+  return triggering(turn).triggerCompletion.executeWithOptions({ summary }, [{ input: wanted, turn, mayExist }]);
 }
 
 /** The chat holds the conversation; it is not carried through history again. */
 function withoutConversation(input: OrchestrateChatInput): OrchestrateChatInput {
-  const { prompt: _prompt, messages, ...options } = input;
+  const options = { ...input };
+  delete options.prompt;
+  delete options.messages;
   const system =
     input.system ??
-    messages
+    input.messages
       ?.filter((message) => message.role === 'system')
       .map((message) => message.content)
       .join('\n\n');
@@ -64,7 +67,7 @@ function withoutConversation(input: OrchestrateChatInput): OrchestrateChatInput 
 }
 
 async function replyTo(input: OrchestrateChatInput, { turn, triggered }: Asked, progress: Progress): Promise<Reply> {
-  const reply = await waiting(input, turn).awaitReply.executeWithOptions({ summary: 'Wait for the reply' }, [
+  const reply = await waiting(turn).awaitReply.executeWithOptions({ summary: 'Wait for the reply' }, [
     {
       turn,
       triggeredAt: triggered?.triggeredAt ?? Date.now(),
@@ -74,19 +77,20 @@ async function replyTo(input: OrchestrateChatInput, { turn, triggered }: Asked, 
   ]);
   if (!turn.needsCompletion) return reply;
   progress.enter('completing');
-  const { changed } = await aboutTurn(input, turn).completeMessage.executeWithOptions(
-    { summary: 'Run the outlet filters' },
-    [
-      {
-        turn,
-        ...(input.session_id === undefined ? {} : { sessionId: input.session_id }),
-        ...(input.filter_ids === undefined ? {} : { filterIds: input.filter_ids }),
-      },
-    ],
-  );
+  const { changed } = await aboutTurn(turn).completeMessage.executeWithOptions({ summary: 'Run the outlet filters' }, [
+    {
+      turn,
+      characters: reply.characters,
+      ...budgetOf(input),
+      ...(input.session_id === undefined ? {} : { sessionId: input.session_id }),
+      ...(input.filter_ids === undefined ? {} : { filterIds: input.filter_ids }),
+    },
+  ]);
   if (!changed) return reply;
   progress.enter('fetching');
-  return aboutTurn(input, turn).fetchReply.executeWithOptions({ summary: 'Read the filtered reply' }, [{ turn }]);
+  return aboutTurn(turn).fetchReply.executeWithOptions({ summary: 'Read the filtered reply' }, [
+    { turn, ...budgetOf(input) },
+  ]);
 }
 
 /** Whatever the end, no message is left that the page shows as still being written, and no model goes on for nobody. */
@@ -94,14 +98,18 @@ async function close(input: OrchestrateChatInput, { turn, triggered }: Asked, re
   const taskId = triggered?.taskId;
   try {
     await CancellationScope.nonCancellable(() =>
-      aboutTurn(input, turn).closeMessage.executeWithOptions({ summary: 'Stop and close the unfinished message' }, [
-        { turn, reason, ...(taskId === undefined ? {} : { taskId }) },
+      aboutTurn(turn).closeMessage.executeWithOptions({ summary: 'Stop and close the unfinished message' }, [
+        { turn, reason, ...budgetOf(input), ...(taskId === undefined ? {} : { taskId }) },
       ]),
     );
   } catch (error) {
     // The run's own failure says more than that of the tidying.
     log.warn('The unfinished message could not be closed', { chatId: turn.chatId, error: String(error) });
   }
+}
+
+function budgetOf({ serverBudgetMs }: OrchestrateChatInput): { serverBudgetMs?: number } {
+  return serverBudgetMs === undefined ? {} : { serverBudgetMs };
 }
 
 function outcomeOf(turn: PlacedTurn, reply: Reply, progress: Progress, timings: Timings): ChatOutcome {

@@ -1,0 +1,130 @@
+import { Bench } from '../support/bench';
+import { failureOf, retried } from '../support/failures';
+import { BY_TEST } from '../support/sentRequests';
+
+const UNREADABLE = 'This cannot be embedded. [unreadable]';
+
+let bench: Bench;
+afterEach(() => bench.stop());
+
+async function upload(name: string, text = 'Paris is the capital of France.'): Promise<string> {
+  const form = new FormData();
+  form.set('file', new File([text], name, { type: 'text/plain' }));
+  const response = await fetch(`${bench.standIn.url}/api/v1/files/`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${bench.standIn.user.token}`, [BY_TEST]: '1' },
+    body: form,
+  });
+  return ((await response.json()) as { id: string }).id;
+}
+
+async function collection(name: string, ...files: string[]): Promise<string> {
+  const { id } = (await bench.call('POST', '/api/v1/knowledge/create', { name, description: '' })) as { id: string };
+  for (const file_id of files) await bench.call('POST', `/api/v1/knowledge/${id}/file/add`, { file_id });
+  return id;
+}
+
+const processed = async (id: string): Promise<void> => {
+  const path = `/api/v1/files/${id}/process/status`;
+  while (((await bench.call('GET', path)) as { status: string }).status === 'pending') {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('files and knowledge on %s', (release) => {
+  const processesAtUpload = release === '0.6.15';
+  beforeEach(async () => {
+    bench = await Bench.start({ release });
+  });
+
+  it('go into the question and into the trigger once they are processed', async () => {
+    const file = await upload('france.txt');
+    const knowledge = await collection('Geography', file);
+    const input = { knowledge: [knowledge] };
+    const turn = await retried(() => bench.createChat(input));
+    const entry = { id: knowledge, type: 'collection', name: 'Geography', status: 'processed' };
+    expect(turn).toMatchObject({ files: [entry], unusableFiles: [] });
+    const chat = await bench.chat(turn.chatId);
+    expect(chat.chat.files).toEqual([entry]);
+    expect(chat.chat.history?.messages[turn.userMessageId]).toMatchObject({ files: [entry] });
+  });
+
+  it('may be single files', async () => {
+    const file = await upload('france.txt');
+    const { files } = await retried(() => bench.createChat({ files: [{ id: file, type: 'file', name: 'France' }] }));
+    expect(files).toMatchObject([{ id: file, type: 'file', name: 'France', status: 'uploaded', file: { id: file } }]);
+  });
+
+  it('are waited for while they are processed, which is no failure', async () => {
+    if (processesAtUpload) return;
+    const file = await upload('france.txt');
+    const knowledge = await collection('Geography', file);
+    const { client } = bench.connection;
+    const pending = { id: file, filename: 'france.txt', data: { status: 'pending' } };
+    jest.spyOn(client, 'file').mockResolvedValue(pending);
+    jest.spyOn(client, 'knowledgeFiles').mockResolvedValue({ items: [pending], total: 1 });
+    const failure = await failureOf(bench.createChat({ files: [{ id: file, type: 'file' }] }));
+    expect(failure).toMatchObject({
+      type: 'KnowledgeUnusable',
+      nonRetryable: false,
+      category: 'BENIGN',
+      nextRetryDelay: 2_000,
+    });
+    expect(failure.message).toBe('File france.txt is still processed');
+    const waiting = await failureOf(bench.createChat({ knowledge: [knowledge] }));
+    expect(waiting.message).toBe('Knowledge collection "Geography": france.txt is still processed');
+    expect(await bench.chats()).toEqual([]);
+  });
+
+  it('fail the run where a collection is empty', async () => {
+    const knowledge = await collection('Nothing');
+    const failure = await failureOf(bench.createChat({ knowledge: [knowledge] }));
+    expect(failure).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
+    expect(failure.message).toBe(
+      'Knowledge collection "Nothing" holds no files; add a file to it in Open WebUI, or leave it out',
+    );
+    expect(await bench.chats()).toEqual([]);
+  });
+
+  it('fail the run where a file that was named itself could not be processed', async () => {
+    // Old releases refuse such a file at its upload.
+    if (processesAtUpload) return;
+    const file = await upload('broken.txt', UNREADABLE);
+    await processed(file);
+    const failure = await failureOf(bench.createChat({ files: [{ id: file, type: 'file' }] }));
+    expect(failure).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
+    expect(failure.message).toMatch(/^File "broken.txt" could not be processed \(embedding failed\); upload it again/);
+  });
+
+  it('are named in the outcome where only some of a collection could be processed, or fail the run if all are wanted', async () => {
+    if (processesAtUpload) return;
+    const [good, bad] = [await upload('good.txt'), await upload('bad.txt', UNREADABLE)];
+    // Added while it was still processed.
+    const [knowledge, onlyBad] = await Promise.all([collection('Mixed', good, bad), collection('Bad', bad)]);
+    await Promise.all([processed(good), processed(bad)]);
+    const turn = await bench.createChat({ knowledge: [knowledge] });
+    expect(turn.files).toMatchObject([{ id: knowledge }]);
+    expect(turn.unusableFiles).toMatchObject([{ id: bad, name: 'bad.txt' }]);
+    const strict = await failureOf(bench.createChat({ knowledge: [knowledge], requireAllFiles: true }));
+    expect(strict).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
+    expect(strict.message).toBe(
+      'Knowledge collection "Mixed": these files could not be processed: bad.txt; add them again, or do without requireAllFiles',
+    );
+    const failure = await failureOf(bench.createChat({ knowledge: [onlyBad] }));
+    expect(failure.message).toMatch(
+      /^Knowledge collection "Bad" holds no file that could be processed; add a file to it/,
+    );
+  });
+});
+
+describe('a file that a release before 0.6.23 processed', () => {
+  it('counts as processed, though it has no status', async () => {
+    bench = await Bench.start({ release: '0.12.4' });
+    const file = await upload('old.txt');
+    const { client } = bench.connection;
+    jest.spyOn(client, 'fileStatus').mockResolvedValue('pending');
+    jest.spyOn(client, 'file').mockResolvedValue({ id: file, filename: 'old.txt', hash: 'f00', data: {} });
+    const { files } = await bench.createChat({ files: [{ id: file, type: 'file' }] });
+    expect(files).toMatchObject([{ id: file, name: 'old.txt' }]);
+  });
+});
