@@ -1,7 +1,8 @@
 import { Command } from 'commander';
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { guard } from './guardian';
 import { startStack } from './localStack';
 import { terminalProgress } from './progress';
 import { LOCAL_SETTINGS } from './workerProcess';
@@ -42,19 +43,26 @@ async function main(): Promise<void> {
     console.log(`Temporal Web UI  ${temporal.webUrl ?? 'not known'}\n`);
     for (const [name, value] of Object.entries(environment)) console.log(`  export ${name}='${value}'`);
     console.log('\nCtrl-C ends everything.\n');
-    const worker = spawn(
-      process.execPath,
-      ['--import', 'tsx', '--watch', '--watch-preserve-output', join(ROOT, 'src', 'worker.ts')],
-      {
-        env: { ...process.env, ...LOCAL_SETTINGS, ...environment },
-        stdio: ['ignore', 'inherit', 'inherit'],
-      },
-    );
-    process.once('exit', () => worker.kill('SIGKILL'));
-    await once(worker, 'exit');
+    await once(startWatchedWorker(environment), 'exit');
   } finally {
     await stack.stop();
   }
+}
+
+/** Ends with this process, and so does the worker that it starts anew each time. */
+function startWatchedWorker(environment: Record<string, string>): ChildProcess {
+  const watch = ['--import', 'tsx', '--watch', '--watch-preserve-output', join(ROOT, 'src', 'worker.ts')];
+  const worker = spawn(process.execPath, watch, {
+    env: { ...process.env, ...LOCAL_SETTINGS, ...environment },
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  });
+  const { pid } = worker;
+  if (pid !== undefined) {
+    guard(pid);
+    process.once('exit', () => process.kill(-pid, 'SIGTERM'));
+  }
+  return worker;
 }
 
 main().catch((error: Error) => {

@@ -57,10 +57,19 @@ const PINO_LEVELS: Record<TemporalLogLevel, LogLevel> = {
   ERROR: 'error',
 };
 
+/**
+ * What the SDK tells of its own workings, a line for each task queue and state, and its surprise at workers that only run
+ * activities, which is how ours are meant.
+ */
+function isInternal(level: TemporalLogLevel, message: string, meta?: LogMetadata): boolean {
+  if (meta?.['sdkComponent'] !== 'worker') return false;
+  return level === 'INFO' || (level === 'WARN' && message.startsWith('No workflows registered'));
+}
+
 /** Lets the SDK, workflows and activities log through ours. */
 export function temporalLogger(log: Logger): TemporalLogger {
   const write = (level: TemporalLogLevel, message: string, meta?: LogMetadata): void => {
-    log[PINO_LEVELS[level]](meta ?? {}, message);
+    log[isInternal(level, message, meta) ? 'debug' : PINO_LEVELS[level]](meta ?? {}, message);
   };
   return {
     log: write,

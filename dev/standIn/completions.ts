@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import type { BackgroundTasks } from './afterReply';
 import { insertChat } from './chats';
 import type { Json, Message, User } from './documents';
@@ -98,9 +97,12 @@ const CAUSE_LOST = "argument of type 'JSONResponse' is not iterable";
 async function startHolding(c: Call, world: World, body: Partial<CompletionBody>, generations: Generation[]) {
   const [generation] = generations;
   if (!generation) return refuse(c, 400, "'id'");
+  const asking = new AbortController();
+  const abandon = () => asking.abort();
+  world.tasks.killed.addEventListener('abort', abandon, { once: true });
   let answer: Answer;
   try {
-    answer = await generation.ask(world.tasks.killed);
+    answer = await generation.ask(asking.signal);
   } catch (error) {
     if (world.tasks.killed.aborted) return c.body(null);
     throw error;
@@ -112,7 +114,10 @@ async function startHolding(c: Call, world: World, body: Partial<CompletionBody>
     return refuse(c, 400, told);
   }
   generation.write({ model: generation.request.model });
-  const task = world.tasks.start(generation.request.chatId, (started) => generation.run(started, answer));
+  const task = world.tasks.start(generation.request.chatId, (started) => {
+    started.signal.addEventListener('abort', abandon, { once: true });
+    return generation.run(started, answer);
+  });
   if (body.stream) return c.json({ status: true, task_id: task.id });
   await task.ended;
   return c.json(completionOf(generation));
@@ -222,7 +227,7 @@ async function withoutChat(c: Call, world: World, body: Partial<CompletionBody>,
 async function passThrough(world: World, body: Partial<CompletionBody>): Promise<Response> {
   const { model, messages = [], stream } = body;
   const upstream = await postToModel(world, { model, messages, stream }, world.tasks.killed);
-  const answer = Readable.toWeb(upstream.body) as ReadableStream;
+  const answer = Readable.toWeb(upstream.body);
   return new Response(answer, {
     status: upstream.statusCode,
     headers: { 'content-type': String(upstream.headers['content-type']) },

@@ -33,8 +33,7 @@ export function fileRoutes(app: App, world: World): void {
   });
   app.get(`${FILES}/:id`, (c) => {
     const file = own(c);
-    const data = { status: file?.status, ...(file?.status === 'failed' && { error: 'embedding failed' }) };
-    return file ? c.json({ ...fileView(file, is), data }) : refuse(c, 404, NOT_FOUND);
+    return file ? c.json(fileView(file, is)) : refuse(c, 404, NOT_FOUND);
   });
   if (is.filesAsync) {
     app.get(`${FILES}/:id/process/status`, (c) => {
@@ -152,7 +151,8 @@ function shortFileView(file: StoredFile, is: Behaviour): Json {
 function fileView(file: StoredFile, is: Behaviour): Json {
   const { id, userId, name, status, text } = file;
   const hash = status === 'completed' ? file.hash : null;
-  const data = is.filesAsync ? { status, ...(status === 'completed' && { content: text }) } : { content: text };
+  const outcome = status === 'failed' ? { error: 'embedding failed' } : status === 'completed' && { content: text };
+  const data = is.filesAsync ? { status, ...outcome } : { content: text };
   const times = { created_at: file.createdAt, updated_at: file.updatedAt };
   return { id, user_id: userId, hash, filename: name, data, meta: metaOf(file, is), ...times };
 }

@@ -44,8 +44,10 @@ async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal
   const watch = connection.watcher.watch(turn.chatId);
   let lostSince: number | undefined;
   let recheckMs: number | undefined;
-  // A first attempt that cannot have missed the end waits to be woken instead of looking at once.
-  let pauseMs = activityInfo().attempt === 1 && connection.watcher.missesNothingSince(triggeredAt) ? Infinity : 0;
+  // A first attempt that cannot have missed the end waits to be woken instead of looking at once. Without a task the trigger
+  // was refused or its answer lost: the end may be there already, and a refusal of old releases is told to nobody else.
+  const isSureToHear = taskId !== undefined && connection.watcher.missesNothingSince(triggeredAt);
+  let pauseMs = activityInfo().attempt === 1 && isSureToHear ? Infinity : 0;
   try {
     for (;;) {
       const now = Date.now();

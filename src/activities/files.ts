@@ -91,7 +91,10 @@ async function checkNamedFile(
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {
   const file = await found(`file ${requested.id}`, () => connection.client.file(requested.id, signal));
-  const verdict = await verdictOn(connection, capabilities, file, signal);
+  const verdict =
+    capabilities.fileProcessing === 'sync'
+      ? verdictOnText(file)
+      : await verdictOn(connection, capabilities, file, signal);
   if (!verdict.usable) {
     if (verdict.pending)
       throw notYet('KnowledgeUnusable', `File ${nameOf(file)} is still processed`, PROCESSING_PAUSE_MS);
@@ -100,7 +103,9 @@ async function checkNamedFile(
       `File "${nameOf(file)}" could not be processed (${verdict.reason}); upload it again, or leave it out`,
     );
   }
-  return { id: file.id, type: 'file', name: requested.name ?? nameOf(file), status: 'uploaded', file };
+  // Its text may be larger than what fits into a history, and the server has it.
+  const { data: _text, ...about } = file;
+  return { id: file.id, type: 'file', name: requested.name ?? nameOf(file), status: 'uploaded', file: about };
 }
 
 async function found<T>(what: string, read: () => Promise<T>): Promise<T> {
@@ -140,6 +145,13 @@ async function verdictsOn(
     verdicts.push(...(await Promise.all(found)));
   }
   return verdicts;
+}
+
+/** Servers that process at upload keep a file also where that failed, without a status. */
+function verdictOnText({ hash, data }: KnowledgeFile): FileVerdict {
+  if (!hash) return { usable: false, pending: false, reason: 'its text was not read' };
+  if (!data?.content?.trim()) return { usable: false, pending: false, reason: 'it holds no text' };
+  return { usable: true };
 }
 
 async function verdictOn(

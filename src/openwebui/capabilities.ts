@@ -4,7 +4,7 @@
  * where a probe is blocked.
  */
 import type { OpenWebUIClient } from './client';
-import { AuthenticationError, NotOpenWebUIError, OpenWebUIError } from './errors';
+import { NotOpenWebUIError } from './errors';
 
 export interface Capabilities {
   /** What `/api/config` says. */
@@ -136,15 +136,17 @@ async function ask(client: OpenWebUIClient, probe: Probe, expected: boolean, sig
   try {
     const status = await client.probe(probe.method, probe.path, probe.body, signal);
     if (status === 405) return false;
-    return status === 403 ? expected : true;
+    return saysNothing(status) ? expected : true;
   } catch (error) {
-    // The page that unknown paths answer with.
-    if (error instanceof NotOpenWebUIError) return false;
-    if (error instanceof AuthenticationError) throw error;
-    if (error instanceof OpenWebUIError && error.context.status !== undefined && error.context.status >= 500)
-      return expected;
-    throw error;
+    if (!(error instanceof NotOpenWebUIError)) throw error;
+    // The page that unknown paths answer with; with another status it is a proxy's.
+    return error.context.status === 200 ? false : expected;
   }
+}
+
+/** Barred, too many requests, or failed on the way: an answer about the request, not about the endpoint. */
+function saysNothing(status: number): boolean {
+  return status === 403 || status === 429 || status >= 500;
 }
 
 /** What is wrong with a release, if anything. */

@@ -6,6 +6,7 @@ import { ModelNotFoundError, OpenWebUIError } from './errors';
 import { Generations } from './generations';
 import { Http } from './http';
 import type { Model } from './schemas';
+import { SharedFlight } from './sharedFlight';
 import { Watcher } from './watcher';
 
 export interface ConnectionOptions {
@@ -29,6 +30,12 @@ const FRESH_MODELS_AGE_MS = 2_000;
 /** How long capabilities are believed without looking whether the release changed, in milliseconds. */
 const CAPABILITIES_AGE_MS = 10 * 60_000;
 
+interface ModelList {
+  models: Map<string, Model>;
+  /** When it was read, in ms since the epoch. */
+  at: number;
+}
+
 export class Connection {
   readonly name: string;
   readonly url: string;
@@ -42,7 +49,8 @@ export class Connection {
   private found: Capabilities | undefined;
   private checkedAt = 0;
   private finding: Promise<Capabilities> | undefined;
-  private modelList: { models: Map<string, Model>; at: number } | undefined;
+  private modelList: ModelList | undefined;
+  private readonly listing = new SharedFlight<ModelList>();
 
   constructor(options: ConnectionOptions) {
     this.name = options.name;
@@ -92,8 +100,7 @@ export class Connection {
     const known = this.modelList?.models.get(id);
     if (known !== undefined && age < MODELS_AGE_MS) return known;
     if (this.modelList === undefined || age > FRESH_MODELS_AGE_MS) {
-      const models = await this.client.models(signal);
-      this.modelList = { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
+      this.modelList = await this.listing.join((shared) => this.listModels(shared), signal);
     }
     const model = this.modelList.models.get(id);
     if (model !== undefined) return model;
@@ -131,6 +138,11 @@ export class Connection {
     this.found = found;
     this.checkedAt = Date.now();
     return found;
+  }
+
+  private async listModels(signal: AbortSignal): Promise<ModelList> {
+    const models = await this.client.models(signal);
+    return { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
   }
 
   private onGap(): void {

@@ -14,7 +14,11 @@ export interface PushOptions {
   onEvent: (chatId: string) => void;
   /** Events may have been missed from now on, or until now. */
   onGap: () => void;
+  /** Pause before joining again after the server refused or disconnected us, in milliseconds. @default 5000 */
+  rejoinPauseMs?: number;
 }
+
+const REJOIN_PAUSE_MS = 5_000;
 
 const eventSchema = z.looseObject({
   chat_id: z.string(),
@@ -49,6 +53,7 @@ export function tellsOfAnEnd(
 export class Push {
   private socket: Socket | undefined;
   private since: number | undefined;
+  private rejoining: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: PushOptions) {}
 
@@ -75,12 +80,17 @@ export class Push {
     });
     this.socket = socket;
     socket.on('connect', () => void this.join(socket));
-    socket.on('disconnect', () => this.deaf());
+    socket.on('disconnect', (reason) => {
+      this.deaf();
+      // The one reason after which the socket does not connect again by itself.
+      if (reason === 'io server disconnect') this.rejoin(socket);
+    });
     socket.on('connect_error', () => this.deaf());
     for (const name of EVENT_NAMES) socket.on(name, (payload: unknown) => this.hear(payload));
   }
 
   close(): void {
+    clearTimeout(this.rejoining);
     this.socket?.close();
     this.socket = undefined;
     this.since = undefined;
@@ -93,15 +103,20 @@ export class Push {
       const user: unknown = await socket.timeout(10_000).emitWithAck('user-join', { auth: { token } });
       if (user === null || typeof user !== 'object') {
         this.options.credentials.rejected(token);
-        this.deaf();
-        return;
+        return this.rejoin(socket);
       }
       this.since = Date.now();
     } catch {
-      this.deaf();
-      return;
+      return this.rejoin(socket);
     }
     this.options.onGap();
+  }
+
+  /** A token may have been renewed, or a server be back, a little later. */
+  private rejoin(socket: Socket): void {
+    this.deaf();
+    clearTimeout(this.rejoining);
+    this.rejoining = setTimeout(() => socket.disconnect().connect(), this.options.rejoinPauseMs ?? REJOIN_PAUSE_MS);
   }
 
   private deaf(): void {

@@ -112,7 +112,9 @@ const fileSchema = z.looseObject({
   /** Of the text; there once the file was processed. */
   hash: z.string().nullish(),
   meta: z.looseObject({ name: z.string().nullish() }).nullish(),
-  data: z.looseObject({ status: z.string().nullish(), error: z.unknown().optional() }).nullish(),
+  data: z
+    .looseObject({ status: z.string().nullish(), error: z.unknown().optional(), content: z.string().nullish() })
+    .nullish(),
 });
 export type KnowledgeFile = z.infer<typeof fileSchema>;
 export { fileSchema };

@@ -7,6 +7,7 @@ import type { Capabilities } from './capabilities';
 import type { OpenWebUIClient } from './client';
 import type { Credentials } from './credentials';
 import { Push } from './push';
+import type { ChatRow } from './schemas';
 
 export interface WatcherOptions {
   url: string;
@@ -22,6 +23,8 @@ export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
 
 const DEFAULT_PAUSES_MS: [number, number] = [100, 2_000];
 const PAUSE_GROWTH = 1.5;
+/** Rows on one page of the list of chats. */
+const LIST_PAGE = 60;
 /** How long an event is kept for a chat that nobody watches yet. */
 const KEPT_EVENT_MS = 60_000;
 /** `updated_at` is in whole seconds: a chat counts as moved while that is this close to the server's clock. */
@@ -120,7 +123,7 @@ export class Watcher {
    */
   missesNothingSince(sinceMs: number): boolean {
     const since = this.push?.hearingSince;
-    return since === undefined || since < sinceMs;
+    return since === undefined || (since < sinceMs && Date.now() - sinceMs < KEPT_EVENT_MS);
   }
 
   /** Something was missed: everybody looks for himself. */
@@ -193,18 +196,30 @@ export class Watcher {
       for (const chatId of chatIds) if (!active.has(chatId)) this.wake(chatId, 'poll');
       return;
     }
-    const { value: rows, serverTimeMs } = await this.options.client.chatList(1, this.closing.signal);
-    const byId = new Map(rows.map((row) => [row.id, row]));
+    const { rows, serverTimeMs } = await this.rowsOf(chatIds);
     for (const chatId of chatIds) {
-      const row = byId.get(chatId);
+      const row = rows.get(chatId);
       if (row === undefined) await this.pollTasks(chatId);
       else if (watch === 'activeInList' && typeof row.active === 'boolean') {
         if (!row.active) this.wake(chatId, 'poll');
-      } else if (this.wasUpdated(chatId, row.updated_at, serverTimeMs ?? Date.now())) this.wake(chatId, 'poll');
+      } else if (this.wasUpdated(chatId, row.updated_at, serverTimeMs)) this.wake(chatId, 'poll');
     }
   }
 
-  /** For a chat that the list's first page does not show: in a folder, archived, or with many newer ones. */
+  /** As many pages as it takes if nobody else uses the account: chats in flight are the newest ones. */
+  private async rowsOf(chatIds: string[]): Promise<{ rows: Map<string, ChatRow>; serverTimeMs: number }> {
+    const rows = new Map<string, ChatRow>();
+    let serverTimeMs = Date.now();
+    for (let page = 1; (page - 1) * LIST_PAGE < chatIds.length; page++) {
+      const answer = await this.options.client.chatList(page, this.closing.signal);
+      for (const row of answer.value) rows.set(row.id, row);
+      serverTimeMs = answer.serverTimeMs ?? serverTimeMs;
+      if (answer.value.length < LIST_PAGE || chatIds.every((chatId) => rows.has(chatId))) break;
+    }
+    return { rows, serverTimeMs };
+  }
+
+  /** For a chat that the list does not show: in a folder, archived, or with many newer ones. */
   private async pollTasks(chatId: string): Promise<void> {
     const tasks = await this.options.client.chatTasks(chatId, this.closing.signal);
     if (tasks.length === 0) this.wake(chatId, 'poll');

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { CancelledFailure } from '@temporalio/common';
-import { createActivities } from '../../src/activities';
+import { createActivities, type PlacedTurn } from '../../src/activities';
 import { triggerTaskQueue } from '../../src/activities/admission';
 import { turnIds } from '../../src/activities/ids';
 import type { OrchestrateChatInput } from '../../src/contract';
@@ -222,9 +222,9 @@ describe('createChat', () => {
     const environment = environmentFor();
     const run = environment.run(bench.activities.createChat, { input: asked(), turnKey: '1', mayExist: false });
     setTimeout(() => environment.cancel(), 100);
-    const { chatId } = await run;
+    const placed = (await run) as PlacedTurn;
     bench.standIn.latency = 0;
-    expect(await bench.chats()).toMatchObject([{ id: chatId }]);
+    expect(await bench.chats()).toMatchObject([{ id: placed.chatId }]);
   });
 
   it('ends what the worker does not know, or cannot be carried out, in a named failure', async () => {

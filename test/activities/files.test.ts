@@ -98,22 +98,38 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('files and knowledge on 
 
   it('are named in the outcome where only some of a collection could be processed, or fail the run if all are wanted', async () => {
     if (processesAtUpload) return;
-    const [good, bad] = [await upload('good.txt'), await upload('bad.txt', UNREADABLE)];
-    // Added while it was still processed.
-    const [knowledge, onlyBad] = await Promise.all([collection('Mixed', good, bad), collection('Bad', bad)]);
-    await Promise.all([processed(good), processed(bad)]);
+    const knowledge = await collection('Mixed', await upload('good.txt'));
+    const good = { id: 'good', filename: 'good.txt', data: { status: 'completed' } };
+    const bad = { id: 'bad', filename: 'bad.txt', data: { status: 'failed', error: 'embedding failed' } };
+    const files = jest.spyOn(bench.connection.client, 'knowledgeFiles');
+    files.mockResolvedValue({ items: [good, bad], total: 2 });
     const turn = await bench.createChat({ knowledge: [knowledge] });
     expect(turn.files).toMatchObject([{ id: knowledge }]);
-    expect(turn.unusableFiles).toMatchObject([{ id: bad, name: 'bad.txt' }]);
+    expect(turn.unusableFiles).toEqual([{ id: 'bad', name: 'bad.txt', reason: 'embedding failed' }]);
     const strict = await failureOf(bench.createChat({ knowledge: [knowledge], requireAllFiles: true }));
     expect(strict).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
     expect(strict.message).toBe(
       'Knowledge collection "Mixed": these files could not be processed: bad.txt; add them again, or do without requireAllFiles',
     );
-    const failure = await failureOf(bench.createChat({ knowledge: [onlyBad] }));
-    expect(failure.message).toMatch(
-      /^Knowledge collection "Bad" holds no file that could be processed; add a file to it/,
+    files.mockResolvedValue({ items: [bad], total: 1 });
+    expect((await failureOf(bench.createChat({ knowledge: [knowledge] }))).message).toMatch(
+      /^Knowledge collection "Mixed" holds no file that could be processed; add a file to it/,
     );
+  });
+
+  it('are all looked at, however many pages they fill', async () => {
+    if (processesAtUpload) return;
+    const knowledge = await collection('Large', await upload('good.txt'));
+    const page = (from: number) =>
+      Array.from({ length: 30 }, (_, i) => ({
+        id: `f${from + i}`,
+        data: { status: from + i === 75 ? 'failed' : 'completed' },
+      }));
+    const files = jest.spyOn(bench.connection.client, 'knowledgeFiles');
+    files.mockImplementation(async (_id, number) => ({ items: page((number - 1) * 30), total: 90 }));
+    const { unusableFiles } = await bench.createChat({ knowledge: [knowledge] });
+    expect(files).toHaveBeenCalledTimes(3);
+    expect(unusableFiles).toEqual([{ id: 'f75', name: 'f75', reason: 'its processing failed' }]);
   });
 });
 

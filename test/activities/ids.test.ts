@@ -34,7 +34,9 @@ describe('the ids of a turn', () => {
     ['turn', { turnKey: '2' }],
   ])('differ with the %s', (_, difference) => {
     const other = { ...KEY, ...difference };
-    expect(new Set([...Object.values(turnIds(KEY, 1)), ...Object.values(turnIds(other, 1))]).size).toBe(4);
+    const [ours, theirs] = [turnIds(KEY, 1), turnIds(other, 1)];
+    const ids = [ours.userMessageId, ours.messageId, theirs.userMessageId, theirs.messageId];
+    expect(new Set(ids).size).toBe(4);
     expect(earlierMessageId(other, 0)).not.toBe(earlierMessageId(KEY, 0));
   });
 

@@ -136,9 +136,12 @@ export function asked(input: Partial<OrchestrateChatInput> = {}): OrchestrateCha
 }
 
 /** What the workflow carries of an input to the trigger, where the chat holds the conversation. */
-export function carried({ prompt: _, messages, ...options }: OrchestrateChatInput): OrchestrateChatInput {
-  const system = options.system ?? messages?.find(({ role }) => role === 'system')?.content;
-  return system === undefined ? options : { ...options, system };
+export function carried(input: OrchestrateChatInput): OrchestrateChatInput {
+  const system = input.system ?? input.messages?.find(({ role }) => role === 'system')?.content;
+  const options = { ...input, ...(system === undefined ? {} : { system }) };
+  delete options.prompt;
+  delete options.messages;
+  return options;
 }
 
 export function dependenciesFor(
@@ -162,7 +165,7 @@ export function runActivity<Name extends keyof Activities>(
   info: Partial<Info> = {},
 ): ReturnType<Activities[Name]> {
   const activity = activities[name] as (input: AnyInput) => ReturnType<Activities[Name]>;
-  return environmentFor(info).run(activity, input as AnyInput) as ReturnType<Activities[Name]>;
+  return environmentFor(info).run(activity, input) as ReturnType<Activities[Name]>;
 }
 
 /** Where an attempt runs; cancel it here. */

@@ -1,0 +1,318 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startStandIn, type StandIn } from '../../dev/standIn';
+import type { Capabilities } from '../../src/openwebui/capabilities';
+import { fixedToken } from '../../src/openwebui/credentials';
+import { ServerError } from '../../src/openwebui/errors';
+import type { ChatRow } from '../../src/openwebui/schemas';
+import { Watcher, type WatcherOptions } from '../../src/openwebui/watcher';
+
+const never = new AbortController().signal;
+const now = (): number => Math.floor(Date.now() / 1000);
+
+/** Open WebUI as far as a watcher asks it; every request is noted. */
+class Server {
+  requests: string[] = [];
+  rows: ChatRow[] = [];
+  active = new Set<string>();
+  tasks = new Map<string, string[]>();
+  fails = false;
+  /** By the server's clock, which need not be ours. */
+  clockMs = 0;
+
+  readonly client: WatcherOptions['client'] = {
+    chatList: async (page) => {
+      this.note(`list ${page}`);
+      const value = this.rows.slice((page - 1) * 60, page * 60);
+      return { value, status: 200, serverTimeMs: Date.now() + this.clockMs };
+    },
+    activeChats: async (ids) => {
+      this.note('active');
+      return ids.filter((id) => this.active.has(id));
+    },
+    chatTasks: async (id) => {
+      this.note(`tasks ${id}`);
+      return this.tasks.get(id) ?? [];
+    },
+  };
+
+  row(id: string, fields: Partial<ChatRow> = {}): ChatRow {
+    const row = { id, title: id, created_at: now() - 100, updated_at: now() - 100, ...fields };
+    this.rows.push(row);
+    return row;
+  }
+
+  private note(request: string): void {
+    this.requests.push(request);
+    if (this.fails) throw new ServerError('down', { connection: 'default', method: 'GET', path: '/' });
+  }
+}
+
+let server: Server;
+let watcher: Watcher;
+let standIn: StandIn | undefined;
+
+const start = (watch: Capabilities['watch'], options: Partial<WatcherOptions> = {}): void => {
+  watcher = new Watcher({
+    url: 'http://127.0.0.1:1',
+    credentials: fixedToken('sk-key'),
+    client: server.client,
+    capabilities: async () => ({ watch }) as Capabilities,
+    pollPauseMs: [10, 20],
+    ...options,
+  });
+};
+
+beforeEach(() => {
+  server = new Server();
+});
+afterEach(async () => {
+  watcher.close();
+  await standIn?.stop();
+  standIn = undefined;
+});
+
+describe('a watcher without the event socket', () => {
+  it('wakes whoever waits for a chat that the list shows as not active any more', async () => {
+    start('activeInList');
+    const [a, b] = [server.row('a', { active: true }), server.row('b', { active: true })];
+    const [watchA, watchB] = [watcher.watch('a'), watcher.watch('b')];
+    const woken = Promise.all([watchA.moved(5_000, never), watchB.moved(100, never)]);
+    await sleep(30);
+    a.active = false;
+    expect(await woken).toEqual(['poll', 'time']);
+    b.active = false;
+    expect(await watchB.moved(5_000, never)).toBe('poll');
+  });
+
+  it('wakes whoever waits for a chat that is missing among those with a task', async () => {
+    start('activeChats');
+    server.active = new Set(['a', 'b']);
+    const [watchA, watchB] = [watcher.watch('a'), watcher.watch('b')];
+    const woken = Promise.all([watchA.moved(5_000, never), watchB.moved(100, never)]);
+    await sleep(30);
+    server.active.delete('a');
+    expect(await woken).toEqual(['poll', 'time']);
+  });
+
+  it('wakes whoever waits for a chat whose time of change moved, and once at the beginning', async () => {
+    start('updatedAt');
+    const a = server.row('a');
+    const watch = watcher.watch('a');
+    expect(await watch.moved(5_000, never)).toBe('poll');
+    expect(await watch.moved(100, never)).toBe('time');
+    a.updated_at = now() - 50;
+    expect(await watch.moved(5_000, never)).toBe('poll');
+    expect(await watch.moved(100, never)).toBe('time');
+  });
+
+  it('goes on waking while a change is so recent, by the clock of the server, that another may hide in the same second', async () => {
+    start('updatedAt');
+    server.clockMs = -3_600_000;
+    server.row('a', { updated_at: now() - 3_600 });
+    const watch = watcher.watch('a');
+    for (let i = 0; i < 3; i++) expect(await watch.moved(5_000, never)).toBe('poll');
+  });
+
+  it('asks for the tasks of a chat that the list does not show', async () => {
+    start('activeInList');
+    server.tasks.set('hidden', ['t']);
+    const watch = watcher.watch('hidden');
+    expect(await watch.moved(100, never)).toBe('time');
+    server.tasks.delete('hidden');
+    expect(await watch.moved(5_000, never)).toBe('poll');
+  });
+
+  it.each([
+    ['activeInList', 50, ['list 1']],
+    ['updatedAt', 50, ['list 1']],
+    ['activeChats', 300, ['active']],
+    ['activeInList', 300, ['list 1', 'list 2', 'list 3', 'list 4', 'list 5']],
+  ] as const)('by %s asks for %i chats with %j', async (how, chats, requests) => {
+    start(how);
+    for (let i = 0; i < chats; i++) {
+      server.row(`c${i}`, { active: true });
+      server.active.add(`c${i}`);
+      watcher.watch(`c${i}`);
+    }
+    await sleep(60);
+    expect(server.requests.length).toBeGreaterThanOrEqual(requests.length);
+    expect(server.requests.slice(0, requests.length)).toEqual(requests);
+    expect(new Set(server.requests)).toEqual(new Set(requests));
+  });
+
+  it('polls as long as somebody waits, and not longer', async () => {
+    start('activeInList');
+    server.row('a', { active: true });
+    const watch = watcher.watch('a');
+    await sleep(60);
+    expect(server.requests.length).toBeGreaterThan(1);
+    watch.close();
+    await sleep(40);
+    const before = server.requests.length;
+    await sleep(60);
+    expect(server.requests).toHaveLength(before);
+  });
+
+  it('polls less and less often while nothing happens, and soon again for a new chat', async () => {
+    start('activeInList', { pollPauseMs: [10, 10_000] });
+    server.row('a', { active: true });
+    watcher.watch('a');
+    await sleep(400);
+    expect(server.requests.length).toBeLessThan(12);
+  });
+
+  it('wakes everybody when it could not ask for a while', async () => {
+    start('activeInList');
+    for (const id of ['a', 'b']) server.row(id, { active: true });
+    const watches = [watcher.watch('a'), watcher.watch('b')];
+    server.fails = true;
+    await sleep(50);
+    server.fails = false;
+    expect(await Promise.all(watches.map((watch) => watch.moved(5_000, never)))).toEqual(['gap', 'gap']);
+  });
+
+  it('is sure to see whatever ended before a wait began, because it looks at states', () => {
+    start('activeInList');
+    expect(watcher.missesNothingSince(Date.now() - 3_600_000)).toBe(true);
+  });
+});
+
+describe('a wait', () => {
+  beforeEach(() => start('activeInList'));
+
+  it('ends after the time that it may take', async () => {
+    server.row('a', { active: true });
+    const startedAt = Date.now();
+    expect(await watcher.watch('a').moved(50, never)).toBe('time');
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(45);
+  });
+
+  it('does not wait at all with no time', async () => {
+    server.row('a', { active: true });
+    expect(await watcher.watch('a').moved(0, never)).toBe('time');
+    expect(await watcher.watch('a').moved(-5, never)).toBe('time');
+  });
+
+  it('ends with the reason of its signal, whether that is old or new', async () => {
+    server.row('a', { active: true });
+    const abort = new AbortController();
+    const waiting = watcher.watch('a').moved(5_000, abort.signal);
+    abort.abort(new Error('cancelled'));
+    await expect(waiting).rejects.toThrow('cancelled');
+    await expect(watcher.watch('a').moved(5_000, abort.signal)).rejects.toThrow('cancelled');
+  });
+
+  it('counts a reason that came while nobody waited, once', async () => {
+    server.row('a', { active: true });
+    const watch = watcher.watch('a');
+    watcher.gap();
+    expect(await watch.moved(5_000, never)).toBe('gap');
+    expect(await watch.moved(30, never)).toBe('time');
+  });
+
+  it('wakes with all others for the same chat', async () => {
+    server.row('a', { active: false });
+    const watches = [watcher.watch('a'), watcher.watch('a')];
+    expect(await Promise.all(watches.map((watch) => watch.moved(5_000, never)))).toEqual(['poll', 'poll']);
+  });
+
+  it('has no timer that a huge time would turn into none', async () => {
+    server.row('a', { active: true });
+    expect(await Promise.race([watcher.watch('a').moved(Infinity, never), sleep(30, 'still waiting')])).toBe(
+      'still waiting',
+    );
+  });
+});
+
+describe.each(['0.6.15', '0.12.4'])('a watcher with the event socket of %s', (release) => {
+  const connect = async (): Promise<StandIn> => {
+    standIn = await startStandIn({ release });
+    start(release === '0.12.4' ? 'activeInList' : 'updatedAt', {
+      url: standIn.url,
+      credentials: fixedToken(standIn.user.token),
+    });
+    watcher.open();
+    const before = Date.now();
+    // Heard from before now on: not the poll, of which the same is true as long as the socket does not hear.
+    while (watcher.missesNothingSince(before)) await sleep(5);
+    return standIn;
+  };
+
+  /** One whole turn of the stand-in's user. */
+  async function ask(server: StandIn, prompt: string): Promise<string> {
+    const post = async (path: string, body: unknown): Promise<{ id: string }> => {
+      const headers = { authorization: `Bearer ${server.user.token}`, 'content-type': 'application/json' };
+      const response = await fetch(server.url + path, { method: 'POST', headers, body: JSON.stringify(body) });
+      return (await response.json()) as { id: string };
+    };
+    const user = { id: 'u', role: 'user', content: prompt, parentId: null, childrenIds: ['a'] };
+    const answer = { id: 'a', role: 'assistant', content: '', parentId: 'u', childrenIds: [], done: false };
+    const { id } = await post('/api/v1/chats/new', {
+      chat: { history: { currentId: 'a', messages: { u: user, a: answer } } },
+    });
+    await post('/api/chat/completions', {
+      chat_id: id,
+      id: 'a',
+      session_id: 's',
+      model: 'model-a',
+      stream: true,
+      messages: [user],
+      ...(release === '0.12.4' ? { user_message: user } : {}),
+    });
+    return id;
+  }
+
+  it('is woken by the end of a reply, without a single poll', async () => {
+    const open = await connect();
+    const polls = server.requests.length;
+    const chatId = await ask(open, 'x [slow=20]');
+    expect(await watcher.watch(chatId).moved(5_000, never)).toBe('event');
+    await sleep(60);
+    expect(server.requests.length - polls).toBe(0);
+  });
+
+  it('has missed nothing of a reply that ended before anybody waited', async () => {
+    const open = await connect();
+    const triggeredAt = Date.now() + 1;
+    await sleep(2);
+    const chatId = await ask(open, 'x');
+    await sleep(200);
+    expect(watcher.missesNothingSince(triggeredAt)).toBe(true);
+    expect(await watcher.watch(chatId).moved(5_000, never)).toBe('event');
+  });
+
+  it('does not promise to have kept what ended long ago', async () => {
+    await connect();
+    const triggeredAt = Date.now() + 1;
+    jest.spyOn(Date, 'now').mockReturnValue(triggeredAt + 61_000);
+    expect(watcher.missesNothingSince(triggeredAt)).toBe(false);
+    jest.restoreAllMocks();
+  });
+
+  it('polls and wakes everybody when it does not hear any more, and again when it does', async () => {
+    const open = await connect();
+    server.row('a', { active: true, updated_at: now() - 100 });
+    const watch = watcher.watch('a');
+    const before = Date.now();
+    await open.kill();
+    expect(await watch.moved(5_000, never)).toBe('gap');
+    await sleep(60);
+    expect(server.requests.length).toBeGreaterThan(0);
+    await open.restart();
+    while ((await watch.moved(5_000, never)) !== 'gap');
+    expect(watcher.missesNothingSince(before)).toBe(false);
+    expect(watcher.missesNothingSince(Date.now() + 1)).toBe(true);
+  });
+});
+
+describe('a watcher with an API key', () => {
+  it('never opens the event socket, which would stay silent', async () => {
+    standIn = await startStandIn({ release: '0.12.4' });
+    start('activeInList', { url: standIn.url, credentials: fixedToken(standIn.apiKey(standIn.user)) });
+    server.row('a', { active: true });
+    watcher.open();
+    await watcher.watch('a').moved(100, never);
+    expect(standIn.requests).toEqual([]);
+    expect(server.requests.length).toBeGreaterThan(0);
+  });
+});
