@@ -6,7 +6,7 @@
 # Starting a workflow id again gives the run that there is; it never makes a second chat.
 set -eu
 model=${1:?name a model}
-id=${2:-chat/example-cli}
+id=${2:-chat-example-cli}
 
 temporal workflow start \
   --type orchestrateChat \

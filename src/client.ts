@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import {
   ApplicationFailure,
   CancelledFailure,
+  ServiceError,
   WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
   WorkflowNotFoundError,
@@ -43,7 +44,7 @@ export interface OrchestratorOptions {
 export class OrchestrationError extends Error {
   readonly details: FailureDetails;
   constructor(
-    /** A key of {@link FAILURES}, `Cancelled`, `Terminated`, `NotFound`, or the type of a defect. */
+    /** A key of {@link FAILURES}, `Cancelled`, `Terminated`, `NotFound`, `NoWorker`, or the type of a defect. */
     readonly type: string,
     message: string,
     details: FailureDetails = {},
@@ -57,7 +58,8 @@ export class OrchestrationError extends Error {
 
 const DEFAULT_MAX_PROMPT_BYTES = 1024 * 1024;
 const LONGEST_KEY = 200;
-const WORKFLOW_ID_PREFIX = 'chat/';
+const QUERY_TIMEOUT_MS = 10_000;
+const WORKFLOW_ID_PREFIX = 'chat-';
 const SUMMARY_CHARACTERS = 80;
 
 /** One run of `orchestrateChat`. */
@@ -65,6 +67,7 @@ export class ChatRun {
   constructor(
     readonly requestKey: string,
     readonly handle: WorkflowHandle,
+    private readonly client: Client,
   ) {}
 
   get workflowId(): string {
@@ -83,12 +86,19 @@ export class ChatRun {
     }
   }
 
-  /** Stage, chat link and generations. Needs a worker, also for a run that has ended. @throws OrchestrationError NotFound */
+  /**
+   * Stage, chat link and generations. A worker has to answer, also for a run that has ended.
+   * @throws OrchestrationError NotFound, NoWorker
+   */
   async status(): Promise<ChatStatus> {
     try {
-      return await this.handle.query<ChatStatus>(STATUS_QUERY);
+      const deadline = Date.now() + QUERY_TIMEOUT_MS;
+      return await this.client.withDeadline(deadline, () => this.handle.query<ChatStatus>(STATUS_QUERY));
     } catch (error) {
-      throw orchestrationError(error, this.requestKey);
+      if (!(error instanceof ServiceError)) throw orchestrationError(error, this.requestKey);
+      const { status } = await this.handle.describe();
+      const message = `The run is ${status.name}, but no worker answers a query about it; look whether one runs`;
+      throw new OrchestrationError('NoWorker', message, {}, { cause: error });
     }
   }
 
@@ -140,7 +150,7 @@ export class Orchestrator {
         staticSummary: `${model} · ${beginning(prompt)}`,
         staticDetails: `Request key \`${requestKey}\`, connection \`${input.connection ?? 'default'}\`, model \`${model}\``,
       });
-      return new ChatRun(requestKey, handle);
+      return new ChatRun(requestKey, handle, this.client);
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       return this.sameRun(requestKey, hash);
@@ -149,7 +159,7 @@ export class Orchestrator {
 
   /** A run by its request key; whether there is one shows when it is asked. @throws OrchestrationError InvalidInput */
   run(requestKey: string): ChatRun {
-    return new ChatRun(requestKey, this.client.workflow.getHandle(workflowIdOf(requestKey)));
+    return new ChatRun(requestKey, this.client.workflow.getHandle(workflowIdOf(requestKey)), this.client);
   }
 
   private async sameRun(requestKey: string, hash: string): Promise<ChatRun> {

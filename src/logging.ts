@@ -34,7 +34,7 @@ export function createLogger(options: LoggerOptions = {}): Logger {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
-      serializers: { err: pino.stdSerializers.err, error: pino.stdSerializers.err },
+      serializers: { err: withoutDetails, error: withoutDetails },
       redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '***' },
       hooks: { streamWrite: maskerOf(options.secrets ?? []) },
     },
@@ -47,6 +47,13 @@ function maskerOf(secrets: readonly Secret[]): (line: string) => string {
   // As they stand in a line of JSON.
   const escaped = values.map((value) => JSON.stringify(value).slice(1, -1)).sort((a, b) => b.length - a.length);
   return (line) => escaped.reduce((masked, value) => masked.replaceAll(value, '***'), maskSecrets(line));
+}
+
+/** The details of a failure may hold a reply, and conversations do not belong in a log. */
+function withoutDetails(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { type, message, stack } = pino.stdSerializers.err(error);
+  return { type, message, stack };
 }
 
 const PINO_LEVELS: Record<TemporalLogLevel, LogLevel> = {

@@ -11,7 +11,7 @@ import { TASK_QUEUES } from './contract';
 import { createLogger, installRuntime } from './logging';
 import { Connection, UnsupportedReleaseError } from './openwebui/connection';
 import { credentialsFor } from './openwebui/credentials';
-import { AuthenticationError, NotOpenWebUIError } from './openwebui/errors';
+import { AuthenticationError, ForbiddenError, NotOpenWebUIError } from './openwebui/errors';
 import { ensureSearchAttributes } from './searchAttributes';
 import { TemporalUnavailableError, connectWorker } from './temporal';
 
@@ -40,6 +40,8 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     }),
     Worker.create({
       ...common,
+      // A wait loses nothing by being handed over at once.
+      shutdownGraceTime: 0,
       taskQueue: TASK_QUEUES.wait,
       activities: { awaitReply },
       maxConcurrentActivityTaskExecutions: settings.waits,
@@ -110,7 +112,7 @@ async function checkConnections(connections: ReadonlyMap<string, Connection>, lo
       log.info({ connection: connection.name, version }, `Open WebUI ${version} answers at ${connection.url}`);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      const setting = [AuthenticationError, NotOpenWebUIError, UnsupportedReleaseError].some(
+      const setting = [AuthenticationError, ForbiddenError, NotOpenWebUIError, UnsupportedReleaseError].some(
         (kind) => error instanceof kind,
       );
       if (setting) wrong.push(error);

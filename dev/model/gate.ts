@@ -1,20 +1,21 @@
 /** Where held replies wait until somebody lets them go on. */
 export class Gate {
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Map<() => void, string>();
 
-  /** Settles when the gate opens or `gone` is aborted. */
-  wait(gone: AbortSignal): Promise<void> {
+  /** Settles when the gate opens for this prompt or `gone` is aborted. */
+  wait(prompt: string, gone: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const pass = () => {
         this.#waiting.delete(pass);
         resolve();
       };
-      this.#waiting.add(pass);
+      this.#waiting.set(pass, prompt);
       gone.addEventListener('abort', pass, { once: true });
     });
   }
 
-  open(): void {
-    for (const pass of this.#waiting) pass();
+  /** For the replies to prompts with this text in them. */
+  open(text: string): void {
+    for (const [pass, prompt] of this.#waiting) if (prompt.includes(text)) pass();
   }
 }

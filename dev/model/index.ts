@@ -23,8 +23,8 @@ export interface ScriptedModel {
   key: string;
   /** Every request since the start or the last `DELETE /control/log`, in order; grows while replies are sent. */
   log: ModelRequest[];
-  /** Lets all replies go on that are held by `[hold=n]`. */
-  release(): void;
+  /** Lets replies go on that are held by `[hold=n]`: all, or those to prompts with this text in them. */
+  release(text?: string): void;
   stop(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
     url: `http://127.0.0.1:${address.port}/v1`,
     key,
     log: log.requests,
-    release: () => gate.open(),
+    release: (text = '') => gate.open(text),
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -66,7 +66,7 @@ export async function clearModelLog(url: string): Promise<void> {
   await fetch(new URL('/control/log', url), { method: 'DELETE' });
 }
 
-/** Lets all replies go on that are held by `[hold=n]`. */
-export async function releaseHeld(url: string): Promise<void> {
-  await fetch(new URL('/control/release', url), { method: 'POST' });
+/** Lets replies go on that are held by `[hold=n]`: all, or those to prompts with this text in them. */
+export async function releaseHeld(url: string, text = ''): Promise<void> {
+  await fetch(new URL(`/control/release?text=${encodeURIComponent(text)}`, url), { method: 'POST' });
 }

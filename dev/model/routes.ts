@@ -50,7 +50,7 @@ export function modelRoutes(
     return c.body(null, 204);
   });
   app.post('/control/release', (c) => {
-    gate.open();
+    gate.open(c.req.query('text') ?? '');
     return c.body(null, 204);
   });
   return app;

@@ -88,7 +88,7 @@ class EventWriter {
   ) {}
 
   hold(): Promise<void> {
-    return this.gate.wait(this.gone);
+    return this.gate.wait(this.request.prompt, this.gone);
   }
 
   async pause(ms: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { seconds, type Json, type User } from './documents';
-import { bodyOf, refuse, type App, type Call, type World } from './world';
+import { bodyOf, PROHIBITED, refuse, type App, type Call, type World } from './world';
 
 const PUBLIC = ['/api/config', '/api/version', '/api/v1/auths/signin', '/ready', '/health'];
 const EXPIRED = 'Your session has expired or the token is invalid. Please sign in again.';
@@ -34,6 +34,13 @@ export function authRoutes(app: App, world: World): void {
     attempts.set(email, [...recent, Date.now()]);
     const user = documents.users.find((one) => one.email === email && one.password === password);
     return user ? c.json(session(world, user, documents.tokenFor(user))) : refuse(c, 400, WRONG_PASSWORD);
+  });
+
+  app.post('/api/v1/auths/add', async (c) => {
+    if (c.get('user').role !== 'admin') return refuse(c, 401, PROHIBITED);
+    const { email = '', password = '', name = '', role = 'user' } = await bodyOf<Omit<User, 'id'>>(c);
+    const user = documents.addUser({ email, password, name, role });
+    return c.json(session(world, user, documents.tokenFor(user)));
   });
 
   // With an API key the `token` is that same key: there is no way from a key to a JWT.

@@ -78,10 +78,7 @@ export interface Knowledge {
 
 /** What Open WebUI keeps in its database: it survives a kill of the process. */
 export class Documents {
-  readonly users: User[] = [
-    { name: 'Ada', email: 'admin@example.com', role: 'admin' as const },
-    { name: 'Bob', email: 'user@example.com', role: 'user' as const },
-  ].map((user) => ({ ...user, id: randomUUID(), password: 'password', createdAt: seconds() }));
+  readonly users: User[] = [];
   readonly chats = new Map<string, ChatRecord>();
   readonly folders = new Map<string, { id: string; userId: string; name: string }>();
   readonly files = new Map<string, StoredFile>();
@@ -90,6 +87,12 @@ export class Documents {
   readonly keys = new Map<string, string>();
   /** Tokens are signed, so a restarted server still knows those it gave out. */
   readonly tokens = new Map<string, string>();
+
+  addUser(user: Omit<User, 'id' | 'createdAt'>): User {
+    const added = { ...user, id: randomUUID(), createdAt: seconds() };
+    this.users.push(added);
+    return added;
+  }
 
   tokenFor(user: User): string {
     const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');

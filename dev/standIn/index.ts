@@ -8,7 +8,7 @@ import { authentication, authRoutes } from './auth';
 import { behaviourOf } from './behaviour';
 import { chatListRoutes, chatRoutes } from './chats';
 import { completionRoutes } from './completions';
-import { Documents, type User } from './documents';
+import { Documents } from './documents';
 import { Faults, type Fault, type SeenRequest } from './faults';
 import { fileRoutes, knowledgeRoutes } from './knowledge';
 import { Partials } from './partial';
@@ -63,10 +63,8 @@ export class StandIn {
     this.release = options.release ?? '0.12.4';
     this.latency = options.latency ?? 0;
     this.ownModel = own;
-    const [admin, user] = this.#documents.users.map((one) => this.#accountOf(one));
-    if (!admin || !user) throw new Error('a stand-in has two users');
-    this.admin = admin;
-    this.user = user;
+    this.admin = this.addAccount('Ada', 'admin@example.com', 'admin');
+    this.user = this.addAccount('Bob', 'user@example.com', 'user');
     this.#server = createServer();
     const is = behaviourOf(this.release);
     this.#world = {
@@ -101,6 +99,12 @@ export class StandIn {
   /** Every HTTP request since the start. */
   get requests(): SeenRequest[] {
     return this.#faults.requests;
+  }
+
+  addAccount(name: string, email: string, role: Account['role']): Account {
+    const user = this.#documents.addUser({ name, email, role, password: 'password' });
+    const { id, password } = user;
+    return { id, email, password, name, role, token: this.#documents.tokenFor(user) };
   }
 
   /** An API key, as an administrator who permits it would hand it out. The account's earlier key is void. */
@@ -145,11 +149,6 @@ export class StandIn {
   async stop(): Promise<void> {
     await this.kill();
     await this.ownModel?.stop();
-  }
-
-  #accountOf(user: User): Account {
-    const { id, email, password, name, role } = user;
-    return { id, email, password, name, role, token: this.#documents.tokenFor(user) };
   }
 
   #serve(): void {

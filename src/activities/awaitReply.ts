@@ -21,6 +21,8 @@ export interface AwaitReplyInput {
 export const LONGEST_HOLD_MS = 4 * 60_000;
 /** A reading that tells of a lost reply is believed when a second one, this much later, tells the same. */
 const BELIEVED_LOST_AFTER_MS = 5_000;
+/** Longest pause between two readings: should its end be told by nothing, a reply is late by this much and no more. */
+const SAFETY_READ_MS = 60_000;
 /** Pauses between readings after something happened but the reply is not final yet, in milliseconds. */
 const RECHECK_MS: [number, number] = [100, 2_000];
 
@@ -47,14 +49,13 @@ async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal
   // A first attempt that cannot have missed the end waits to be woken instead of looking at once. Without a task the trigger
   // was refused or its answer lost: the end may be there already, and a refusal of old releases is told to nobody else.
   const isSureToHear = taskId !== undefined && connection.watcher.missesNothingSince(triggeredAt);
-  let pauseMs = activityInfo().attempt === 1 && isSureToHear ? Infinity : 0;
+  let pauseMs = activityInfo().attempt === 1 && isSureToHear ? SAFETY_READ_MS : 0;
   try {
     for (;;) {
       const now = Date.now();
       const isOver = now >= deadline;
       if (now >= releaseAt && !isOver) throw notYet('ReplyTimedOut', 'The reply is still being written', 1_000);
       const reason = await watch.moved(Math.min(pauseMs, deadline - now, releaseAt - now), signal);
-      if (reason === 'time' && pauseMs === Infinity && !isOver) continue;
       const reading = await readReply(connection, { ...turn, taskId }, signal);
       const { kind } = reading.state;
       const isUndecided = kind === 'lost' || kind === 'untriggered';
@@ -69,7 +70,7 @@ async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal
       }
       lostSince = undefined;
       recheckMs = reason === 'event' ? RECHECK_MS[0] : recheckMs && Math.min(recheckMs * 2, RECHECK_MS[1]);
-      pauseMs = recheckMs ?? Infinity;
+      pauseMs = recheckMs ?? SAFETY_READ_MS;
     }
   } finally {
     watch.close();

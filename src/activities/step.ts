@@ -1,5 +1,5 @@
 /** What every step has in common: its dependencies, its heartbeat, and how its errors leave it. */
-import { Context, activityInfo } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure, Context, activityInfo } from '@temporalio/activity';
 import type { InputLimits } from '../chatInput';
 import { DEFAULT_SERVER_BUDGET_MS } from '../contract';
 import type { Connection } from '../openwebui/connection';
@@ -55,6 +55,16 @@ interface Heartbeat {
   since: number;
 }
 
+/** The worker shuts down: another one takes the step over at once. */
+function handedOver(): ApplicationFailure {
+  const message = 'The worker shuts down; another takes over';
+  return ApplicationFailure.create({ type: 'WorkerShutdown', message, category: 'BENIGN', nextRetryDelay: 1 });
+}
+
+function isShutdown(error: unknown): boolean {
+  return error instanceof CancelledFailure && error.message === 'WORKER_SHUTDOWN';
+}
+
 /**
  * Runs a step with heartbeats, so that a dead worker is noticed and a cancel arrives. Its errors become failures; past the
  * step's budget, failures that no retry follows.
@@ -74,6 +84,7 @@ export async function runStep<T>(
   try {
     return await step();
   } catch (error) {
+    if (isShutdown(error)) throw handedOver();
     const failure = toFailure(error, {
       proven: !options.firstContact || connection?.proven === true,
       credentialGraceUntilMs: options.firstContact ? 0 : since + CREDENTIAL_GRACE_MS,

@@ -12,8 +12,8 @@ export interface Generation {
 
 /** How long somebody else who reads the reply is given to say that it ended, in milliseconds. */
 const GRACE_MS = 2_000;
-/** Longest pause between two looks of our own, in milliseconds. */
-const SAFETY_MS = 60_000;
+/** Longest pause between two looks of our own, in milliseconds: some ends are told to nobody. */
+const SAFETY_MS = 20_000;
 
 export class Generations {
   private readonly endings = new Map<string, AbortController>();
@@ -52,7 +52,10 @@ export class Generations {
       for (;;) {
         await watch.moved(SAFETY_MS, signal);
         await sleep(GRACE_MS, undefined, { signal });
-        if (!(await this.stillListed(chatId, taskId, signal))) return;
+        if (await this.stillListed(chatId, taskId, signal)) continue;
+        // Whoever waits for the reply may not have heard of its end either.
+        this.watcher.wake(chatId, 'gap');
+        return;
       }
     } finally {
       watch.close();

@@ -14,11 +14,11 @@ export interface PushOptions {
   onEvent: (chatId: string) => void;
   /** Events may have been missed from now on, or until now. */
   onGap: () => void;
-  /** Pause before joining again after the server refused or disconnected us, in milliseconds. @default 5000 */
+  /** Pause before joining again after the server refused or disconnected us, in milliseconds. @default 2000 */
   rejoinPauseMs?: number;
 }
 
-const REJOIN_PAUSE_MS = 5_000;
+const REJOIN_PAUSE_MS = 2_000;
 
 const eventSchema = z.looseObject({
   chat_id: z.string(),

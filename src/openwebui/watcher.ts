@@ -23,6 +23,8 @@ export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
 
 const DEFAULT_PAUSES_MS: [number, number] = [100, 2_000];
 const PAUSE_GROWTH = 1.5;
+/** Longer timers fire at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 /** Rows on one page of the list of chats. */
 const LIST_PAGE = 60;
 /** How long an event is kept for a chat that nobody watches yet. */
@@ -68,7 +70,7 @@ export class Watch {
     await new Promise<void>((resolve) => {
       this.wakeUp = resolve;
       onAbort = resolve;
-      timer = setTimeout(resolve, maxMs);
+      timer = setTimeout(resolve, Math.min(maxMs, LONGEST_TIMER_MS));
       signal.addEventListener('abort', onAbort, { once: true });
     });
     clearTimeout(timer);
@@ -150,7 +152,8 @@ export class Watcher {
     this.wake(chatId, 'event');
   }
 
-  private wake(chatId: string, reason: WakeReason): void {
+  /** Something happened in a chat: whoever waits for it looks. */
+  wake(chatId: string, reason: WakeReason): void {
     for (const watch of this.watches.get(chatId) ?? []) watch.wake(reason);
   }
 

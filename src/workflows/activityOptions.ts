@@ -17,12 +17,17 @@ const FIRST_HEARTBEAT = '10s';
 /** What one attempt may take; awaitReply gives its slot back long before. */
 const START_TO_CLOSE = { call: '2m', trigger: '7m', wait: '10m' } as const;
 
+/** What a step has written must be known before anything else is done about it; a step that only reads is just left. */
+const WRITES = 'WAIT_CANCELLATION_COMPLETED';
+const READS = 'TRY_CANCEL';
+
 /** Steps that put the turn into the chat. */
 export function placing(): Steps<'createChat' | 'appendTurn'> {
   return proxyActivities<Activities>({
     taskQueue: TASK_QUEUES.chat,
     startToCloseTimeout: START_TO_CLOSE.call,
     heartbeatTimeout: FIRST_HEARTBEAT,
+    cancellationType: WRITES,
     retry: RETRY,
   });
 }
@@ -44,6 +49,7 @@ export function waiting(turn: PlacedTurn): Steps<'awaitReply'> {
     ...options(turn),
     taskQueue: TASK_QUEUES.wait,
     startToCloseTimeout: START_TO_CLOSE.wait,
+    cancellationType: READS,
   });
 }
 
@@ -53,5 +59,10 @@ export function replyBudgetMs(input: OrchestrateChatInput): number {
 }
 
 function options(turn: PlacedTurn): ActivityOptions {
-  return { startToCloseTimeout: START_TO_CLOSE.call, heartbeatTimeout: turn.heartbeatTimeoutMs, retry: RETRY };
+  return {
+    startToCloseTimeout: START_TO_CLOSE.call,
+    heartbeatTimeout: turn.heartbeatTimeoutMs,
+    cancellationType: WRITES,
+    retry: RETRY,
+  };
 }

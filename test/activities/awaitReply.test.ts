@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CancelledFailure } from '@temporalio/common';
 import { DEFAULT_REPLY, TITLE } from '../../dev/model';
 import { turnIds } from '../../src/activities/ids';
+import { Watch } from '../../src/openwebui/watcher';
 import { Bench, NAMESPACE_ID, environmentFor } from '../support/bench';
 import { failureOf, retried } from '../support/failures';
 
@@ -209,6 +210,15 @@ describe('awaitReply', () => {
       category: 'BENIGN',
       nextRetryDelay: 1_000,
     });
+  });
+
+  it('looks by itself once a minute, should nothing tell it of the end', async () => {
+    const bench = await start({ release: '0.12.4', credential: 'jwt' });
+    await bench.run('awaitReply', (await bench.ask({ prompt: 'x' })).awaiting);
+    const pauses = jest.spyOn(Watch.prototype, 'moved').mockResolvedValueOnce('time');
+    const { awaiting } = await bench.ask({ prompt: 'y [slow=30]' });
+    await bench.run('awaitReply', awaiting);
+    expect(Math.max(...pauses.mock.calls.map(([maxMs]) => maxMs))).toBeLessThanOrEqual(60_000);
   });
 
   it('keeps the reasoning apart', async () => {

@@ -136,7 +136,7 @@ describe.each(realVersions())('a question to a real Open WebUI %s', (version) =>
   it('can be found and understood in Temporal', async () => {
     const word = mark();
     const { run, outcome } = await ask(worker, { prompt: `Hello\n${word}`, model: 'model-a' }, { requestKey: word });
-    expect(run.workflowId).toBe(`chat/${word}`);
+    expect(run.workflowId).toBe(`chat-${word}`);
     expect(await run.status()).toMatchObject({
       stage: 'done',
       connection: 'default',

@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startStandIn, type StandIn } from '../../dev/standIn';
+import { Connection, UnsupportedReleaseError } from '../../src/openwebui/connection';
+import { fixedToken } from '../../src/openwebui/credentials';
+import { ModelNotFoundError, NetworkError } from '../../src/openwebui/errors';
+
+let standIn: StandIn;
+let connection: Connection;
+let warnings: string[];
+
+const start = async (release: string): Promise<void> => {
+  standIn = await startStandIn({ release });
+  warnings = [];
+  connection = new Connection({
+    name: 'team-a',
+    url: standIn.url,
+    credentials: fixedToken(standIn.apiKey(standIn.user)),
+    warn: (message) => void warnings.push(message),
+  });
+};
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await connection.close();
+  await standIn.stop();
+});
+
+const requestsTo = (path: string): number =>
+  standIn.requests.filter((request) => request.path.split('?')[0] === path).length;
+const later = (ms: number): void => void jest.spyOn(Date, 'now').mockReturnValue(Date.now() + ms);
+
+describe('what a connection knows of its server', () => {
+  beforeEach(() => start('0.12.4'));
+
+  it('is found out once, also by many at the same time', async () => {
+    expect(connection.proven).toBe(false);
+    await Promise.all(Array.from({ length: 20 }, () => connection.capabilities()));
+    await connection.capabilities();
+    expect(requestsTo('/api/config')).toBe(1);
+    expect(requestsTo('/ready')).toBe(1);
+    expect(connection.proven).toBe(true);
+  });
+
+  it('is compared with the release number after ten minutes, with one request', async () => {
+    const found = await connection.capabilities();
+    const before = standIn.requests.length;
+    later(11 * 60_000);
+    expect(await connection.capabilities()).toBe(found);
+    await connection.capabilities();
+    expect(standIn.requests.slice(before)).toMatchObject([{ path: '/api/version' }]);
+  });
+
+  it('is looked at again after the server was away, and found out anew if it is another release', async () => {
+    await connection.capabilities();
+    await connection.model('model-a');
+    await standIn.kill();
+    await expect(connection.client.models()).rejects.toBeInstanceOf(NetworkError);
+    await standIn.restart();
+    for (;;) {
+      // Sockets of the dead server fail once more.
+      const found = await connection.capabilities().catch(() => undefined);
+      if (found !== undefined) break;
+      await sleep(10);
+    }
+    expect(requestsTo('/api/config')).toBe(1);
+    expect(requestsTo('/api/version')).toBeGreaterThan(0);
+    await connection.model('model-a');
+    expect(requestsTo('/api/models')).toBeGreaterThan(1);
+    jest.spyOn(connection.client, 'version').mockResolvedValue('0.13.0');
+    jest.spyOn(connection.client, 'serverConfig').mockResolvedValue({ version: '0.13.0' });
+    later(11 * 60_000);
+    expect(await connection.capabilities()).toMatchObject({ version: '0.13.0' });
+    expect(warnings).toEqual([expect.stringMatching(/^Connection team-a: Open WebUI 0\.13\.0 is newer than/)]);
+  });
+
+  it('stays unknown while the server does not answer, and is asked for again', async () => {
+    standIn.fault({ path: /^\/api\/config/, how: 503 });
+    await expect(connection.capabilities()).rejects.toMatchObject({ name: 'ServerError' });
+    expect(await connection.capabilities()).toMatchObject({ version: '0.12.4' });
+  });
+
+  it('has an address for each chat', () => {
+    expect(connection.chatUrl('c')).toBe(`${standIn.url}/c/c`);
+    expect(connection.origin).toBe(standIn.url);
+  });
+});
+
+describe('a release', () => {
+  it('with a trap is warned of once', async () => {
+    await start('0.6.15');
+    await connection.capabilities();
+    later(11 * 60_000);
+    await connection.capabilities();
+    expect(warnings).toEqual([
+      expect.stringMatching(/^Connection team-a: Open WebUI 0\.6\.15: it does not check who owns a chat/),
+    ]);
+  });
+
+  it('that is too old is refused in one sentence, each time', async () => {
+    await start('0.6.14');
+    await expect(connection.capabilities()).rejects.toBeInstanceOf(UnsupportedReleaseError);
+    await expect(connection.capabilities()).rejects.toThrow(
+      /0\.6\.14 is older than 0\.6\.15.*upgrade it \[team-a: GET \/api\/config\]$/,
+    );
+    expect(warnings).toEqual([]);
+  });
+});
+
+describe('the models of a connection', () => {
+  beforeEach(() => start('0.12.4'));
+
+  it('are listed once for many', async () => {
+    await Promise.all(Array.from({ length: 20 }, () => connection.model('model-a')));
+    expect(await connection.model('model-b')).toMatchObject({ id: 'model-b' });
+    expect(requestsTo('/api/models')).toBe(1);
+  });
+
+  it('are listed again after a minute', async () => {
+    await connection.model('model-a');
+    later(61_000);
+    await connection.model('model-a');
+    expect(requestsTo('/api/models')).toBe(2);
+  });
+
+  it('are listed again for one that is missing, unless that was just done', async () => {
+    await connection.model('model-a');
+    await expect(connection.model('new')).rejects.toBeInstanceOf(ModelNotFoundError);
+    expect(requestsTo('/api/models')).toBe(1);
+    later(3_000);
+    await expect(connection.model('new')).rejects.toThrow(
+      'Open WebUI has no model "new" for this user: use one of model-a, model-b [team-a: GET /api/models]',
+    );
+    expect(requestsTo('/api/models')).toBe(2);
+  });
+
+  it('are told to be none where the user may use none, and only a few where there are many', async () => {
+    const models = jest.spyOn(connection.client, 'models').mockResolvedValue([]);
+    await expect(connection.model('x')).rejects.toThrow(/sees no model at all; give it access to one in Open WebUI/);
+    models.mockResolvedValue(Array.from({ length: 7 }, (_, i) => ({ id: `m${i}` })));
+    later(3_000);
+    await expect(connection.model('x')).rejects.toThrow(/use one of m0, m1, m2, m3, m4 \(and 2 more\)/);
+  });
+
+  it('are not given up for all when one who asked for them is cancelled', async () => {
+    standIn.latency = 50;
+    const abort = new AbortController();
+    const [left, stayed] = [connection.model('model-a', abort.signal), connection.model('model-a')];
+    abort.abort(new Error('cancelled'));
+    await expect(left).rejects.toThrow('cancelled');
+    expect(await stayed).toMatchObject({ id: 'model-a' });
+  });
+});
