@@ -58,7 +58,7 @@ const NAMESPACE = 'default';
  * The dev server has one history shard, and reads each shard's queues at most 20 times a second: every task would wait
  * up to 50 ms, and every timer up to a second. Real clusters have hundreds of shards.
  */
-const TUNING = {
+export const TUNING = {
   'history.transferProcessorMaxPollRPS': 2_000,
   'history.timerProcessorMaxPollRPS': 2_000,
   'history.timerProcessorMaxTimeShift': '10ms',

@@ -51,15 +51,17 @@ export function aboutAccess(driver: () => Driver): void {
     expect(missing.body).toEqual({ detail: 'Not authenticated' });
     expect(await read('not.a.token')).toMatchObject({ status: 401, body: { detail: '401 Unauthorized' } });
     const key = await read('sk-00000000000000000000000000000000');
-    expect(key).toMatchObject({ status: 401, body: { detail: expect.stringMatching(/session has expired/) as string } });
+    expect(key).toMatchObject({
+      status: 401,
+      body: { detail: expect.stringMatching(/session has expired/) as string },
+    });
     const chat = await read();
     expect(chat).toMatchObject({ status: 401, body: { detail: expect.stringMatching(/could not find/) as string } });
   });
 
   it('gives a token for an e-mail address and its password, and refuses a wrong password with 400', async () => {
     const { email, password } = driver().server.person;
-    const signIn = (given: string) =>
-      driver().call('POST', '/api/v1/auths/signin', { email, password: given }, '');
+    const signIn = (given: string) => driver().call('POST', '/api/v1/auths/signin', { email, password: given }, '');
     const { status, body } = await signIn(password);
     expect(status).toBe(200);
     const { token } = body as { token: string };

@@ -72,7 +72,14 @@ export function aboutChats(driver: () => Driver): void {
   it('does with a partial history what its release does: replaces the whole, or merges by id', async () => {
     const turn = await driver().ask('Write over me.');
     const id = randomUUID();
-    const message = { id, parentId: turn.replyId, childrenIds: [], role: 'user', content: 'More', timestamp: seconds() };
+    const message = {
+      id,
+      parentId: turn.replyId,
+      childrenIds: [],
+      role: 'user',
+      content: 'More',
+      timestamp: seconds(),
+    };
     await driver().call('POST', `/api/v1/chats/${turn.chatId}`, {
       chat: { history: { currentId: id, messages: { [id]: message } } },
     });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FormData, request } from 'undici';
 import { readModelLog, releaseHeld, type ModelRequest } from '../../dev/model';
-import { capabilitiesFrom, probeAnswersOf, type Capabilities } from '../../src/openwebui/capabilities';
+import { capabilitiesFrom, compareReleases, probeAnswersOf, type Capabilities } from '../../src/openwebui/capabilities';
 import type { ContractServer } from './server';
 
 export interface Answer {
@@ -196,7 +196,9 @@ export class Driver {
   }
 
   async generations(turn: Pick<Turn, 'prompt'>): Promise<ModelRequest[]> {
-    return (await this.asked(turn)).filter((one) => one.kind === 'generation' && one.prompt.includes(markOf(turn.prompt)));
+    return (await this.asked(turn)).filter(
+      (one) => one.kind === 'generation' && one.prompt.includes(markOf(turn.prompt)),
+    );
   }
 }
 
@@ -229,4 +231,8 @@ function placeholderOf({ userId, replyId }: Pick<Turn, 'userId' | 'replyId'>): S
 
 export function seconds(): number {
   return Math.floor(Date.now() / 1000);
+}
+
+export function isAtLeast(release: string, first: string): boolean {
+  return compareReleases(release, first) >= 0;
 }

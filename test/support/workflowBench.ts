@@ -1,0 +1,208 @@
+/** The workflows on a dev server of their own, with activities that do what the test says. */
+import { randomUUID } from 'node:crypto';
+import { activityInfo } from '@temporalio/activity';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import {
+  DefaultLogger,
+  Runtime,
+  Worker,
+  bundleWorkflowCode,
+  type WorkflowBundleWithSourceMap,
+} from '@temporalio/worker';
+import { silentProgress } from '../../dev/progress';
+import { TUNING } from '../../dev/temporal';
+import { temporalExecutable } from '../../dev/temporalExecutable';
+import type { Activities, PlacedTurn, Reply } from '../../src/activities';
+import { Orchestrator, type ChatRun } from '../../src/client';
+import { SEARCH_ATTRIBUTES, TASK_QUEUES, type OrchestrateChatInput } from '../../src/contract';
+
+type Name = keyof Activities;
+export type Fakes = { [Key in Name]: (input: Parameters<Activities[Key]>[0]) => ReturnType<Activities[Key]> };
+
+export interface Call {
+  name: Name;
+  input: Record<string, unknown>;
+  taskQueue: string;
+  heartbeatTimeoutMs: number | undefined;
+}
+
+export const TRIGGER_QUEUE = 'openwebui-trigger-test';
+const NAMES: Name[] = [
+  'createChat',
+  'appendTurn',
+  'triggerCompletion',
+  'awaitReply',
+  'completeMessage',
+  'fetchReply',
+  'closeMessage',
+];
+
+export const PLACED: PlacedTurn = {
+  connection: 'default',
+  chatId: 'chat-1',
+  userMessageId: 'user-1',
+  messageId: 'assistant-1',
+  parentId: null,
+  url: 'http://open-webui/c/chat-1',
+  model: 'model-a',
+  title: 'A title',
+  writtenByTrigger: false,
+  needsCompletion: false,
+  triggerTaskQueue: TRIGGER_QUEUE,
+  heartbeatTimeoutMs: 5_000,
+  searchAttributes: true,
+  files: [],
+  unusableFiles: [],
+};
+export const REPLY: Reply = { content: 'Paris.', truncated: false, characters: 6, title: 'A title' };
+
+const wellBehaved = (): Fakes => ({
+  createChat: async () => PLACED,
+  appendTurn: async () => PLACED,
+  triggerCompletion: async () => ({ taskId: 'task-1', triggeredAt: 1_700_000_000_000 }),
+  awaitReply: async () => REPLY,
+  completeMessage: async () => ({ changed: false }),
+  fetchReply: async () => ({ ...REPLY, content: 'Paris. (checked)' }),
+  closeMessage: async () => ({ closed: true }),
+});
+
+/** What one event of a history says, as far as tests look at it. */
+export interface ActivityEvent {
+  name: string;
+  taskQueue: string;
+  summary: string;
+}
+
+let bundled: Promise<WorkflowBundleWithSourceMap> | undefined;
+
+/** Once for a test file. */
+export function workflowBundle(): Promise<WorkflowBundleWithSourceMap> {
+  bundled ??= bundleWorkflowCode({
+    workflowsPath: require.resolve('../../src/workflows'),
+    logger: new DefaultLogger('WARN'),
+  });
+  return bundled;
+}
+
+export interface WorkflowBenchOptions {
+  /** Whether the search attributes are registered. Default true. */
+  searchAttributes?: boolean;
+}
+
+export class WorkflowBench {
+  /** What the activities do; set anew by `reset`. */
+  fakes: Fakes = wellBehaved();
+  calls: Call[] = [];
+  readonly orchestrator: Orchestrator;
+  private running: Promise<void>[] = [];
+
+  private constructor(
+    readonly environment: TestWorkflowEnvironment,
+    private readonly workers: Worker[],
+  ) {
+    this.orchestrator = new Orchestrator(environment.client);
+  }
+
+  static async start({ searchAttributes = true }: WorkflowBenchOptions = {}): Promise<WorkflowBench> {
+    // Failures are what most tests are about.
+    Runtime.install({ logger: new DefaultLogger('ERROR', () => undefined) });
+    const [environment, workflowsBundle] = await Promise.all([startServer(searchAttributes), workflowBundle()]);
+    const workers: Worker[] = [];
+    const bench = new WorkflowBench(environment, workers);
+    const activities = bench.activities();
+    const common = { connection: environment.nativeConnection, namespace: environment.namespace ?? 'default' };
+    for (const taskQueue of [TASK_QUEUES.chat, TASK_QUEUES.wait, TRIGGER_QUEUE]) {
+      const workflows = taskQueue === TASK_QUEUES.chat ? { workflowBundle: workflowsBundle } : {};
+      workers.push(await Worker.create({ ...common, ...workflows, taskQueue, activities, shutdownGraceTime: '1s' }));
+    }
+    bench.running = workers.map((worker) => worker.run());
+    return bench;
+  }
+
+  async stop(): Promise<void> {
+    for (const worker of this.workers) worker.shutdown();
+    await Promise.all(this.running);
+    await this.environment.teardown();
+  }
+
+  reset(fakes: Partial<Fakes> = {}): void {
+    this.fakes = { ...wellBehaved(), ...fakes };
+    this.calls = [];
+  }
+
+  start(input: Partial<OrchestrateChatInput> = {}, requestKey: string = randomUUID()): Promise<ChatRun> {
+    return this.orchestrator.startChat(
+      { prompt: 'What is the capital of France?', model: 'model-a', ...input },
+      { requestKey },
+    );
+  }
+
+  /** Of whatever shape, past the client's validation. */
+  async startRaw(input: unknown): Promise<ChatRun> {
+    const requestKey = randomUUID();
+    const args = input === undefined ? [] : [input];
+    const { workflowId } = this.orchestrator.run(requestKey);
+    await this.environment.client.workflow.start('orchestrateChat', { workflowId, taskQueue: TASK_QUEUES.chat, args });
+    return this.orchestrator.run(requestKey);
+  }
+
+  /** Waits for the first call of an activity. */
+  async called(name: Name): Promise<Call> {
+    for (;;) {
+      const call = this.calls.find((one) => one.name === name);
+      if (call !== undefined) return call;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  names(): string[] {
+    return this.calls.map((call) => call.name);
+  }
+
+  private activities(): Partial<Record<Name, (input: never) => Promise<unknown>>> {
+    return Object.fromEntries(
+      NAMES.map((name) => [
+        name,
+        async (input: never) => {
+          const { taskQueue, heartbeatTimeoutMs } = activityInfo();
+          this.calls.push({ name, input, taskQueue, heartbeatTimeoutMs });
+          return this.fakes[name](input);
+        },
+      ]),
+    );
+  }
+}
+
+async function startServer(searchAttributes: boolean): Promise<TestWorkflowEnvironment> {
+  const { path } = await temporalExecutable(silentProgress);
+  const values = Object.entries(TUNING).flatMap(([key, value]) => [
+    '--dynamic-config-value',
+    `${key}=${JSON.stringify(value)}`,
+  ]);
+  const attributes = Object.values(SEARCH_ATTRIBUTES).map((name) => defineSearchAttributeKey(name, 'KEYWORD'));
+  return TestWorkflowEnvironment.createLocal({
+    server: {
+      executable: { type: 'existing-path', path },
+      extraArgs: values,
+      ...(searchAttributes ? { searchAttributes: attributes } : {}),
+    },
+  });
+}
+
+/** The activities that a history scheduled, in order. */
+export async function activitiesOf(run: ChatRun): Promise<ActivityEvent[]> {
+  const { events } = await run.handle.fetchHistory();
+  return (events ?? []).flatMap((event) => {
+    const scheduled = event.activityTaskScheduledEventAttributes;
+    if (!scheduled) return [];
+    const summary = event.userMetadata?.summary?.data;
+    return [
+      {
+        name: scheduled.activityType?.name ?? '',
+        taskQueue: scheduled.taskQueue?.name ?? '',
+        summary: summary ? (JSON.parse(Buffer.from(summary).toString('utf8')) as string) : '',
+      },
+    ];
+  });
+}
