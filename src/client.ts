@@ -4,13 +4,15 @@ import {
   ApplicationFailure,
   CancelledFailure,
   ServiceError,
+  TerminatedFailure,
   WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
   WorkflowNotFoundError,
   type Client,
+  type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { parseChatInput } from './chatInput';
+import { InvalidInputError, parseChatInput } from './chatInput';
 import {
   FAILURES,
   INPUT_HASH_MEMO,
@@ -57,6 +59,8 @@ export class OrchestrationError extends Error {
 }
 
 const DEFAULT_MAX_PROMPT_BYTES = 1024 * 1024;
+/** Temporal refuses 2 MiB, and warns of much less. */
+const MOST_INPUT_BYTES = 1.5 * 1024 * 1024;
 const LONGEST_KEY = 200;
 const QUERY_TIMEOUT_MS = 10_000;
 const WORKFLOW_ID_PREFIX = 'chat-';
@@ -96,26 +100,43 @@ export class ChatRun {
       return await this.client.withDeadline(deadline, () => this.handle.query<ChatStatus>(STATUS_QUERY));
     } catch (error) {
       if (!(error instanceof ServiceError)) throw orchestrationError(error, this.requestKey);
-      const { status } = await this.handle.describe();
+      const { status } = await this.describe();
       const message = `The run is ${status.name}, but no worker answers a query about it; look whether one runs`;
       throw new OrchestrationError('NoWorker', message, {}, { cause: error });
     }
   }
 
-  /** Asks the run to stop: the model is stopped, the message closed. Returns before that is done. */
+  /**
+   * Asks the run to stop: the model is stopped, the message closed. Returns before that is done. Without effect on a run that
+   * has ended.
+   * @throws OrchestrationError NotFound
+   */
   async cancel(): Promise<void> {
     try {
       await this.handle.cancel();
     } catch (error) {
-      throw orchestrationError(error, this.requestKey);
+      // Temporal says the same of a run that has ended as of one that never was.
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      await this.describe();
     }
   }
 
-  /** Why a step is retried just now, in the words of its last failure; undefined if none is. */
+  /**
+   * Why a step is retried just now, in the words of its last failure; undefined if none is.
+   * @throws OrchestrationError NotFound
+   */
   async trouble(): Promise<string | undefined> {
-    const { raw } = await this.handle.describe();
+    const { raw } = await this.describe();
     const failing = raw.pendingActivities?.find(({ lastFailure }) => lastFailure?.message);
     return failing?.lastFailure?.message ?? undefined;
+  }
+
+  private async describe(): Promise<WorkflowExecutionDescription> {
+    try {
+      return await this.handle.describe();
+    } catch (error) {
+      throw orchestrationError(error, this.requestKey);
+    }
   }
 }
 
@@ -137,6 +158,7 @@ export class Orchestrator {
    */
   async startChat(input: OrchestrateChatInput, { requestKey = randomUUID() }: StartOptions = {}): Promise<ChatRun> {
     const { model, prompt } = parseChatInput(input, { maxPromptBytes: this.maxPromptBytes });
+    refuseTooLarge(input);
     const workflowId = workflowIdOf(requestKey);
     const hash = inputHash(input);
     try {
@@ -185,6 +207,15 @@ export function workflowIdOf(requestKey: string): string {
   return WORKFLOW_ID_PREFIX + requestKey;
 }
 
+/** Whatever its fields, and however much longer a text is in JSON. */
+function refuseTooLarge(input: OrchestrateChatInput): void {
+  const bytes = Buffer.byteLength(JSON.stringify(input));
+  if (bytes <= MOST_INPUT_BYTES) return;
+  throw new InvalidInputError(
+    `The input has ${bytes} bytes as JSON, more than the ${MOST_INPUT_BYTES} that Temporal takes safely; shorten it, or upload it to Open WebUI as a file and name that in files.`,
+  );
+}
+
 /** Equal for inputs that mean the same, whatever the order of their keys. */
 function inputHash(input: OrchestrateChatInput): string {
   return createHash('sha256').update(canonicalJson(input)).digest('base64url');
@@ -215,5 +246,6 @@ function orchestrationError(error: unknown, requestKey: string): unknown {
     const details = (cause.details?.[0] ?? {}) as FailureDetails;
     return new OrchestrationError(cause.type ?? 'Unknown', cause.message, details, { cause });
   }
-  return new OrchestrationError(cause?.name ?? 'Terminated', cause?.message ?? error.message, {}, { cause: error });
+  const type = cause === undefined || cause instanceof TerminatedFailure ? 'Terminated' : cause.name;
+  return new OrchestrationError(type, cause?.message ?? error.message, {}, { cause: error });
 }

@@ -30,8 +30,8 @@ interface ChatOptions {
   parent?: string;
   system?: string;
   title?: string;
-  file: string[];
-  knowledge: string[];
+  file?: string[];
+  knowledge?: string[];
   input?: string;
   json?: boolean;
   follow?: boolean;
@@ -70,8 +70,8 @@ program
   .option('--parent <id>', 'answer after this message of the chat')
   .option('--system <text>', 'system prompt')
   .option('--title <text>', 'title of the new chat')
-  .option('--file <id>', 'answer from this file in Open WebUI (repeatable)', collect, [])
-  .option('--knowledge <id>', 'answer from this knowledge collection (repeatable)', collect, [])
+  .option('--file <id>', 'answer from this file in Open WebUI (repeatable)', collect)
+  .option('--knowledge <id>', 'answer from this knowledge collection (repeatable)', collect)
   .option('--input <file>', 'more fields of the input as a JSON file')
   .option('--expect-json', 'the reply must be JSON')
   .option('--follow', 'show the stages while they pass')
@@ -136,7 +136,7 @@ program
   .option('--json', 'print a JSON array')
   .action(models);
 
-function collect(value: string, before: string[]): string[] {
+function collect(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 
@@ -159,7 +159,10 @@ async function chat(orchestrator: Orchestrator, prompt: string, options: ChatOpt
 }
 
 async function inputOf(prompt: string, options: ChatOptions): Promise<OrchestrateChatInput> {
-  const files = options.file.map((id): FileReference => ({ id, type: 'file' }));
+  if (options.parent !== undefined && options.chat === undefined) {
+    throw new InvalidArgumentError('--parent names a message of a chat: name the chat too, with --chat.');
+  }
+  const files = options.file?.map((id): FileReference => ({ id, type: 'file' }));
   const more = options.input === undefined ? {} : await readInput(options.input);
   return {
     ...more,
@@ -171,8 +174,8 @@ async function inputOf(prompt: string, options: ChatOptions): Promise<Orchestrat
       : { chat: { id: options.chat, ...(options.parent === undefined ? {} : { parentMessageId: options.parent }) } }),
     ...(options.system === undefined ? {} : { system: options.system }),
     ...(options.title === undefined ? {} : { title: options.title }),
-    ...(files.length === 0 ? {} : { files }),
-    ...(options.knowledge.length === 0 ? {} : { knowledge: options.knowledge }),
+    ...(files === undefined ? {} : { files }),
+    ...(options.knowledge === undefined ? {} : { knowledge: options.knowledge }),
     ...(options.expectJson ? { replyFormat: 'json' as const } : {}),
   };
 }

@@ -43,8 +43,12 @@ export function authRoutes(app: App, world: World): void {
     return c.json(session(world, user, documents.tokenFor(user)));
   });
 
-  // With an API key the `token` is that same key: there is no way from a key to a JWT.
-  app.get('/api/v1/auths/', (c) => c.json(session(world, c.get('user'), tokenOf(c, world) ?? '')));
+  // With an API key the `token` is that same key, or it is refused: there is no way from a key to a JWT.
+  app.get('/api/v1/auths/', (c) => {
+    const token = tokenOf(c, world) ?? '';
+    if (is.sessionNeedsToken && token.startsWith('sk-')) return refuse(c, 403, 'A human session is required.');
+    return c.json(session(world, c.get('user'), token));
+  });
 
   app.post('/api/v1/auths/api_key', (c) => {
     const user = c.get('user');

@@ -89,6 +89,8 @@ const HOLDS = {
   filesPaged: ['0.6.42'],
   duplicateAllowed: ['0.8.0'],
   accessGrants: ['0.8.0'],
+  // Seen to differ between 0.6.15 and 0.12.4; where it changed is not known.
+  emptySourcesDropped: ['0.12.0'],
   filesOnChat: ['0.9.0'],
   fileHashInMeta: ['0.9.0'],
   directories: ['0.9.0'],
@@ -97,6 +99,9 @@ const HOLDS = {
   fileOriginal: ['0.12.0'],
 
   // Everything else
+  // Only the ends of the range were run.
+  adminsRead: ['0.12.0'],
+  sessionNeedsToken: ['0.12.0'],
   missingTokenIs401: ['0.6.19'],
   modelsV1: ['0.6.22'],
   tokensExpire: ['0.6.34'],

@@ -2,9 +2,13 @@ import type { Json, StoredFile } from './documents';
 import { askForTask, type UpstreamMessage } from './upstream';
 import type { World } from './world';
 
+interface Source extends Json {
+  document: string[];
+}
+
 export interface Retrieved {
   messages: UpstreamMessage[];
-  sources: Json[];
+  sources: Source[];
   status?: Json[];
 }
 
@@ -21,21 +25,21 @@ export async function retrieve(
   const { queries } = JSON.parse(await askForTask(world, model, asked, signal)) as { queries: string[] };
   const sources = files.map((file) => sourceOf(world, file)).filter((source) => source !== undefined);
   if (sources.length === 0) return undefined;
-  const context = sources.flatMap((source) => source['document']).join('\n');
+  const context = sources.flatMap((source) => source.document).join('\n');
   const status = [
     { action: 'queries_generated', queries, done: false },
     { action: 'sources_retrieved', count: sources.length, done: true },
   ];
   return {
-    messages: withContext(messages, context, world.is.contextInPrompt),
+    messages: context === '' ? messages : withContext(messages, context, world.is.contextInPrompt),
     sources,
     ...(world.is.retrievalStatus && { status }),
   };
 }
 
-function sourceOf(world: World, source: Json): Json | undefined {
+function sourceOf(world: World, source: Json): Source | undefined {
   const files = filesOf(world, source).filter((file) => file.status === 'completed');
-  if (files.length === 0) return undefined;
+  if (files.length === 0 && world.is.emptySourcesDropped) return undefined;
   const metadata = files.map((file) => ({ file_id: file.id, name: file.name, source: file.name, hash: file.hash }));
   return { source, document: files.map((file) => file.text), metadata, distances: files.map(() => 0.4) };
 }

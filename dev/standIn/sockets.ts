@@ -38,9 +38,10 @@ export class Sockets {
 
   #welcome(socket: Socket): void {
     this.#join(socket, socket.handshake.auth);
-    socket.on('user-join', (data: { auth?: unknown } | undefined, acknowledge?: (user: unknown) => void) => {
+    socket.on('user-join', (data: { auth?: unknown } | undefined, acknowledge?: (user?: unknown) => void) => {
       const user = this.#join(socket, data?.auth);
-      acknowledge?.(user ? { id: user.id, name: user.name } : null);
+      if (user) acknowledge?.({ id: user.id, name: user.name });
+      else acknowledge?.();
     });
   }
 

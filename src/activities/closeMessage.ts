@@ -1,4 +1,5 @@
 /** Leaves nothing open: stops the generation and gives its message an end that the page can show. */
+import { activityInfo } from '@temporalio/activity';
 import { closeMessage as closeInHistory } from '../openwebui/chatTree';
 import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
@@ -11,7 +12,7 @@ import { readReply, type ReplyReading } from './reply';
 import { connectionNamed, runStep, type ActivityDependencies } from './step';
 
 export interface CloseMessageInput {
-  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
+  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId' | 'model'>;
   serverBudgetMs?: number;
   taskId?: string;
   /** Shown in the chat where the reply would have been. */
@@ -31,7 +32,7 @@ export async function closeMessage(deps: ActivityDependencies, input: CloseMessa
     const capabilities = await connection.capabilities();
     try {
       const reading = await readReply(connection, { ...input.turn, taskId: input.taskId });
-      if (isWhole(reading)) return { closed: true };
+      if (isWhole(reading) || isStoppedByOthers(reading)) return { closed: true };
       await stopGeneration(connection, capabilities, input, reading);
       const closed = await finish(connection, capabilities, input);
       connection.generations.ended(input.turn.messageId);
@@ -46,6 +47,11 @@ export async function closeMessage(deps: ActivityDependencies, input: CloseMessa
 /** A reply that came to its end before anybody stopped it is the user's, whatever became of the run. */
 function isWhole({ state, message }: ReplyReading): boolean {
   return state.kind === 'finished' && message !== undefined && replyText(message).content !== '';
+}
+
+/** Whoever stopped it knows why the text breaks off. After the first attempt it may have been us. */
+function isStoppedByOthers({ state }: ReplyReading): boolean {
+  return state.kind === 'stopped' && activityInfo().attempt === 1;
 }
 
 async function stopGeneration(
@@ -96,12 +102,13 @@ async function finish(
     const reading = await readReply(connection, { ...turn, taskId });
     const { message, chat } = reading;
     if (message === undefined || chat.chat.history === undefined) return false;
-    if (isClosed(message, capabilities)) return true;
+    if (isClosed(reading, capabilities)) return true;
     if (capabilities.historyWrite === 'guarded' && message.done !== true) await endUnfinished(connection, reading);
     const { chat: fresh } = await readReply(connection, { ...turn, taskId });
     const history = fresh.chat.history;
     if (history?.messages[turn.messageId] === undefined) return false;
-    await connection.client.updateChat(turn.chatId, { history: closeInHistory(history, turn.messageId, reason) });
+    const closed = closeInHistory(history, turn.messageId, reason, turn.model);
+    await connection.client.updateChat(turn.chatId, { history: closed });
   }
   return false;
 }
@@ -112,9 +119,13 @@ async function endUnfinished(connection: Connection, { chat, taskIds }: ReplyRea
   await connection.client.stopChat(chat.id);
 }
 
-/** Ended with a text or an error that the page shows. Pages of servers that never write `done` do without it. */
-function isClosed(message: Message, { doneMark }: Capabilities): boolean {
+/**
+ * Ended with a whole text or an error that the page shows, and with an author. Pages of servers that never write `done` do
+ * without it.
+ */
+function isClosed({ message, state }: ReplyReading, { doneMark }: Capabilities): boolean {
+  if (!message?.model) return false;
   const hasError = message.error !== undefined && message.error !== null;
   if (message.done !== true) return hasError && doneMark === 'none';
-  return hasError || replyText(message).content !== '';
+  return hasError || (state.kind !== 'stopped' && replyText(message).content !== '');
 }

@@ -106,11 +106,16 @@ export function tipOf(history: History): string | null {
   return newest(history, leaves) ?? newest(history, ids) ?? null;
 }
 
-/** Ends a message that nobody will finish: the page shows its error, or this one, instead of waiting. No effect if it is not there. */
-export function closeMessage(history: History, messageId: string, errorText: string): History {
+/**
+ * Ends a message that nobody will finish: the page shows the error, an earlier one if there is one, instead of waiting.
+ * Without effect if it is not there.
+ * @param model shown as the author where no trigger has written one
+ */
+export function closeMessage(history: History, messageId: string, errorText: string, model?: string): History {
   const message = messageOf(history, messageId);
   if (message === undefined) return history;
-  const closed = { ...message, error: message.error ?? { content: errorText }, done: true };
+  const author = message.model || model === undefined ? {} : { model };
+  const closed = { ...message, ...author, error: message.error ?? { content: errorText }, done: true };
   return { ...history, messages: { ...history.messages, [messageId]: closed } };
 }
 

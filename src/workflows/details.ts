@@ -7,20 +7,21 @@ const STAGE_TEXT: Record<ChatStatus['stage'], string> = {
   waiting: 'the model is answering',
   completing: 'running the outlet filters',
   fetching: 'reading the reply',
-  done: 'done',
-  failed: 'failed',
-  cancelled: 'cancelled',
+  done: 'the reply is in the chat',
+  failed: 'the result says why',
+  cancelled: 'on request',
 };
 
-/** Current details of a run: its stage, and the link to its chat. */
+/** Current details of a run: its stage, and the link to its chat. Few lines and no table: the page cuts off what is higher. */
 export function detailsOf(status: ChatStatus): string {
-  const lines = [`**${status.stage}**: ${STAGE_TEXT[status.stage]}`];
-  if (status.failure !== undefined) lines.push('', `Failure: \`${status.failure}\``);
-  if (status.url !== undefined) lines.push('', `[Open the chat in Open WebUI](${status.url})`);
-  lines.push('', '| | |', '| --- | --- |', `| connection | ${status.connection} |`);
-  if (status.model !== undefined) lines.push(`| model | ${status.model} |`);
-  if (status.chatId !== undefined) lines.push(`| chat | \`${status.chatId}\` |`);
-  if (status.messageId !== undefined) lines.push(`| message | \`${status.messageId}\` |`);
-  lines.push(`| generations | ${status.generations} |`);
-  return lines.join('\n');
+  const { stage, connection, model, chatId, messageId, url, generations, failure } = status;
+  const about = [`connection \`${connection}\``];
+  if (model !== undefined) about.push(`model \`${model}\``);
+  about.push(`generations ${generations}`);
+  const blocks = [`**${stage}**: ${STAGE_TEXT[stage]}${failure === undefined ? '' : ` (\`${failure}\`)`}`];
+  if (url !== undefined) blocks.push(`[Open the chat in Open WebUI](${url})`);
+  blocks.push(about.join(', '));
+  if (chatId !== undefined) blocks.push(`chat \`${chatId}\``);
+  if (messageId !== undefined) blocks.push(`message \`${messageId}\``);
+  return blocks.join('\n\n');
 }

@@ -4,19 +4,21 @@ import { FAILURES, type FailureDetails } from '../contract';
 
 const TYPES: ReadonlySet<string> = new Set(Object.keys(FAILURES));
 
-/** The failure with which a run ends: always an ApplicationFailure of a type that the contract lists, or the cancellation. */
-export function runFailure(error: unknown, details: FailureDetails): unknown {
+/**
+ * The failure with which a run ends: an ApplicationFailure of a type that the contract lists, or of the type of a defect, or
+ * the cancellation. `place` says what stands in Open WebUI, as far as the failure itself does not.
+ */
+export function runFailure(error: unknown, place: FailureDetails): unknown {
   if (isCancellation(error)) return error;
-  const named = namedCause(error);
-  if (named !== undefined) {
-    return ApplicationFailure.create({
-      type: named.type ?? FAILURES.ServerUnavailable,
-      message: named.message,
-      nonRetryable: true,
-      details: named.details && named.details.length > 0 ? named.details : [details],
-    });
-  }
-  return error;
+  const cause = namedCause(error) ?? applicationCause(error);
+  if (cause === undefined) return error;
+  const [details] = (cause.details ?? []) as Array<FailureDetails | undefined>;
+  return ApplicationFailure.create({
+    type: cause.type ?? FAILURES.ServerUnavailable,
+    message: cause.message,
+    nonRetryable: true,
+    details: [{ ...place, ...details }],
+  });
 }
 
 /** The type that the contract lists for a failure; undefined for a cancellation or a defect. */
@@ -31,8 +33,15 @@ export function closingReason(error: unknown): string {
 }
 
 function namedCause(error: unknown): ApplicationFailure | undefined {
+  return applicationCause(error, (cause) => TYPES.has(cause.type ?? ''));
+}
+
+function applicationCause(
+  error: unknown,
+  isWanted: (failure: ApplicationFailure) => boolean = () => true,
+): ApplicationFailure | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof ApplicationFailure && TYPES.has(cause.type ?? '')) return cause;
+    if (cause instanceof ApplicationFailure && isWanted(cause)) return cause;
   }
   return undefined;
 }

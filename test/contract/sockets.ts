@@ -43,7 +43,7 @@ export function aboutSockets(driver: () => Driver, release: string): void {
     const heard: Heard[] = [];
     const { socket, joined } = await listen(await driver().server.makeApiKey(), heard);
     try {
-      expect(joined).toBeNull();
+      expect(joined ?? null).toBeNull();
       await driver().ask('Is anybody there?');
       await sleep(100);
       expect(heard).toEqual([]);

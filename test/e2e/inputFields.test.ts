@@ -177,7 +177,7 @@ describe.each(realVersions())('the fields of an input at a real Open WebUI %s', 
   it('session_id is passed on, and is the workflow’s id if there is none', async () => {
     const [given, none] = await Promise.all([asked({ session_id: 'tab-4711' }), asked({})]);
     expect(trigger(given.outcome.chatId)['session_id']).toBe('tab-4711');
-    expect(trigger(none.outcome.chatId)['session_id']).toMatch(/^chat\//);
+    expect(trigger(none.outcome.chatId)['session_id']).toMatch(/^chat-/);
   });
 
   it('messages are a conversation so far, of which the last is asked', async () => {

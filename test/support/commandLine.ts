@@ -35,9 +35,12 @@ function runSource(file: string, args: string[], options: CommandOptions): Promi
   });
   const result: CommandResult = { code: null, stdout: '', stderr: '' };
   child.stdout.on('data', (data: Buffer) => (result.stdout += data.toString()));
+  let interrupted = false;
   child.stderr.on('data', (data: Buffer) => {
     result.stderr += data.toString();
-    if (options.interruptAt?.test(result.stderr)) child.kill('SIGINT');
+    if (interrupted || !options.interruptAt?.test(result.stderr)) return;
+    interrupted = true;
+    child.kill('SIGINT');
   });
   child.stdin.on('error', () => undefined);
   child.stdin.end(options.input ?? '');

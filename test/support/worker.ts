@@ -77,7 +77,7 @@ export async function startTestWorker(
   const config = loadConfig({ ...LOCAL_SETTINGS, ...state, ...settings });
   const lines: string[] = [];
   const destination = { write: (line: string) => void lines.push(line) };
-  const log = createLogger({ format: 'json', secrets: secretsOf(config), destination });
+  const log = createLogger({ format: 'json', level: config.log.level, secrets: secretsOf(config), destination });
   installRuntime(config, log);
   const environment = temporalEnvironment(await newNamespace());
   const [temporal, target] = await Promise.all([connectWorker(environment), connectClient(environment)]);

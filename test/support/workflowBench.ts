@@ -8,6 +8,7 @@ import {
   Runtime,
   Worker,
   bundleWorkflowCode,
+  makeTelemetryFilterString,
   type WorkflowBundleWithSourceMap,
 } from '@temporalio/worker';
 import { silentProgress } from '../../dev/progress';
@@ -50,7 +51,7 @@ export const PLACED: PlacedTurn = {
   writtenByTrigger: false,
   needsCompletion: false,
   triggerTaskQueue: TRIGGER_QUEUE,
-  heartbeatTimeoutMs: 5_000,
+  heartbeatTimeoutMs: 1_000,
   searchAttributes: true,
   files: [],
   unusableFiles: [],
@@ -72,6 +73,12 @@ export interface ActivityEvent {
   name: string;
   taskQueue: string;
   summary: string;
+}
+
+/** Failures are what many tests are about: none is logged. Once for a test file, before anything else of the SDK. */
+export function installQuietRuntime(): void {
+  const logging = { filter: makeTelemetryFilterString({ core: 'ERROR' }) };
+  Runtime.install({ logger: new DefaultLogger('ERROR', () => undefined), telemetryOptions: { logging } });
 }
 
 let bundled: Promise<WorkflowBundleWithSourceMap> | undefined;
@@ -105,16 +112,21 @@ export class WorkflowBench {
   }
 
   static async start({ searchAttributes = true }: WorkflowBenchOptions = {}): Promise<WorkflowBench> {
-    // Failures are what most tests are about.
-    Runtime.install({ logger: new DefaultLogger('ERROR', () => undefined) });
+    installQuietRuntime();
     const [environment, workflowsBundle] = await Promise.all([startServer(searchAttributes), workflowBundle()]);
     const workers: Worker[] = [];
     const bench = new WorkflowBench(environment, workers);
     const activities = bench.activities();
-    const common = { connection: environment.nativeConnection, namespace: environment.namespace ?? 'default' };
+    const common = {
+      connection: environment.nativeConnection,
+      namespace: environment.namespace ?? 'default',
+      shutdownGraceTime: '1s',
+      // A cancellation comes back with a heartbeat.
+      maxHeartbeatThrottleInterval: '100ms',
+    } as const;
     for (const taskQueue of [TASK_QUEUES.chat, TASK_QUEUES.wait, TRIGGER_QUEUE]) {
       const workflows = taskQueue === TASK_QUEUES.chat ? { workflowBundle: workflowsBundle } : {};
-      workers.push(await Worker.create({ ...common, ...workflows, taskQueue, activities, shutdownGraceTime: '1s' }));
+      workers.push(await Worker.create({ ...common, ...workflows, taskQueue, activities }));
     }
     bench.running = workers.map((worker) => worker.run());
     return bench;
@@ -205,4 +217,10 @@ export async function activitiesOf(run: ChatRun): Promise<ActivityEvent[]> {
       },
     ];
   });
+}
+
+/** The search attributes of a run by name. */
+export async function searchAttributesOf(run: ChatRun): Promise<Record<string, unknown>> {
+  const { typedSearchAttributes } = await run.handle.describe();
+  return Object.fromEntries(typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]));
 }

@@ -1,8 +1,15 @@
 import { heartbeat, sleep as cancellableSleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { OrchestrationError, type ChatRun } from '../../src/client';
-import { SEARCH_ATTRIBUTES, TASK_QUEUES, type ChatStatus, type OrchestrateChatInput } from '../../src/contract';
-import { PLACED, REPLY, TRIGGER_QUEUE, WorkflowBench, activitiesOf } from '../support/workflowBench';
+import { TASK_QUEUES, type ChatStatus, type OrchestrateChatInput } from '../../src/contract';
+import {
+  PLACED,
+  REPLY,
+  TRIGGER_QUEUE,
+  WorkflowBench,
+  activitiesOf,
+  searchAttributesOf,
+} from '../support/workflowBench';
 
 let bench: WorkflowBench;
 beforeAll(async () => {
@@ -27,10 +34,6 @@ const errorOf = async (run: ChatRun): Promise<OrchestrationError> => {
   const outcome = await run.result().catch((error: unknown) => error);
   if (outcome instanceof OrchestrationError) return outcome;
   throw new Error(`expected a failure, got ${JSON.stringify(outcome)}`);
-};
-const stageOf = async (run: ChatRun): Promise<unknown> => {
-  const { searchAttributes } = await run.handle.describe();
-  return (searchAttributes as Record<string, unknown[]>)[SEARCH_ATTRIBUTES.stage]?.[0];
 };
 const currentDetails = async (run: ChatRun): Promise<string> => {
   const { currentDetails: details } = await run.handle.query<{ currentDetails: string }>(
@@ -76,7 +79,7 @@ describe('a run on a server that does everything itself', () => {
       { name: 'awaitReply', taskQueue: TASK_QUEUES.wait, summary: 'Wait for the reply' },
     ]);
     expect(bench.calls.every(({ heartbeatTimeoutMs }) => heartbeatTimeoutMs !== undefined)).toBe(true);
-    expect(bench.calls[2]?.heartbeatTimeoutMs).toBe(5_000);
+    expect(bench.calls[2]?.heartbeatTimeoutMs).toBe(1_000);
   });
 
   it('carries the conversation to the step that writes it, and not again', async () => {
@@ -210,9 +213,7 @@ describe('a run that fails', () => {
         details: { content: 'Par', chatId: 'chat-1' },
       });
       expect(bench.calls.at(-1)).toMatchObject({ name: 'closeMessage', input: closing });
-      expect(await stageOf(run)).toBe('failed');
-      const attributes = (await run.handle.describe()).searchAttributes as Record<string, unknown[]>;
-      expect(attributes[SEARCH_ATTRIBUTES.failure]).toEqual([type]);
+      expect(await searchAttributesOf(run)).toMatchObject({ OpenWebUIStage: 'failed', OpenWebUIFailure: type });
     },
   );
 
@@ -296,7 +297,7 @@ describe('a run that is cancelled', () => {
       ...(taskId === undefined ? {} : { taskId }),
     });
     expect(await run.status()).toMatchObject({ stage: 'cancelled' });
-    expect(await stageOf(run)).toBe('cancelled');
+    expect(await searchAttributesOf(run)).toMatchObject({ OpenWebUIStage: 'cancelled' });
   });
 
   it('in createChat ends with nothing to close', async () => {
@@ -407,12 +408,11 @@ describe('a run shows', () => {
   it('what it can be searched by', async () => {
     const run = await bench.start();
     await run.result();
-    const attributes = (await run.handle.describe()).searchAttributes as Record<string, unknown[]>;
-    expect(attributes).toMatchObject({
-      OpenWebUIChatId: ['chat-1'],
-      OpenWebUIModel: ['model-a'],
-      OpenWebUIConnection: ['default'],
-      OpenWebUIStage: ['done'],
+    expect(await searchAttributesOf(run)).toMatchObject({
+      OpenWebUIChatId: 'chat-1',
+      OpenWebUIModel: 'model-a',
+      OpenWebUIConnection: 'default',
+      OpenWebUIStage: 'done',
     });
     const { events } = await run.handle.fetchHistory();
     const upserts = events?.filter((event) => event.upsertWorkflowSearchAttributesEventAttributes);

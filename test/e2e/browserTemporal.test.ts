@@ -1,0 +1,89 @@
+import type { Browser, BrowserContext } from 'playwright-core';
+import { eventually, launchBrowser } from '../support/browser';
+import { expectFinishedChat, signIn } from '../support/chatView';
+import { OpenWebUIUser, mark } from '../support/openWebUIUser';
+import { realOpenWebUI, realVersions } from '../support/real';
+import { markdownOf, openRun, openTab, textOf } from '../support/runPage';
+import { endOf, startTestWorker, type TestWorker } from '../support/worker';
+
+/** The Web UI is the same whatever Open WebUI there is. */
+const VERSION = realVersions()[0] ?? '';
+const model = 'model-a';
+
+let browser: Browser;
+let user: OpenWebUIUser;
+let worker: TestWorker;
+let context: BrowserContext;
+beforeAll(async () => {
+  user = await OpenWebUIUser.make(realOpenWebUI(VERSION), 'Eve');
+  browser = await launchBrowser();
+  [worker, context] = await Promise.all([startTestWorker({ default: user.connection }), signIn(browser, user)]);
+}, 90_000);
+afterAll(async () => {
+  await Promise.all([worker?.stop(), browser?.close()]);
+});
+
+describe('the page of a run in the Temporal Web UI', () => {
+  it('shows what it is about, its stage, and the way to its chat, while it goes on and when it is over', async () => {
+    const requestKey = mark();
+    const question = `Why? ${mark()} [pace=150] [reply=Because it was asked for, slowly, word after word after word.]`;
+    const run = await worker.orchestrator.startChat({ prompt: question, model }, { requestKey });
+    await eventually(async () => expect((await run.status()).stage).toBe('waiting'));
+    const { chatId, messageId } = await run.status();
+    const page = await openRun(context, run, worker.namespace);
+    expect(await textOf(page)).toMatch(/Running/);
+    await openTab(page, 'User Metadata');
+    const [summary, details, current] = (['summary', 'details', 'currentDetails'] as const).map((panel) =>
+      markdownOf(page, panel).locator('body'),
+    );
+    expect(await summary?.innerText()).toContain(`${model} · Why?`);
+    expect(await details?.innerText()).toContain(requestKey);
+    const seen = (await current?.innerText()) ?? '';
+    expect(seen).toMatch(/^waiting: the model is answering\n/);
+    for (const part of [model, 'default', chatId, messageId]) expect(seen).toContain(part);
+
+    const { content: reply, url } = await run.result();
+    await page.reload();
+    await eventually(async () => expect(await current?.innerText()).toMatch(/^done: /));
+    expect(await textOf(page)).toMatch(/Completed/);
+    const popup = context.waitForEvent('page');
+    await markdownOf(page, 'currentDetails').getByRole('link').click();
+    const chat = await popup;
+    await chat.locator('#chat-input').waitFor();
+    expect(chat.url()).toBe(url);
+    await expectFinishedChat(chat, { question, reply });
+  });
+
+  it('names each step in words, and has the chat among what can be searched for', async () => {
+    const question = `Filtered? ${mark()}`;
+    const run = await worker.orchestrator.startChat({ prompt: question, model });
+    const { chatId } = await run.result();
+    const page = await openRun(context, run, worker.namespace);
+    await eventually(async () => expect(await textOf(page)).toContain('awaitReply'));
+    const history = await textOf(page);
+    for (const step of ['Create the chat with the question and an empty answer', 'Ask model-a', 'Wait for the reply']) {
+      expect(history).toContain(step);
+    }
+    await openTab(page, 'Search Attributes');
+    await eventually(async () => expect(await textOf(page)).toContain('"OpenWebUIStage": "done"'));
+    const attributes = await textOf(page);
+    for (const attribute of [`"OpenWebUIChatId": "${chatId}"`, `"OpenWebUIModel": "${model}"`]) {
+      expect(attributes).toContain(attribute);
+    }
+    expect(attributes).toContain('"OpenWebUIConnection": "default"');
+  });
+
+  it('shows why a run failed, without any of its panels cut off', async () => {
+    const run = await worker.orchestrator.startChat({ prompt: `Fail ${mark()} [fail=500]`, model });
+    expect((await endOf(run)).type).toBe('ReplyFailed');
+    const page = await openRun(context, run, worker.namespace);
+    await eventually(async () => expect(await textOf(page)).toMatch(/Failed[\s\S]*scripted failure 500/));
+    await openTab(page, 'User Metadata');
+    const current = markdownOf(page, 'currentDetails').locator('html');
+    await eventually(async () => expect(await current.innerText()).toMatch(/^failed: .*ReplyFailed/));
+    const { messageId } = await run.status();
+    expect(await current.innerText()).toContain(messageId);
+    const hidden = await current.evaluate<number>('(page) => page.scrollHeight - page.clientHeight');
+    expect(hidden).toBeLessThanOrEqual(0);
+  });
+});
