@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
+import { bundleWorkflowCode } from '@temporalio/worker';
 import type { ChatRun, OrchestrateChatInput } from '../src/client';
 import { startStandInStack, type StandInStack } from './standInStack';
 import { startTemporal } from './temporal';
@@ -60,10 +61,11 @@ async function outletFilter({ standIn }: StandInStack): Promise<Partial<Orchestr
 /** The histories by the names of their files. */
 export async function recordHistories(): Promise<Record<string, unknown>> {
   const histories: Record<string, unknown> = {};
+  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../src/workflows') });
   const temporal = await startTemporal();
   try {
     for (const { name, release, input, prepare, meanwhile } of SCENARIOS) {
-      const stack = await startStandInStack(temporal, { release });
+      const stack = await startStandInStack(temporal, { release, workflows: { workflowBundle } });
       try {
         const more = await prepare?.(stack);
         const run = await stack.orchestrator.startChat({ ...input, ...more }, { requestKey: name });

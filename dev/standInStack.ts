@@ -1,5 +1,5 @@
 /** A worker in this process between a Temporal dev server and a stand-in for Open WebUI: runs that are whole and quick. */
-import { createWorkers, runWorkers } from '../src/worker';
+import { createWorkers, runWorkers, type WorkersOptions } from '../src/worker';
 import { Admission } from '../src/activities/admission';
 import { Orchestrator } from '../src/client';
 import { Connection } from '../src/openwebui/connection';
@@ -21,6 +21,8 @@ export interface StandInStackOptions {
   release?: string;
   /** Whether the worker's token is one that Open WebUI knows. Default true. */
   authorised?: boolean;
+  /** Default: bundled from the sources. */
+  workflows?: WorkersOptions['workflows'];
 }
 
 const SETTINGS = { waits: 100, heartbeatMs: 2_000, shutdownGraceMs: 1_000, stickyMs: 2_000 };
@@ -29,7 +31,7 @@ const LIMITS = { maxPromptBytes: 1_000_000, maxReplyBytes: 100_000 };
 /** One at a time on a Temporal server: the task queues have fixed names. */
 export async function startStandInStack(
   temporal: Pick<TemporalServer, 'address'>,
-  { release, authorised = true }: StandInStackOptions = {},
+  { release, authorised = true, workflows }: StandInStackOptions = {},
 ): Promise<StandInStack> {
   const standIn = await startStandIn(release === undefined ? {} : { release });
   const token = authorised ? standIn.user.token : 'sk-0123456789abcdef0123456789abcdef';
@@ -45,7 +47,7 @@ export async function startStandInStack(
     connection: worker.connection,
     namespace: worker.namespace,
     settings: SETTINGS,
-    workflows: { workflowsPath: require.resolve('../src/workflows') },
+    workflows: workflows ?? { workflowsPath: require.resolve('../src/workflows') },
     dependencies: {
       connections: new Map([[connection.name, connection]]),
       admission: new Map([[connection.origin, new Admission(10)]]),
