@@ -12,7 +12,7 @@ import {
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { InvalidInputError, parseChatInput } from './chatInput';
+import { InvalidInputError, parseChatInput, type ChatRequest } from './chatInput';
 import {
   FAILURES,
   INPUT_HASH_MEMO,
@@ -36,8 +36,6 @@ export interface StartOptions {
 }
 
 export interface OrchestratorOptions {
-  /** Task queue of the workflows. @default 'openwebui-chat' */
-  taskQueue?: string;
   /** Longest prompt in bytes of UTF-8. @default 1 MiB, as the worker's */
   maxPromptBytes?: number;
 }
@@ -141,30 +139,28 @@ export class ChatRun {
 }
 
 export class Orchestrator {
-  private readonly taskQueue: string;
   private readonly maxPromptBytes: number;
 
   constructor(
     private readonly client: Client,
     options: OrchestratorOptions = {},
   ) {
-    this.taskQueue = options.taskQueue ?? TASK_QUEUES.chat;
     this.maxPromptBytes = options.maxPromptBytes ?? DEFAULT_MAX_PROMPT_BYTES;
   }
 
   /**
    * Starts a run, or finds the one that the same key started before.
-   * @throws InvalidInputError before anything is started; OrchestrationError RequestKeyReused
+   * @throws OrchestrationError InvalidInput, before anything is started; RequestKeyReused
    */
   async startChat(input: OrchestrateChatInput, { requestKey = randomUUID() }: StartOptions = {}): Promise<ChatRun> {
-    const { model, prompt } = parseChatInput(input, { maxPromptBytes: this.maxPromptBytes });
-    refuseTooLarge(input);
+    const request = this.validated(input);
+    const { model, prompt } = request;
     const workflowId = workflowIdOf(requestKey);
-    const hash = inputHash(input);
+    const hash = inputHash(input, request);
     try {
       const handle = await this.client.workflow.start(ORCHESTRATE_CHAT, {
         workflowId,
-        taskQueue: this.taskQueue,
+        taskQueue: TASK_QUEUES.chat,
         args: [input],
         workflowIdConflictPolicy: 'FAIL',
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
@@ -176,6 +172,17 @@ export class Orchestrator {
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       return this.sameRun(requestKey, hash);
+    }
+  }
+
+  private validated(input: OrchestrateChatInput): ChatRequest {
+    try {
+      const request = parseChatInput(input, { maxPromptBytes: this.maxPromptBytes });
+      refuseTooLarge(input);
+      return request;
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      throw new OrchestrationError(FAILURES.InvalidInput, error.message, {}, { cause: error });
     }
   }
 
@@ -216,9 +223,10 @@ function refuseTooLarge(input: OrchestrateChatInput): void {
   );
 }
 
-/** Equal for inputs that mean the same, whatever the order of their keys. */
-function inputHash(input: OrchestrateChatInput): string {
-  return createHash('sha256').update(canonicalJson(input)).digest('base64url');
+/** Equal for inputs that mean the same: whatever form they have, and in whatever order their keys are. */
+function inputHash({ replyFormat, replyBudgetMs, serverBudgetMs }: OrchestrateChatInput, request: ChatRequest): string {
+  const meaning = { ...request, replyFormat: replyFormat ?? 'text', replyBudgetMs, serverBudgetMs };
+  return createHash('sha256').update(canonicalJson(meaning)).digest('base64url');
 }
 
 function canonicalJson(value: unknown): string {
@@ -230,7 +238,8 @@ function canonicalJson(value: unknown): string {
 
 function beginning(prompt: string): string {
   const oneLine = prompt.replace(/\s+/g, ' ').trim();
-  return oneLine.length > SUMMARY_CHARACTERS ? `${oneLine.slice(0, SUMMARY_CHARACTERS - 1)}…` : oneLine;
+  const characters = [...oneLine];
+  return characters.length > SUMMARY_CHARACTERS ? `${characters.slice(0, SUMMARY_CHARACTERS - 1).join('')}…` : oneLine;
 }
 
 function orchestrationError(error: unknown, requestKey: string): unknown {

@@ -76,6 +76,8 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 // A payload of Temporal may have 2 MB, and JSON escapes make a text longer.
 const LARGEST_TEXT = 1.5 * MIB;
+/** An outcome may hold the reply, its reasoning and its JSON, and all of it must stay below Temporal's 2 MiB. */
+const LARGEST_REPLY = 512 * KIB;
 
 const settingsSchema = z.object({
   ORCHESTRATOR_GENERATIONS: wholeNumber('generations', 10, 1, MOST_GENERATIONS),
@@ -88,7 +90,7 @@ const settingsSchema = z.object({
     .regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[\da-f:]+\]):\d{1,5}$/i, { error: 'must be ip:port, for example 0.0.0.0:9464' })
     .optional(),
   ORCHESTRATOR_MAX_PROMPT_BYTES: wholeNumber('bytes', MIB, 1, LARGEST_TEXT),
-  ORCHESTRATOR_MAX_REPLY_BYTES: wholeNumber('bytes', 256 * KIB, KIB, LARGEST_TEXT),
+  ORCHESTRATOR_MAX_REPLY_BYTES: wholeNumber('bytes', 256 * KIB, KIB, LARGEST_REPLY),
   ORCHESTRATOR_STATE_DIRECTORY: z.string().optional(),
   ORCHESTRATOR_LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   ORCHESTRATOR_LOG_FORMAT: oneOf(['json', 'text']).optional(),

@@ -4,10 +4,11 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ServiceError } from '@temporalio/client';
 import { Command, InvalidArgumentError } from 'commander';
-import { InvalidInputError } from './chatInput';
 import { OrchestrationError, Orchestrator, type ChatRun } from './client';
 import { ConfigError, loadConfig } from './config';
+import { maskSecrets } from './config/secret';
 import {
   DEFAULT_CONNECTION,
   FAILURES,
@@ -274,7 +275,8 @@ function explain(error: unknown): string {
     if (error.details.content !== undefined) lines.push('', error.details.content);
     return lines.join('\n');
   }
-  if (error instanceof InvalidInputError) return `InvalidInput: ${error.message}`;
+  if (error instanceof ServiceError)
+    return `Temporal does not answer (${error.message}); look whether it runs, then ask again with the same key.`;
   const expected = [ConfigError, TemporalUnavailableError, OpenWebUIError, InvalidArgumentError].some(
     (kind) => error instanceof kind,
   );
@@ -283,6 +285,6 @@ function explain(error: unknown): string {
 }
 
 program.parseAsync().catch((error: unknown) => {
-  process.stderr.write(`${explain(error)}\n`);
+  process.stderr.write(`${maskSecrets(explain(error))}\n`);
   process.exit(1);
 });

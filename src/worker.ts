@@ -65,7 +65,9 @@ export async function runWorkers(workers: Worker[]): Promise<void> {
       for (const other of workers) if (other.getState() === 'RUNNING') other.shutdown();
     }
   });
-  await Promise.all(runs);
+  const results = await Promise.allSettled(runs);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 /** Connections and the count of generations of each server. Connections to one server share its count. */

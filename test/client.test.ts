@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { heartbeat, sleep as cancellableSleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { InvalidInputError } from '../src/chatInput';
 import { OrchestrationError, workflowIdOf, type ChatRun, type OrchestrateChatInput } from '../src/client';
 import { INPUT_HASH_MEMO } from '../src/contract';
 import { WorkflowBench } from './support/workflowBench';
@@ -51,11 +50,16 @@ describe('starting with a request key', () => {
     expect(bench.names()).toEqual(['createChat', 'triggerCompletion', 'awaitReply']);
   });
 
-  it('means the same input whatever the order of its keys, and however undefined fields are left out', async () => {
+  it('means the same input whatever the order of its keys and whatever its form', async () => {
     const first = await start({ ...INPUT, params: { a: 1, b: { c: 2, d: [3] } } }, 'order-3');
-    const input = { params: { b: { d: [3], c: 2 }, a: 1 }, model: 'model-a', prompt: 'Hi', title: undefined };
-    const second = await start(input as unknown as OrchestrateChatInput, 'order-3');
-    expect(await runIdOf(second)).toBe(await runIdOf(first));
+    const params = { b: { d: [3], c: 2 }, a: 1 };
+    for (const input of [
+      { params, model: 'model-a', prompt: 'Hi', title: undefined },
+      { params, models: ['model-a'], messages: [{ role: 'user', content: 'Hi' }], tags: [], connection: 'default' },
+    ]) {
+      const again = await start(input as unknown as OrchestrateChatInput, 'order-3');
+      expect(await runIdOf(again)).toBe(await runIdOf(first));
+    }
     await first.result();
   });
 
@@ -99,21 +103,23 @@ describe('starting with a request key', () => {
 
 describe('an input that cannot be carried out', () => {
   it('starts nothing', async () => {
-    await expect(start({ prompt: ' ', model: 'model-a' }, 'order-6')).rejects.toThrow(
-      new InvalidInputError('Input field prompt is blank; say what the model is to answer.'),
-    );
+    expect(await errorOf(start({ prompt: ' ', model: 'model-a' }, 'order-6'))).toMatchObject({
+      type: 'InvalidInput',
+      message: 'Input field prompt is blank; say what the model is to answer.',
+    });
     await expect(bench.orchestrator.run('order-6').handle.describe()).rejects.toThrow();
   });
 
   it('may be one that Temporal would not take, which is said in words', async () => {
     // Quotes and line breaks are longer in JSON than in the text.
     const prompt = '"\n'.repeat(500_000);
-    await expect(start({ ...INPUT, prompt }, 'order-7')).rejects.toThrow(
+    const error = await errorOf(start({ ...INPUT, prompt }, 'order-7'));
+    expect(error.type).toBe('InvalidInput');
+    expect(error.message).toMatch(
       /^The input has \d+ bytes as JSON, more than the 1572864 that Temporal takes safely; shorten it, or upload it to Open WebUI as a file and name that in files\.$/,
     );
-    await expect(start({ ...INPUT, params: { stop: 'x'.repeat(2_000_000) } }, 'order-7')).rejects.toThrow(
-      InvalidInputError,
-    );
+    const params = { stop: 'x'.repeat(2_000_000) };
+    expect(await errorOf(start({ ...INPUT, params }, 'order-7'))).toMatchObject({ type: 'InvalidInput' });
   });
 });
 

@@ -266,7 +266,7 @@ describe('settings of the worker', () => {
     ['ORCHESTRATOR_HEARTBEAT_SECONDS', '30s', /must be a number of seconds from 2 to 600/],
     ['ORCHESTRATOR_METRICS_ADDRESS', 'localhost:9464', /must be ip:port, for example/],
     ['ORCHESTRATOR_LOG_LEVEL', 'loud', /must be one of trace, debug, info, warn, error/],
-    ['ORCHESTRATOR_MAX_REPLY_BYTES', '99999999', /from 1024 to 1572864/],
+    ['ORCHESTRATOR_MAX_REPLY_BYTES', '99999999', /from 1024 to 524288/],
   ])('refuses %s=%s', (variable, value, sentence) => {
     const message = refusal({ ...CONNECTION, [variable]: value });
     expect(message).toMatch(sentence);

@@ -133,7 +133,8 @@ export class Generation {
     if (is.outletEvent) this.emit('chat:outlet', { messages: [] });
     if (!outlet || !is.outletInline) return;
     await sleep(outletTime, undefined, { signal: task.signal });
-    const before = this.reply.content();
+    // Filters are shown `content`, which is empty where the text is kept in `output` only.
+    const before = is.textOnlyInOutput ? '' : this.reply.content();
     this.write({ content: outlet(before), originalContent: before });
   }
 

@@ -35,6 +35,7 @@ function merge(stored: History | undefined, sent: History): History {
 export function writeMessage(chat: ChatRecord, id: string, fields: Message, is: Behaviour): Message {
   const history = (chat.chat.history ??= { messages: {} });
   const messages = (history.messages ??= {});
+  if (is.childrenRepaired) for (const [known, node] of Object.entries(messages)) linkToParent(messages, known, node);
   const created = is.writesTurn
     ? { id, parentId: null, childrenIds: [], role: 'assistant', timestamp: seconds(), ...fields }
     : fields;

@@ -61,7 +61,11 @@ function checkTurn(chat: ChatRecord, userMessage: Message | undefined, entries: 
 
 function writeUserMessage(world: World, user: User, chat: ChatRecord, id: string, sent: Message): void {
   const existing = chat.chat.history?.messages?.[id];
-  if (existing) return;
+  if (existing) {
+    // Before turns were validated, whatever is sent goes over what is stored.
+    writeMessage(chat, id, world.is.turnValidated ? pick(sent, 'models') : sent, world.is);
+    return;
+  }
   const author = world.is.authorsStamped ? { user_id: user.id, user: { id: user.id, name: user.name } } : {};
   const fields = { ...sent, id, role: 'user', childrenIds: [], parentId: sent.parentId ?? null };
   writeMessage(chat, id, { timestamp: seconds(), ...fields, ...author }, world.is);
@@ -75,4 +79,8 @@ function writeReply(world: World, user: User, chat: ChatRecord, entry: Entry, pa
   if (is.turnValidated) Object.assign(fields, { modelIdx: entry.index ?? null, user_id: user.id });
   if (!existing) Object.assign(fields, { id: entry.messageId, childrenIds: [], content: '' });
   writeMessage(chat, entry.messageId, fields, is);
+}
+
+function pick(message: Message, key: string): Message {
+  return key in message ? { [key]: message[key] } : {};
 }

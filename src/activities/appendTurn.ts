@@ -1,15 +1,26 @@
 /** A further turn in an existing chat, whoever made it: at its tip or after a given message. */
 import { cancellationSignal } from '@temporalio/activity';
 import { parseChatInput } from '../chatInput';
-import { ParentGoneError, appendTurn as appendToHistory, emptyHistory, sameTurn, tipOf } from '../openwebui/chatTree';
+import {
+  ParentGoneError,
+  appendTurn as appendToHistory,
+  emptyHistory,
+  messageOf,
+  sameTurn,
+  tipOf,
+} from '../openwebui/chatTree';
+import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
+import { replyState } from '../openwebui/replyState';
 import type { Chat, History } from '../openwebui/schemas';
-import { placedTurn, placingStep, turnKeyOf, type PlaceTurnInput, type PlacedTurn } from './createChat';
+import { placedTurn, placingStep, turnKeyOf, type PlaceTurnInput, type PlacedTurn, type Placement } from './createChat';
 import { finalFailure, notYet } from './failures';
 import { checkFiles } from './files';
 import { turnIds, type TurnIds } from './ids';
 import { connectionNamed, type ActivityDependencies } from './step';
 
+/** A reply that was not asked for in this time after its place was made has been given up, in milliseconds. */
+const TRIGGERED_WITHIN_MS = 10 * 60_000;
 /** Pause before a chat in which another reply is under way is looked at again, in milliseconds. */
 const BUSY_PAUSE_MS = 2_000;
 
@@ -25,45 +36,67 @@ export async function appendTurn(deps: ActivityDependencies, { input, turnKey }:
     const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
     const ids = turnIds(turnKeyOf(deps, turnKey), 1);
     const chatId = request.chat.id;
-    await othersFinished(connection, chatId, signal);
-    const chat = await connection.client.chat(chatId, signal);
-    const history = chat.chat.history ?? emptyHistory();
-    const written = sameTurn(history, {
-      userId: ids.userMessageId,
-      assistantId: ids.messageId,
-      content: request.prompt,
-    });
-    const parentId = written
-      ? (history.messages[ids.userMessageId]?.parentId ?? null)
-      : parentFor(history, chatId, request.chat.parentMessageId);
-    const writtenByTrigger = capabilities.turnProtocol === 'turn';
-    if (!written && !writtenByTrigger) {
-      const user = { id: ids.userMessageId, content: request.prompt, ...(files.length === 0 ? {} : { files }) };
-      await write(connection, chat, history, { ids, user, parentId, model: request.model });
+    if (!connection.placements.begin(chatId, ids.messageId)) throw busy(chatId);
+    try {
+      const placement = { chatId, ids, request, files, unusable };
+      return placedTurn(deps, connection, capabilities, await append(connection, capabilities, placement, signal));
+    } catch (error) {
+      connection.placements.end(chatId, ids.messageId);
+      throw error;
     }
-    return placedTurn(deps, connection, capabilities, {
-      chatId,
-      ids,
-      parentId,
-      request,
-      title: chat.title ?? '',
-      system: writtenByTrigger ? systemOf(chat) : undefined,
-      files,
-      unusable,
-      writtenByTrigger,
-    });
   });
+}
+
+async function append(
+  connection: Connection,
+  capabilities: Capabilities,
+  placement: Pick<Placement, 'chatId' | 'ids' | 'request' | 'files' | 'unusable'>,
+  signal: AbortSignal,
+): Promise<Placement> {
+  const { chatId, ids, request, files } = placement;
+  await othersFinished(connection, chatId, signal);
+  const chat = await connection.client.chat(chatId, signal);
+  const history = chat.chat.history ?? emptyHistory();
+  if (isToBeTriggered(history, ids, capabilities)) throw busy(chatId);
+  const written = sameTurn(history, {
+    userId: ids.userMessageId,
+    assistantId: ids.messageId,
+    content: request.prompt,
+  });
+  const parentId = written
+    ? (messageOf(history, ids.userMessageId)?.parentId ?? null)
+    : parentFor(history, chatId, request.chat?.parentMessageId);
+  const writtenByTrigger = capabilities.turnProtocol === 'turn';
+  if (!written && !writtenByTrigger) {
+    const user = { id: ids.userMessageId, content: request.prompt, ...(files.length === 0 ? {} : { files }) };
+    await write(connection, chat, history, { ids, user, parentId, model: request.model });
+  }
+  const system = writtenByTrigger ? systemOf(chat) : undefined;
+  return { ...placement, parentId, title: chat.title ?? '', system, writtenByTrigger };
 }
 
 /** Two replies at once in one chat overwrite each other on servers up to 0.11.4. */
 async function othersFinished(connection: Connection, chatId: string, signal: AbortSignal): Promise<void> {
   const tasks = await connection.client.chatTasks(chatId, signal);
-  if (tasks.length > 0) throw notYet('ChatBusy', `Another reply is under way in chat ${chatId}`, BUSY_PAUSE_MS);
+  if (tasks.length > 0) throw busy(chatId);
+}
+
+function busy(chatId: string): Error {
+  return notYet('ChatBusy', `Another reply is under way in chat ${chatId}`, BUSY_PAUSE_MS);
+}
+
+/** The place of a reply that another run is about to ask for; the model would be shown an empty answer. */
+function isToBeTriggered(history: History, { messageId }: TurnIds, capabilities: Capabilities): boolean {
+  const tip = tipOf(history);
+  if (tip === null || tip === messageId) return false;
+  const message = messageOf(history, tip);
+  if (message?.role !== 'assistant' || Date.now() - (message.timestamp ?? 0) * 1000 > TRIGGERED_WITHIN_MS) return false;
+  return replyState({ taskIds: [], message }, capabilities).kind === 'untriggered';
 }
 
 function parentFor(history: History, chatId: string, wanted: string | undefined): string | null {
   if (wanted === undefined) return tipOf(history);
-  if (history.messages[wanted] !== undefined) return wanted;
+  if (messageOf(history, wanted) !== undefined) return wanted;
   throw finalFailure(
     'ChatGone',
     `Chat ${chatId} has no message ${wanted}; name one that is in it, or leave parentMessageId out`,

@@ -6,7 +6,7 @@ import { replyText } from '../openwebui/replyText';
 import type { PlacedTurn } from './createChat';
 import { finalFailure, notYet } from './failures';
 import { readReply, reportReply, type Reply, type ReplyReading } from './reply';
-import { connectionNamed, runStep, type ActivityDependencies } from './step';
+import { turnStep, type ActivityDependencies } from './step';
 
 export interface AwaitReplyInput {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
@@ -27,16 +27,20 @@ const SAFETY_READ_MS = 60_000;
 const RECHECK_MS: [number, number] = [100, 2_000];
 
 export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyInput): Promise<Reply> {
-  const connection = connectionNamed(deps, input.turn.connection);
-  return runStep(connection, { firstContact: false, giveUpAt: input.triggeredAt + input.replyBudgetMs }, async () => {
-    const reading = await waitForEnd(connection, input, cancellationSignal());
-    connection.generations.ended(input.turn.messageId);
-    if (reading.message === undefined) throw failureOf(connection, input, reading);
-    if (reading.state.kind !== 'finished') throw failureOf(connection, input, reading);
-    const reply = reportReply(deps, reading.chat, reading.message);
-    if (reply.content.trim() === '') throw emptyReply(connection, input, reading);
-    return reply;
-  });
+  return turnStep(
+    deps,
+    input.turn.connection,
+    { giveUpAt: input.triggeredAt + input.replyBudgetMs },
+    async (connection) => {
+      const reading = await waitForEnd(connection, input, cancellationSignal());
+      connection.generations.ended(input.turn.messageId);
+      if (reading.message === undefined) throw failureOf(connection, input, reading);
+      if (reading.state.kind !== 'finished') throw failureOf(connection, input, reading);
+      const reply = reportReply(deps, reading.chat, reading.message);
+      if (reply.content.trim() === '') throw emptyReply(connection, input, reading);
+      return reply;
+    },
+  );
 }
 
 async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal: AbortSignal): Promise<ReplyReading> {
@@ -69,7 +73,9 @@ async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal
         continue;
       }
       lostSince = undefined;
-      recheckMs = reason === 'event' ? RECHECK_MS[0] : recheckMs && Math.min(recheckMs * 2, RECHECK_MS[1]);
+      // An event that led to nothing wears off.
+      if (reason === 'event') recheckMs = RECHECK_MS[0];
+      else recheckMs = recheckMs === undefined || recheckMs >= RECHECK_MS[1] ? undefined : recheckMs * 2;
       pauseMs = recheckMs ?? SAFETY_READ_MS;
     }
   } finally {

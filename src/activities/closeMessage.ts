@@ -9,7 +9,7 @@ import type { Message } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
 import { notYet } from './failures';
 import { readReply, type ReplyReading } from './reply';
-import { connectionNamed, runStep, type ActivityDependencies } from './step';
+import { turnStep, type ActivityDependencies } from './step';
 
 export interface CloseMessageInput {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId' | 'model'>;
@@ -27,8 +27,7 @@ const BUSY_PAUSE_MS = 2_000;
 
 /** @returns whether the message is closed; it cannot be in a chat that was deleted */
 export async function closeMessage(deps: ActivityDependencies, input: CloseMessageInput): Promise<{ closed: boolean }> {
-  const connection = connectionNamed(deps, input.turn.connection);
-  return runStep(connection, { firstContact: false, serverBudgetMs: input.serverBudgetMs }, async () => {
+  return turnStep(deps, input.turn.connection, { serverBudgetMs: input.serverBudgetMs }, async (connection) => {
     const capabilities = await connection.capabilities();
     try {
       const reading = await readReply(connection, { ...input.turn, taskId: input.taskId });
@@ -36,6 +35,7 @@ export async function closeMessage(deps: ActivityDependencies, input: CloseMessa
       await stopGeneration(connection, capabilities, input, reading);
       const closed = await finish(connection, capabilities, input);
       connection.generations.ended(input.turn.messageId);
+      connection.placements.end(input.turn.chatId, input.turn.messageId);
       return { closed };
     } catch (error) {
       if (error instanceof NotFoundError) return { closed: false };

@@ -6,7 +6,7 @@ import { RefusedError } from '../openwebui/errors';
 import { replyText } from '../openwebui/replyText';
 import type { Message } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
-import { connectionNamed, runStep, type ActivityDependencies } from './step';
+import { turnStep, type ActivityDependencies } from './step';
 
 export interface CompleteMessageInput {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId' | 'model'>;
@@ -23,8 +23,7 @@ export async function completeMessage(
   input: CompleteMessageInput,
 ): Promise<{ changed: boolean }> {
   const { turn } = input;
-  const connection = connectionNamed(deps, turn.connection);
-  return runStep(connection, { firstContact: false, serverBudgetMs: input.serverBudgetMs }, async () => {
+  return turnStep(deps, turn.connection, { serverBudgetMs: input.serverBudgetMs }, async (connection) => {
     const signal = cancellationSignal();
     const chat = await connection.client.chat(turn.chatId, signal);
     const history = chat.chat.history;

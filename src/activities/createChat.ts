@@ -12,7 +12,7 @@ import { finalFailure } from './failures';
 import { checkFiles } from './files';
 import { findChat } from './findChat';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
-import { connectionNamed, runStep, type ActivityDependencies } from './step';
+import { connectionNamed, runStep, type ActivityDependencies, type Attempt } from './step';
 
 export interface PlaceTurnInput {
   /** As the caller gave it; validated here. */
@@ -54,7 +54,7 @@ export async function createChat(
   deps: ActivityDependencies,
   { input, turnKey, mayExist }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
-  return placingStep(deps, input, async () => {
+  return placingStep(deps, input, async ({ earlierAt, sending }) => {
     const request = parseChatInput(input, deps.limits);
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
@@ -64,10 +64,11 @@ export async function createChat(
     await checkFolder(connection, request.folderId, signal);
     const key = turnKeyOf(deps, turnKey);
     const ids = turnIds(key, 1);
-    const acted = mayExist || activityInfo().attempt > 1;
+    const acted = mayExist || earlierAt !== undefined;
     const wanted = { ids, prompt: request.prompt, folderId: request.folderId };
     const existing = acted ? await findChat(connection, wanted, signal) : undefined;
     // Not cancelled half-way: a chat that was asked for must become known, or nobody could close it.
+    if (existing === undefined) sending();
     const chat = existing ?? (await create(connection, newChat(request, key, ids, files), request));
     if (!wasTriggered(chat, ids)) await furnish(connection, chat, request);
     return placedTurn(deps, connection, capabilities, {
@@ -87,7 +88,7 @@ export async function createChat(
 export function placingStep<T>(
   deps: ActivityDependencies,
   { connection, serverBudgetMs }: OrchestrateChatInput,
-  step: () => Promise<T>,
+  step: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   const options = { firstContact: true, serverBudgetMs };
   return runStep(deps.connections.get(connection ?? DEFAULT_CONNECTION), options, step);
@@ -166,7 +167,13 @@ function titleOf(request: ChatRequest): string {
   if (request.title !== undefined) return request.title;
   if (request.options.background_tasks.title_generation === true) return 'New Chat';
   const oneLine = request.prompt.replace(/\s+/g, ' ').trim();
-  return oneLine.length > TITLE_LENGTH ? `${oneLine.slice(0, TITLE_LENGTH - 1)}…` : oneLine;
+  return shortened(oneLine, TITLE_LENGTH);
+}
+
+/** Cut between characters: half of one is refused by old servers' databases. */
+function shortened(text: string, length: number): string {
+  const characters = [...text];
+  return characters.length > length ? `${characters.slice(0, length - 1).join('')}…` : text;
 }
 
 /** Old releases would put the chat into a folder that does not exist, where no page shows it. */

@@ -73,7 +73,14 @@ function verdictOn(error: unknown, context: FailureContext): Verdict | undefined
   if (error instanceof ServerError) {
     return { type: 'ServerUnavailable', retryable: true, remedy: 'it is retried', ...delay(error.retryAfterMs) };
   }
-  if (error instanceof NetworkError || error instanceof RequestTimeoutError || error instanceof ResponseTooLargeError) {
+  if (error instanceof ResponseTooLargeError) {
+    return {
+      type: 'RequestRefused',
+      retryable: false,
+      remedy: 'the chat has grown too long to be read; start a new one',
+    };
+  }
+  if (error instanceof NetworkError || error instanceof RequestTimeoutError) {
     return { type: 'ServerUnavailable', retryable: true, remedy: 'it is retried' };
   }
   return undefined;

@@ -3,7 +3,7 @@ import { cancellationSignal } from '@temporalio/activity';
 import type { PlacedTurn } from './createChat';
 import { finalFailure } from './failures';
 import { reportReply, type Reply } from './reply';
-import { connectionNamed, runStep, type ActivityDependencies } from './step';
+import { turnStep, type ActivityDependencies } from './step';
 
 export interface FetchReplyInput {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
@@ -14,8 +14,7 @@ export async function fetchReply(
   deps: ActivityDependencies,
   { turn, serverBudgetMs }: FetchReplyInput,
 ): Promise<Reply> {
-  const connection = connectionNamed(deps, turn.connection);
-  return runStep(connection, { firstContact: false, serverBudgetMs }, async () => {
+  return turnStep(deps, turn.connection, { serverBudgetMs }, async (connection) => {
     const chat = await connection.client.chat(turn.chatId, cancellationSignal());
     const message = chat.chat.history?.messages[turn.messageId];
     if (message === undefined) {

@@ -104,7 +104,8 @@ async function checkNamedFile(
     );
   }
   // Its text may be larger than what fits into a history, and the server has it.
-  const { data: _text, ...about } = file;
+  const about = { ...file };
+  delete about.data;
   return { id: file.id, type: 'file', name: requested.name ?? nameOf(file), status: 'uploaded', file: about };
 }
 

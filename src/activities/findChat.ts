@@ -8,7 +8,7 @@ import type { TurnIds } from './ids';
 /** A chat as old as this cannot be ours, in milliseconds before now by the server's clock. */
 const WINDOW_MS = 24 * 60 * 60_000;
 /** Pages of 60 chats that are looked through. */
-const MOST_PAGES = 5;
+const MOST_PAGES = 50;
 
 /** What makes a chat ours. */
 export interface WantedChat {

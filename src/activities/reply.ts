@@ -54,7 +54,7 @@ export function reportReply(deps: ActivityDependencies, chat: Chat, message: Mes
     truncated: text.length < content.length,
     characters: content.length,
     title: chat.title ?? '',
-    ...(reasoning === undefined ? {} : { reasoning: cutToBytes(reasoning, limit) }),
+    ...(reasoning === undefined ? {} : { reasoning: cutToBytes(reasoning, limit / 4) }),
     ...(message.usage === undefined || message.usage === null ? {} : { usage: message.usage }),
     ...(followUps.length === 0 ? {} : { followUps }),
     ...(tags.length === 0 ? {} : { tags }),

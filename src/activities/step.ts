@@ -1,7 +1,8 @@
 /** What every step has in common: its dependencies, its heartbeat, and how its errors leave it. */
 import { ApplicationFailure, CancelledFailure, Context, activityInfo } from '@temporalio/activity';
 import type { InputLimits } from '../chatInput';
-import { DEFAULT_SERVER_BUDGET_MS } from '../contract';
+import { DEFAULT_SERVER_BUDGET_MS, FAILURES } from '../contract';
+import { NetworkError } from '../openwebui/errors';
 import type { Connection } from '../openwebui/connection';
 import type { Admission } from './admission';
 import { finalFailure, toFailure, withoutRetry } from './failures';
@@ -28,16 +29,21 @@ export interface ActivityDependencies {
 const CREDENTIAL_GRACE_MS = 10 * 60_000;
 /** Heartbeat timeout where an activity has none, in milliseconds. */
 const LONGEST_BEAT_MS = 30_000;
+/** How long past its budget a step may be begun once more, in milliseconds: a reply that came in time is still read. */
+const LAST_CHANCE_MS = 15 * 60_000;
 
-/** @throws ApplicationFailure UnknownConnection */
-export function connectionNamed(deps: ActivityDependencies, name: string): Connection {
+/**
+ * @param retryable where the run is under way: in the middle of a deployment, a worker of either configuration may be asked
+ * @throws ApplicationFailure UnknownConnection
+ */
+export function connectionNamed(deps: ActivityDependencies, name: string, { retryable = false } = {}): Connection {
   const connection = deps.connections.get(name);
   if (connection !== undefined) return connection;
   const known = [...deps.connections.keys()].join(', ');
-  throw finalFailure(
-    'UnknownConnection',
-    `The worker has no connection "${name}"; it has ${known}: use one of these, or add it to the worker's configuration`,
-  );
+  const message = `The worker has no connection "${name}"; it has ${known}: use one of these, or add it to the worker's configuration`;
+  throw retryable
+    ? ApplicationFailure.create({ type: FAILURES.UnknownConnection, message })
+    : finalFailure('UnknownConnection', message);
 }
 
 export interface StepOptions {
@@ -49,10 +55,22 @@ export interface StepOptions {
   giveUpAt?: number;
 }
 
-/** Heartbeat details: they outlive the attempt, and so the worker. */
+/** Heartbeat details: they outlive the attempt, and so the worker. Times in ms since the epoch. */
 interface Heartbeat {
-  /** When the first attempt began, in ms since the epoch. Time in the queue is not counted against Open WebUI. */
+  /** When the first attempt began. Time in the queue is not counted against Open WebUI. */
   since: number;
+  /** When this attempt began. */
+  startedAt: number;
+  /** No attempt so far can have written anything. Missing where an attempt died and cannot say. */
+  unsent?: boolean;
+}
+
+/** What a step knows of the attempts before, and tells those after. */
+export interface Attempt {
+  /** When an earlier attempt began that may have written something; undefined if there is none. In ms since the epoch. */
+  earlierAt: number | undefined;
+  /** To be called right before a request that must not be sent twice. */
+  sending: () => void;
 }
 
 /** The worker shuts down: another one takes the step over at once. */
@@ -65,6 +83,18 @@ function isShutdown(error: unknown): boolean {
   return error instanceof CancelledFailure && error.message === 'WORKER_SHUTDOWN';
 }
 
+/** A step about a turn that stands in its chat. */
+export function turnStep<T>(
+  deps: ActivityDependencies,
+  connection: string,
+  options: Omit<StepOptions, 'firstContact'>,
+  step: (connection: Connection, attempt: Attempt) => Promise<T>,
+): Promise<T> {
+  return runStep(deps.connections.get(connection), { firstContact: false, ...options }, (attempt) =>
+    step(connectionNamed(deps, connection, { retryable: true }), attempt),
+  );
+}
+
 /**
  * Runs a step with heartbeats, so that a dead worker is noticed and a cancel arrives. Its errors become failures; past the
  * step's budget, failures that no retry follows.
@@ -72,26 +102,58 @@ function isShutdown(error: unknown): boolean {
 export async function runStep<T>(
   connection: Connection | undefined,
   options: StepOptions,
-  step: () => Promise<T>,
+  step: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
-  const { heartbeatTimeoutMs, ...info } = activityInfo();
+  const { heartbeatTimeoutMs, attempt, ...info } = activityInfo();
   const before = info.heartbeatDetails as Heartbeat | undefined;
-  const since = before?.since ?? Date.now();
+  const now = Date.now();
+  const beatDetails: Heartbeat = { since: before?.since ?? now, startedAt: now };
+  const unsentBefore = attempt === 1 || before?.unsent === true;
+  let sent = false;
   const context = Context.current();
-  const beat = (): void => context.heartbeat({ since } satisfies Heartbeat);
+  const beat = (): void => context.heartbeat(beatDetails);
   const timer = setInterval(beat, (heartbeatTimeoutMs ?? LONGEST_BEAT_MS) / 3);
   beat();
   try {
-    return await step();
+    if (isOverdue(before, options, now)) throw neverEnded();
+    return await step({
+      earlierAt: unsentBefore ? undefined : (before?.startedAt ?? now),
+      sending: () => (sent = true),
+    });
   } catch (error) {
     if (isShutdown(error)) throw handedOver();
-    const failure = toFailure(error, {
-      proven: !options.firstContact || connection?.proven === true,
-      credentialGraceUntilMs: options.firstContact ? 0 : since + CREDENTIAL_GRACE_MS,
-    });
-    const giveUpAt = options.giveUpAt ?? since + (options.serverBudgetMs ?? DEFAULT_SERVER_BUDGET_MS);
-    throw Date.now() < giveUpAt ? failure : withoutRetry(failure, Date.now() - since);
+    beatDetails.unsent = unsentBefore && (!sent || wasRefused(error));
+    beat();
+    throw failureOf(error, connection, options, beatDetails.since);
   } finally {
     clearInterval(timer);
   }
+}
+
+function wasRefused(error: unknown): boolean {
+  return error instanceof NetworkError && !error.maybeServed;
+}
+
+function giveUpAt(options: StepOptions, since: number): number {
+  return options.giveUpAt ?? since + (options.serverBudgetMs ?? DEFAULT_SERVER_BUDGET_MS);
+}
+
+/** Attempts that end by a time-out or with their worker never come to where the budget is looked at. */
+function isOverdue(before: Heartbeat | undefined, options: StepOptions, now: number): boolean {
+  return before !== undefined && now >= giveUpAt(options, before.since) + LAST_CHANCE_MS;
+}
+
+function neverEnded(): ApplicationFailure {
+  return finalFailure(
+    'ServerUnavailable',
+    'Every attempt was cut off before its end; look whether Open WebUI answers and whether workers die',
+  );
+}
+
+function failureOf(error: unknown, connection: Connection | undefined, options: StepOptions, since: number): unknown {
+  const failure = toFailure(error, {
+    proven: !options.firstContact || connection?.proven === true,
+    credentialGraceUntilMs: options.firstContact ? 0 : since + CREDENTIAL_GRACE_MS,
+  });
+  return Date.now() < giveUpAt(options, since) ? failure : withoutRetry(failure, Date.now() - since);
 }

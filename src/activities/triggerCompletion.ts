@@ -1,17 +1,20 @@
 /** Step 4 of the tutorial: asks Open WebUI for the reply. An enqueue; the generation runs on in the server. */
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import { parseChatInput, type ChatRequest } from '../chatInput';
-import type { OrchestrateChatInput } from '../contract';
+import { DEFAULT_REPLY_BUDGET_MS, type OrchestrateChatInput } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import { branchTo, toCompletionMessages } from '../openwebui/chatTree';
-import type { CompletionRequest } from '../openwebui/client';
+import { TRIGGER_HEADERS_TIMEOUT_MS, type CompletionRequest } from '../openwebui/client';
 import type { Connection } from '../openwebui/connection';
 import { ConflictError, RefusedError, ServerError } from '../openwebui/errors';
 import type { Chat } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
-import { finalFailure } from './failures';
+import { finalFailure, notYet } from './failures';
 import { readReply } from './reply';
-import { connectionNamed, runStep, type ActivityDependencies } from './step';
+import { turnStep, type ActivityDependencies, type Attempt } from './step';
+
+/** Pause before a chat that is not ready for the trigger is looked at again, in milliseconds. */
+const PAUSE_MS = 2_000;
 
 export interface TriggerInput {
   /** The run's input; without its prompt where the turn stands in the chat already. */
@@ -35,22 +38,37 @@ export async function triggerCompletion(
   deps: ActivityDependencies,
   { input, turn, mayExist }: TriggerInput,
 ): Promise<Triggered> {
-  const connection = connectionNamed(deps, turn.connection);
-  return runStep(connection, { firstContact: false, serverBudgetMs: input.serverBudgetMs }, async () => {
+  return turnStep(deps, turn.connection, { serverBudgetMs: input.serverBudgetMs }, async (connection, attempt) => {
     const request = parseChatInput(withPrompt(input, turn.writtenByTrigger), deps.limits);
     const capabilities = await connection.capabilities();
-    if (mayExist || activityInfo().attempt > 1) {
+    if (mayExist || attempt.earlierAt !== undefined) {
       const found = await alreadyTriggered(connection, turn);
-      if (found !== undefined) return watched(deps, connection, turn, found);
+      if (found !== undefined) return watched(deps, connection, input, turn, found);
+      refuseWhileHeld(capabilities, attempt);
     }
+    if (input.chat !== undefined) await refuseWhileBusy(connection, turn.chatId);
     const body = await requestBody(connection, capabilities, request, turn);
-    return watched(deps, connection, turn, await send(connection, turn, body));
+    attempt.sending();
+    return watched(deps, connection, input, turn, await send(connection, turn, body));
   });
 }
 
 /** Validation wants a prompt; where the chat holds it, it is not carried a second time. */
 function withPrompt(input: OrchestrateChatInput, writtenByTrigger: boolean): OrchestrateChatInput {
   return writtenByTrigger ? input : { ...input, prompt: 'in the chat' };
+}
+
+/** These servers show nothing of a trigger until the model begins, or until they give it up. */
+function refuseWhileHeld({ triggerAnswers }: Capabilities, { earlierAt }: Attempt): void {
+  if (triggerAnswers === 'at once' || earlierAt === undefined) return;
+  if (Date.now() >= earlierAt + TRIGGER_HEADERS_TIMEOUT_MS) return;
+  throw notYet('ServerUnavailable', 'An earlier trigger may still be waiting for the model to begin', PAUSE_MS);
+}
+
+/** In a chat that others write in, too: two replies at once overwrite each other on servers up to 0.11.4. */
+async function refuseWhileBusy(connection: Connection, chatId: string): Promise<void> {
+  const tasks = await connection.client.chatTasks(chatId, cancellationSignal());
+  if (tasks.length > 0) throw notYet('ChatBusy', `Another reply is under way in chat ${chatId}`, PAUSE_MS);
 }
 
 /** What an earlier attempt did: undefined if the message was never triggered. */
@@ -62,8 +80,11 @@ async function alreadyTriggered(connection: Connection, turn: TriggerInput['turn
       chatId: turn.chatId,
     });
   }
-  // A task in the chat may be somebody else's; only the one on our message is known to be ours.
   const taskId = message?.meta?.task_id;
+  if (state.kind === 'running' && taskId == null && !message?.model) {
+    // A task of the chat, and nothing on our message: it may be somebody else's reply.
+    throw notYet('ChatBusy', `A reply is under way in chat ${turn.chatId}, and it is not known whose`, PAUSE_MS);
+  }
   return { triggeredAt: Date.now(), ...(typeof taskId === 'string' ? { taskId } : {}) };
 }
 
@@ -87,6 +108,7 @@ async function send(connection: Connection, turn: TriggerInput['turn'], body: Co
 function watched(
   deps: ActivityDependencies,
   connection: Connection,
+  input: OrchestrateChatInput,
   turn: TriggerInput['turn'],
   triggered: Triggered,
 ): Triggered {
@@ -94,8 +116,10 @@ function watched(
     chatId: turn.chatId,
     messageId: turn.messageId,
     taskId: triggered.taskId,
+    until: triggered.triggeredAt + (input.replyBudgetMs ?? DEFAULT_REPLY_BUDGET_MS),
   });
   deps.admission.get(connection.origin)?.hold(ended);
+  connection.placements.end(turn.chatId, turn.messageId);
   return triggered;
 }
 

@@ -151,7 +151,7 @@ function addAnswer(tree: Tree, userId: string, { assistantId, model, modelName, 
 }
 
 /** An id may be any string, `constructor` too. */
-function messageOf(history: History, id: string): Message | undefined {
+export function messageOf(history: History, id: string): Message | undefined {
   return Object.hasOwn(history.messages, id) ? history.messages[id] : undefined;
 }
 

@@ -39,7 +39,7 @@ export interface CompletionRequest {
 }
 
 /** Open WebUI ≤ 0.6.22 answers a trigger only when the model has begun, which may take the provider's whole time-out. */
-const TRIGGER_HEADERS_TIMEOUT_MS = 330_000;
+export const TRIGGER_HEADERS_TIMEOUT_MS = 330_000;
 
 const chatPath = (chatId: string): string => `/api/v1/chats/${encodeURIComponent(chatId)}`;
 

@@ -5,6 +5,7 @@ import type { Credentials } from './credentials';
 import { ModelNotFoundError, OpenWebUIError } from './errors';
 import { Generations } from './generations';
 import { Http } from './http';
+import { Placements } from './placements';
 import type { Model } from './schemas';
 import { SharedFlight } from './sharedFlight';
 import { Watcher } from './watcher';
@@ -29,6 +30,8 @@ const MODELS_AGE_MS = 60_000;
 const FRESH_MODELS_AGE_MS = 2_000;
 /** How long capabilities are believed without looking whether the release changed, in milliseconds. */
 const CAPABILITIES_AGE_MS = 10 * 60_000;
+/** Shortest time between two occasions on which all who wait read their chats, in milliseconds. */
+const GAP_PAUSE_MS = 5_000;
 
 interface ModelList {
   models: Map<string, Model>;
@@ -43,11 +46,15 @@ export class Connection {
   readonly client: OpenWebUIClient;
   readonly watcher: Watcher;
   readonly generations: Generations;
+  readonly placements = new Placements();
   private readonly publicUrl: string;
   private readonly http: Http;
   private readonly warn: (message: string) => void;
   private found: Capabilities | undefined;
   private checkedAt = 0;
+  private unreachable = false;
+  private gapAt = 0;
+  private gapTimer: NodeJS.Timeout | undefined;
   private finding: Promise<Capabilities> | undefined;
   private modelList: ModelList | undefined;
   private readonly listing = new SharedFlight<ModelList>();
@@ -62,7 +69,8 @@ export class Connection {
       connection: options.name,
       url: options.url,
       credentials: options.credentials,
-      onGap: () => this.onGap(),
+      onUnreachable: () => this.onUnreachable(),
+      onReachable: () => this.onReachable(),
     });
     this.client = new OpenWebUIClient(this.http);
     this.watcher = new Watcher({
@@ -114,6 +122,7 @@ export class Connection {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.gapTimer);
     this.generations.close();
     this.watcher.close();
     await this.http.close();
@@ -145,9 +154,25 @@ export class Connection {
     return { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
   }
 
-  private onGap(): void {
+  private onUnreachable(): void {
+    this.unreachable = true;
     this.checkedAt = 0;
+  }
+
+  /** Back again: everybody looks for himself, but a server that comes and goes is not asked by all each time. */
+  private onReachable(): void {
+    if (!this.unreachable) return;
+    this.unreachable = false;
     this.modelList = undefined;
+    const pauseMs = this.gapAt + GAP_PAUSE_MS - Date.now();
+    if (pauseMs <= 0) return this.gap();
+    this.gapTimer ??= setTimeout(() => this.gap(), pauseMs).unref();
+  }
+
+  private gap(): void {
+    clearTimeout(this.gapTimer);
+    this.gapTimer = undefined;
+    this.gapAt = Date.now();
     this.watcher.gap();
   }
 }

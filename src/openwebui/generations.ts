@@ -8,6 +8,8 @@ export interface Generation {
   messageId: string;
   /** Unknown where the trigger's answer was lost; then any task of the chat counts. */
   taskId?: string | undefined;
+  /** Until when it counts at the most, in ms since the epoch: a server may list a task that died for ever. */
+  until: number;
 }
 
 /** How long somebody else who reads the reply is given to say that it ended, in milliseconds. */
@@ -46,12 +48,12 @@ export class Generations {
     this.closing.abort();
   }
 
-  private async follow({ chatId, taskId }: Generation, signal: AbortSignal): Promise<void> {
+  private async follow({ chatId, taskId, until }: Generation, signal: AbortSignal): Promise<void> {
     const watch = this.watcher.watch(chatId);
     try {
-      for (;;) {
-        await watch.moved(SAFETY_MS, signal);
-        await sleep(GRACE_MS, undefined, { signal });
+      while (Date.now() < until) {
+        await watch.moved(Math.min(SAFETY_MS, until - Date.now()), signal);
+        if (this.watcher.watchesOf(chatId) > 1) await sleep(GRACE_MS, undefined, { signal });
         if (await this.stillListed(chatId, taskId, signal)) continue;
         // Whoever waits for the reply may not have heard of its end either.
         this.watcher.wake(chatId, 'gap');

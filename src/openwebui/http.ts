@@ -25,7 +25,9 @@ export interface HttpOptions {
   /** Sockets to the server. @default 64 */
   sockets?: number;
   /** Called when the server could not be reached or failed: whatever was known about it may be out of date. */
-  onGap?: () => void;
+  onUnreachable?: () => void;
+  /** Called at every answer of the server itself. */
+  onReachable?: () => void;
 }
 
 export interface HttpRequest<T> {
@@ -78,7 +80,8 @@ export class Http {
   private readonly basePath: string;
   private readonly credentials: Credentials;
   private readonly maxResponseBytes: number;
-  private readonly onGap: () => void;
+  private readonly onUnreachable: () => void;
+  private readonly onReachable: () => void;
 
   constructor(options: HttpOptions) {
     const url = new URL(options.url);
@@ -86,7 +89,8 @@ export class Http {
     this.credentials = options.credentials;
     this.basePath = url.pathname.replace(/\/+$/, '');
     this.maxResponseBytes = options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES;
-    this.onGap = options.onGap ?? (() => undefined);
+    this.onUnreachable = options.onUnreachable ?? (() => undefined);
+    this.onReachable = options.onReachable ?? (() => undefined);
     this.pool = new Pool(url.origin, {
       connections: options.sockets ?? 64,
       pipelining: 1,
@@ -122,11 +126,13 @@ export class Http {
   private async exchange<T>(request: HttpRequest<T>, token: string | undefined): Promise<HttpAnswer<T>> {
     const context: RequestContext = { connection: this.connection, method: request.method, path: request.path };
     const answer = await this.send(request, token, context);
+    // What a proxy says in place of a server that is away. Any other failure is about what was asked for.
+    if ([502, 503, 504].includes(answer.status)) this.onUnreachable();
+    else this.onReachable();
     const requestId = headerOf(answer, 'x-request-id');
     const answered = { ...context, status: answer.status, ...(requestId === undefined ? {} : { requestId }) };
     const accepted = (answer.status >= 200 && answer.status < 300) || request.accept?.(answer.status) === true;
     if (!accepted) {
-      if (answer.status >= 500) this.onGap();
       const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), Date.now());
       throw errorFor({ detail: detailOf(answer), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, answered);
     }
@@ -166,7 +172,7 @@ export class Http {
       };
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
-      this.onGap();
+      this.onUnreachable();
       throw transportError(error, context, begun);
     }
   }

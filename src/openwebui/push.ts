@@ -98,16 +98,20 @@ export class Push {
 
   /** The socket connects whatever the credential; only the acknowledgement of `user-join` tells that events will come. */
   private async join(socket: Socket): Promise<void> {
+    const { id } = socket;
     try {
       const token = await this.options.credentials.token();
       const user: unknown = await socket.timeout(10_000).emitWithAck('user-join', { auth: { token } });
+      // Closed or connected anew meanwhile: this answer is about a connection that is no more.
+      if (socket.id !== id) return;
       if (user === null || typeof user !== 'object') {
         this.options.credentials.rejected(token);
         return this.rejoin(socket);
       }
       this.since = Date.now();
     } catch {
-      return this.rejoin(socket);
+      if (socket.id === id) this.rejoin(socket);
+      return;
     }
     this.options.onGap();
   }
@@ -115,6 +119,7 @@ export class Push {
   /** A token may have been renewed, or a server be back, a little later. */
   private rejoin(socket: Socket): void {
     this.deaf();
+    if (this.socket !== socket) return;
     clearTimeout(this.rejoining);
     this.rejoining = setTimeout(() => socket.disconnect().connect(), this.options.rejoinPauseMs ?? REJOIN_PAUSE_MS);
   }

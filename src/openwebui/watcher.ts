@@ -55,8 +55,9 @@ export class Watch {
     return reason;
   }
 
+  /** An event tells more than the other reasons, and is not hidden by one that came before. */
   wake(reason: WakeReason): void {
-    this.reason ??= reason;
+    if (this.reason === undefined || reason === 'event') this.reason = reason;
     this.wakeUp?.();
   }
 
@@ -126,6 +127,11 @@ export class Watcher {
   missesNothingSince(sinceMs: number): boolean {
     const since = this.push?.hearingSince;
     return since === undefined || (since < sinceMs && Date.now() - sinceMs < KEPT_EVENT_MS);
+  }
+
+  /** How many wait for this chat in this process. */
+  watchesOf(chatId: string): number {
+    return this.watches.get(chatId)?.size ?? 0;
   }
 
   /** Something was missed: everybody looks for himself. */

@@ -210,7 +210,7 @@ describe('createChat', () => {
     environment.cancel();
     const run = environment.run(bench.activities.createChat, { input: asked(), turnKey: '1', mayExist: false });
     await expect(run).rejects.toBeInstanceOf(CancelledFailure);
-    expect(heartbeats).toBe(1);
+    expect(heartbeats).toBeGreaterThan(0);
     expect(await bench.chats()).toEqual([]);
   });
 

@@ -86,8 +86,8 @@ describe('what went wrong becomes a failure of a step', () => {
     [
       'an answer over the cap',
       new ResponseTooLargeError('No', REQUEST),
-      'ServerUnavailable',
-      { retried: true, retriedAtFirst: true },
+      'RequestRefused',
+      { retried: false, retriedAtFirst: false },
     ],
   ])('%s', (_, error, type, { retried, retriedAtFirst }) => {
     expect(failureFrom(error, later())).toMatchObject({ type, nonRetryable: !retried });

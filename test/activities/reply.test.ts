@@ -59,14 +59,14 @@ describe('what a run reports of a reply', () => {
     ]);
   });
 
-  it('holds the beginning of a text over the limit, and of a reasoning over it', () => {
+  it('holds the beginning of a text over the limit, and of a reasoning over a quarter of it', () => {
     const output = [{ type: 'reasoning', content: [{ type: 'output_text', text: 'r'.repeat(50) }] }];
     const reported = report({ content: 'x'.repeat(21), output });
     expect(reported).toMatchObject({
       content: 'x'.repeat(20),
       truncated: true,
       characters: 21,
-      reasoning: 'r'.repeat(20),
+      reasoning: 'r'.repeat(5),
     });
     expect(report({ content: 'x'.repeat(20) })).toMatchObject({ truncated: false, characters: 20 });
   });

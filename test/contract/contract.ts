@@ -35,7 +35,7 @@ export function contractSuite(name: string, subject: ContractSubject): void {
       describe('as a store of chats', () => aboutChats(driver));
       describe('asked for a reply', () => aboutTurns(driver, release));
       describe('at the end of a reply', () => aboutEndings(driver, release));
-      describe('with filters', () => aboutFilters(driver));
+      describe('with filters', () => aboutFilters(driver, release));
       describe('with knowledge', () => aboutKnowledge(driver));
       describe('on its socket', () => aboutSockets(driver, release));
     });

@@ -2,6 +2,9 @@ import { DEFAULT_REPLY } from '../../dev/model';
 import { Driver, textOf, type Turn } from './driver';
 import type { MortalServer } from './server';
 
+/** A real server is started twice for these. */
+const STARTS_TIMEOUT = 300_000;
+
 /** What a killed server leaves behind. */
 export function aboutDeaths(start: () => Promise<MortalServer>): void {
   let server: MortalServer;
@@ -15,7 +18,7 @@ export function aboutDeaths(start: () => Promise<MortalServer>): void {
     [task] = await driver.tasks(turn);
     await server.kill();
     await server.restart();
-  });
+  }, STARTS_TIMEOUT);
   afterAll(() => server?.stop());
 
   it('has forgotten its tasks and left the model', async () => {

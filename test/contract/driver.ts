@@ -45,6 +45,8 @@ export interface Turn {
   replyId: string;
   prompt: string;
   parentId: string | null;
+  /** Whether question and placeholder stand in the chat; else the server writes them at the trigger. */
+  isStored: boolean;
   /** What was said before, oldest first. */
   before: { role: string; content: string }[];
 }
@@ -72,7 +74,7 @@ export class Driver {
 
   /** A chat with a question and a placeholder, as the product makes it. */
   async newChat(prompt: string, more: Record<string, unknown> = {}): Promise<Turn> {
-    const turn = { userId: randomUUID(), replyId: randomUUID(), prompt: marked(prompt), parentId: null, before: [] };
+    const turn = { userId: randomUUID(), replyId: randomUUID(), prompt: marked(prompt), parentId: null };
     const chat = {
       title: 'New Chat',
       models: ['model-a'],
@@ -80,7 +82,7 @@ export class Driver {
       ...more,
     };
     const { body } = await this.call('POST', '/api/v1/chats/new', { chat });
-    return { ...turn, chatId: (body as StoredChat).id };
+    return { ...turn, chatId: (body as StoredChat).id, isStored: true, before: [] };
   }
 
   /** A further turn: written by us where the server does not write it at the trigger. */
@@ -92,9 +94,10 @@ export class Driver {
       replyId: randomUUID(),
       prompt: marked(prompt),
       parentId: last.replyId,
+      isStored: this.can.turnProtocol !== 'turn',
       before: [...last.before, { role: 'user', content: last.prompt }, said],
     };
-    if (this.can.turnProtocol === 'turn') return turn;
+    if (!turn.isStored) return turn;
     const { history } = (await this.chat(turn)).chat;
     history.messages[last.replyId]?.childrenIds?.push(turn.userId);
     const messages = { ...history.messages, ...messagesOf(turn) };
@@ -120,7 +123,10 @@ export class Driver {
   trigger(turn: Turn, more: Record<string, unknown> = {}): Promise<Answer> {
     const { chatId, replyId, userId, prompt, before } = turn;
     const { turnProtocol, parentMessage } = this.can;
-    const userMessage = messagesOf(turn)[userId];
+    const written = messagesOf(turn)[userId];
+    // Some releases put whatever they are sent over a stored message: its children would be lost.
+    const known = { id: userId, role: 'user', parentId: turn.parentId, models: ['model-a'] };
+    const userMessage = turn.isStored && turnProtocol === 'turn' ? known : written;
     return this.call('POST', '/api/chat/completions', {
       chat_id: chatId,
       id: replyId,
@@ -218,7 +224,7 @@ function markOf(prompt: string): string {
   return prompt.slice(-14);
 }
 
-function messagesOf(turn: Omit<Turn, 'chatId' | 'before'>): Record<string, StoredMessage> {
+function messagesOf(turn: Pick<Turn, 'userId' | 'replyId' | 'prompt' | 'parentId'>): Record<string, StoredMessage> {
   const { userId, replyId, prompt, parentId } = turn;
   const user = { id: userId, parentId, childrenIds: [replyId], role: 'user', content: prompt, timestamp: seconds() };
   return { [userId]: { ...user, models: ['model-a'] }, [replyId]: placeholderOf(turn) };

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_REPLY, TITLE } from '../../dev/model';
 import { isAtLeast, textOf, type Driver, type StoredMessage } from './driver';
 
@@ -75,6 +76,8 @@ export function aboutEndings(driver: () => Driver, release: string): void {
   it('stops a running reply on request, keeps what there is, and leaves the model', async () => {
     const { turn, answer } = await driver().askAndHold('Stop me.');
     const { task_id: task } = answer.body as { task_id?: string };
+    // What the model sent is not yet what the server has read.
+    await sleep(300);
     const byChat = await driver().call('POST', `/api/tasks/chat/${turn.chatId}/stop`);
     expect(byChat.status).toBe(driver().can.stopRoute === 'chat' ? 200 : 405);
     if (driver().can.stopRoute === 'task') {
@@ -135,9 +138,8 @@ export function aboutEndings(driver: () => Driver, release: string): void {
     const { turn } = await driver().askAndHold('Delete me.');
     expect((await driver().call('DELETE', `/api/v1/chats/${turn.chatId}`)).status).toBe(200);
     expect(await driver().tasks(turn)).toEqual([]);
-    await driver().letGoOn(turn);
-    const ended = async () => (await driver().generations(turn))[0]?.endedAt !== undefined;
-    await driver().until(ended);
+    if (!from('0.9.0')) await driver().letGoOn(turn);
+    await driver().until(async () => (await driver().generations(turn))[0]?.endedAt !== undefined);
     expect((await driver().generations(turn))[0]?.state).toBe(from('0.9.0') ? 'clientGone' : 'finished');
   });
 }

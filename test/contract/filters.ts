@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { DEFAULT_REPLY } from '../../dev/model';
-import { textOf, type Driver } from './driver';
+import { isAtLeast, textOf, type Driver } from './driver';
 import { FILTERED } from './server';
 
 /** Outlet filters: who runs them, and when a reply is final that one of them changes. */
-export function aboutFilters(driver: () => Driver): void {
+export function aboutFilters(driver: () => Driver, release: string): void {
   it('answers /completed with the messages it was sent, and writes nothing', async () => {
     const turn = await driver().ask('Completed?');
     const answer = await driver().call('POST', '/api/chat/completed', completedBody(turn, DEFAULT_REPLY));
@@ -19,7 +19,9 @@ export function aboutFilters(driver: () => Driver): void {
     try {
       const turn = await driver().ask(`Filter this ${word}.`);
       if (driver().can.outletFilters === 'server') {
-        expect((await driver().reply(turn)).content).toBe(DEFAULT_REPLY + FILTERED);
+        // Where the text is kept in `output` only, filters do not see it.
+        const shown = isAtLeast(release, '0.10.0') && !isAtLeast(release, '0.10.3') ? '' : DEFAULT_REPLY;
+        expect((await driver().reply(turn)).content).toBe(shown + FILTERED);
         return;
       }
       expect(textOf(await driver().reply(turn))).toBe(DEFAULT_REPLY);

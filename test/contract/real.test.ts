@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { addAccount, makeApiKey, newAccount, type SignedIn } from '../../dev/openWebUIAccounts';
 import { startOpenWebUI } from '../../dev/openWebUI';
 import { realOpenWebUI, realServers, realVersions } from '../support/real';
@@ -8,7 +9,12 @@ import { FILTERED, type ContractServer, type MortalServer } from './server';
 describe.each(realVersions())('%s', (release) => {
   contractSuite('Open WebUI', {
     release,
-    start: async () => ({ ...(await subjectAt(realOpenWebUI(release))), stop: async () => {} }),
+    start: async () => {
+      // Jest may run this in the process that started the servers; connections that ran out while it was loading the tests
+      // are noticed only when it comes to rest.
+      await sleep(100);
+      return { ...(await subjectAt(realOpenWebUI(release))), stop: async () => {} };
+    },
     startMortal: () => startMortal(release),
   });
 });

@@ -131,6 +131,24 @@ export function aboutTurns(driver: () => Driver, release: string): void {
     expect(textOf(messages[again.replyId] ?? {})).toBe(DEFAULT_REPLY);
   });
 
+  if (isAtLeast(release, '0.9.0')) {
+    it('puts up to 0.11 what is sent as the question over the question that is stored', async () => {
+      const turn = await driver().newChat('Over this?');
+      await driver().trigger(turn, {
+        user_message: { id: turn.userId, role: 'user', parentId: null, childrenIds: [] },
+      });
+      const again = { ...turn, replyId: randomUUID() };
+      await driver().untilIdle(turn);
+      await driver().trigger(again, {
+        user_message: { id: turn.userId, role: 'user', parentId: null, childrenIds: [] },
+      });
+      await driver().untilIdle(turn);
+      const children = (await driver().messages(turn))[turn.userId]?.childrenIds;
+      const isKept = isAtLeast(release, '0.11.0');
+      expect(children).toEqual(isKept ? [turn.replyId, again.replyId] : [again.replyId]);
+    });
+  }
+
   it('appends to a finished reply that is triggered again, or refuses with 409', async () => {
     const turn = await driver().ask('Twice?');
     const second = await driver().trigger(turn);
@@ -168,7 +186,7 @@ export function aboutTurns(driver: () => Driver, release: string): void {
   if (isAtLeast(release, '0.9.0')) {
     it('refuses from 0.12 on a turn after a message that is not there', async () => {
       const turn = { ...(await driver().newChat('After what?')), parentId: NOBODY };
-      const answer = await driver().trigger({ ...turn, userId: randomUUID(), replyId: randomUUID() });
+      const answer = await driver().trigger({ ...turn, userId: randomUUID(), replyId: randomUUID(), isStored: false });
       expect(answer.status).toBe(isAtLeast(release, '0.12.0') ? 409 : 200);
       await driver().untilIdle(turn);
     });

@@ -10,6 +10,11 @@ import { endOf, startTestWorker, type TestWorker } from '../support/worker';
 const VERSION = realVersions()[0] ?? '';
 const model = 'model-a';
 
+interface Heights {
+  scrollHeight: number;
+  clientHeight: number;
+}
+
 let browser: Browser;
 let user: OpenWebUIUser;
 let worker: TestWorker;
@@ -24,34 +29,43 @@ afterAll(async () => {
 });
 
 describe('the page of a run in the Temporal Web UI', () => {
-  it('shows what it is about, its stage, and the way to its chat, while it goes on and when it is over', async () => {
+  it('shows what it is about, and its stage while it goes on', async () => {
     const requestKey = mark();
-    const question = `Why? ${mark()} [pace=150] [reply=Because it was asked for, slowly, word after word after word.]`;
+    const question = `Why? ${mark()} [stall=1]`;
     const run = await worker.orchestrator.startChat({ prompt: question, model }, { requestKey });
     await eventually(async () => expect((await run.status()).stage).toBe('waiting'));
-    const { chatId, messageId } = await run.status();
+    const { chatId, messageId, url } = await run.status();
     const page = await openRun(context, run, worker.namespace);
-    expect(await textOf(page)).toMatch(/Running/);
+    expect(await textOf(page)).toMatch(/^Running$/m);
     await openTab(page, 'User Metadata');
-    const [summary, details, current] = (['summary', 'details', 'currentDetails'] as const).map((panel) =>
-      markdownOf(page, panel).locator('body'),
-    );
-    expect(await summary?.innerText()).toContain(`${model} · Why?`);
-    expect(await details?.innerText()).toContain(requestKey);
-    const seen = (await current?.innerText()) ?? '';
+    expect(await markdownOf(page, 'summary').locator('body').innerText()).toContain(`${model} · Why?`);
+    expect(await markdownOf(page, 'details').locator('body').innerText()).toContain(requestKey);
+    const current = markdownOf(page, 'currentDetails');
+    const seen = await current.locator('body').innerText();
     expect(seen).toMatch(/^waiting: the model is answering\n/);
     for (const part of [model, 'default', chatId, messageId]) expect(seen).toContain(part);
-
-    const { content: reply, url } = await run.result();
+    expect(await current.getByRole('link').getAttribute('href')).toBe(url);
+    await run.cancel();
+    await endOf(run);
     await page.reload();
-    await eventually(async () => expect(await current?.innerText()).toMatch(/^done: /));
-    expect(await textOf(page)).toMatch(/Completed/);
-    const popup = context.waitForEvent('page');
-    await markdownOf(page, 'currentDetails').getByRole('link').click();
-    const chat = await popup;
+    await eventually(async () => expect(await current.locator('body').innerText()).toMatch(/^cancelled: /));
+    expect(await textOf(page)).toMatch(/^Canceled$/m);
+  });
+
+  it('leads to the chat', async () => {
+    const question = `Where? ${mark()} [reply=Here.]`;
+    const run = await worker.orchestrator.startChat({ prompt: question, model });
+    const { url } = await run.result();
+    const page = await openRun(context, run, worker.namespace);
+    await openTab(page, 'User Metadata');
+    const current = markdownOf(page, 'currentDetails');
+    await eventually(async () => expect(await current.locator('body').innerText()).toMatch(/^done: /));
+    const opening = context.waitForEvent('page');
+    await current.getByRole('link').click();
+    const chat = await opening;
     await chat.locator('#chat-input').waitFor();
     expect(chat.url()).toBe(url);
-    await expectFinishedChat(chat, { question, reply });
+    await expectFinishedChat(chat, { question, reply: 'Here.' });
   });
 
   it('names each step in words, and has the chat among what can be searched for', async () => {
@@ -83,7 +97,7 @@ describe('the page of a run in the Temporal Web UI', () => {
     await eventually(async () => expect(await current.innerText()).toMatch(/^failed: .*ReplyFailed/));
     const { messageId } = await run.status();
     expect(await current.innerText()).toContain(messageId);
-    const hidden = await current.evaluate<number>('(page) => page.scrollHeight - page.clientHeight');
+    const hidden = await current.evaluate((page: Heights) => page.scrollHeight - page.clientHeight);
     expect(hidden).toBeLessThanOrEqual(0);
   });
 });

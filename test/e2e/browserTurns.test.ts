@@ -21,7 +21,9 @@ describe.each(realVersions())('a chat that a person and we write in, in Open Web
     user = await OpenWebUIUser.make(realOpenWebUI(version), 'Eve');
     [worker, context] = await Promise.all([startTestWorker({ default: user.connection }), signIn(browser, user)]);
     // A page suggests questions below each reply, unless its user does not want that.
-    await user.call('POST', '/api/v1/users/user/settings/update', { ui: { autoFollowUps: false, ...(await uiOf(user)) } });
+    await user.call('POST', '/api/v1/users/user/settings/update', {
+      ui: { autoFollowUps: false, ...(await uiOf(user)) },
+    });
   }, 90_000);
   afterEach(() => Promise.all(context.pages().map((page) => page.close())));
   afterAll(async () => {
@@ -73,11 +75,7 @@ describe.each(realVersions())('a chat that a person and we write in, in Open Web
     await eventually(async () => expect(await user.tasks(chatId)).toEqual([]));
     await ask(worker, { prompt: last.question, model, chat: { id: chatId } });
     await expectFinishedTurns(await openChat(context, outcome.url), [ours, theirs, last]);
-    expect(await sentWith(lastWord)).toEqual([
-      ...before,
-      `assistant: ${theirs.reply}`,
-      `user: ${last.question}`,
-    ]);
+    expect(await sentWith(lastWord)).toEqual([...before, `assistant: ${theirs.reply}`, `user: ${last.question}`]);
   });
 
   it('shows a turn at an earlier message as a branch, and the other one behind its switch', async () => {

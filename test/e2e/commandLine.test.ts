@@ -177,13 +177,9 @@ describe('the command line', () => {
     const results = await inTurns(CASES, 4, ([args, , input]) => starter(args, { environment, input: input ?? '' }));
     const seen = CASES.map(([args, expected], i) => ({ args, expected, ...results[i] }));
     for (const { args, expected, code, stdout, stderr } of seen) {
-      expect({ args, code, stdout, stderr }).toEqual({
-        args,
-        code: 1,
-        stdout: '',
-        stderr: expect.stringMatching(expected),
-      });
-      expect({ args, stderr }).toEqual({ args, stderr: expect.stringMatching(ONE_SENTENCE) });
+      expect({ args, code, stdout }).toEqual({ args, code: 1, stdout: '' });
+      expect(stderr).toMatch(expected);
+      expect(stderr).toMatch(ONE_SENTENCE);
     }
   });
 
@@ -198,16 +194,9 @@ describe('the command line', () => {
       starter(start, { environment: noNamespace }),
       starter(start, { environment: noWorker }),
     ]);
-    expect(unreachable).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: expect.stringMatching(/^Temporal cannot be reached at [^\n]+\n$/),
-    });
-    expect(unknown).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: expect.stringMatching(/no namespace "no-such-namespace"[^\n]+\n$/),
-    });
+    for (const refused of [unreachable, unknown]) expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(unreachable.stderr).toMatch(/^Temporal cannot be reached at [^\n]+\n$/);
+    expect(unknown.stderr).toMatch(/no namespace "no-such-namespace"[^\n]+\n$/);
     expect(started).toMatchObject({ code: 0, stdout: `${key}\n` });
     const status = await starter(['status', key], { environment: noWorker });
     expect(status).toMatchObject({ code: 1, stdout: '' });

@@ -158,7 +158,7 @@ function behindBasePath(target: string): RequestListener {
   const { hostname, port } = new URL(target);
   return (incoming, outgoing) => {
     const { method, headers, url = '/' } = incoming;
-    if (!url.startsWith(BASE_PATH)) return website(incoming, outgoing as never);
+    if (!url.startsWith(BASE_PATH)) return website(incoming, outgoing);
     const upstream = request({ hostname, port, method, headers, path: url.slice(BASE_PATH.length) }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(outgoing);

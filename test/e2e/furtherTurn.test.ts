@@ -139,7 +139,8 @@ describe.each(realVersions())('a further turn at a real Open WebUI %s', (version
     expect(outcomes.map(({ content }) => content)).toEqual(words);
     const messages = await user.messages(first.chatId);
     expect(outcomes.map(({ messageId }) => messages[messageId]?.content)).toEqual(words);
-    for (const { messageId } of outcomes) await user.branch(first.chatId, messageId);
+    // One after the other, each with all before it.
+    expect(await user.branch(first.chatId)).toHaveLength(8);
   });
 
   describe('that cannot be placed ends as ChatGone and changes nothing', () => {

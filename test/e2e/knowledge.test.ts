@@ -150,24 +150,24 @@ describe.each(realVersions())('knowledge at a real Open WebUI %s', (version) => 
     expect(await user.chats(word)).toEqual([]);
   });
 
-  it('of which a file is broken is used without it, or not at all', async () => {
-    // Old servers list a file only once it is processed.
-    if (isOld) return;
-    const word = mark();
-    const good = await upload('newts.txt', `Newts ${word}: the mayor of Newton is called Eft.`);
-    const bad = await upload('toads.txt', `Toads ${word}: the mayor of Toadham is called Crawley.`);
-    const id = await collection('Amphibians', [good, bad]);
-    const change = { content: `${UNEMBEDDABLE} ${word}` };
-    await expect(user.call('POST', `/api/v1/files/${bad}/data/content/update`, change)).rejects.toThrow(/500/);
-    const input = { prompt: `Mayor of Newton? ${word}`, model: 'model-a', knowledge: [id] };
-    const { outcome } = await ask(worker, input);
-    expect(outcome.unusableFiles).toEqual([
-      { id: bad, name: 'toads.txt', reason: expect.stringMatching(/\S/) as unknown },
-    ]);
-    expect(outcome.sources).toHaveLength(1);
-    const failure = await failureOf(worker, { ...input, requireAllFiles: true });
-    expect(failure.type).toBe('KnowledgeUnusable');
-    expect(failure.message).toMatch(/toads\.txt/);
-    expect(await user.chats(word)).toHaveLength(1);
-  });
+  // Old servers list a file only once it is processed.
+  if (!isOld)
+    it('of which a file is broken is used without it, or not at all', async () => {
+      const word = mark();
+      const good = await upload('newts.txt', `Newts ${word}: the mayor of Newton is called Eft.`);
+      const bad = await upload('toads.txt', `Toads ${word}: the mayor of Toadham is called Crawley.`);
+      const id = await collection('Amphibians', [good, bad]);
+      const change = { content: `${UNEMBEDDABLE} ${word}` };
+      await expect(user.call('POST', `/api/v1/files/${bad}/data/content/update`, change)).rejects.toThrow(/500/);
+      const input = { prompt: `Mayor of Newton? ${word}`, model: 'model-a', knowledge: [id] };
+      const { outcome } = await ask(worker, input);
+      expect(outcome.unusableFiles).toEqual([
+        { id: bad, name: 'toads.txt', reason: expect.stringMatching(/\S/) as unknown },
+      ]);
+      expect(outcome.sources).toHaveLength(1);
+      const failure = await failureOf(worker, { ...input, requireAllFiles: true });
+      expect(failure.type).toBe('KnowledgeUnusable');
+      expect(failure.message).toMatch(/toads\.txt/);
+      expect(await user.chats(word)).toHaveLength(1);
+    });
 });

@@ -73,9 +73,9 @@ describe.each(realVersions())('a question to a real Open WebUI %s', (version) =>
     const { createMs, triggerMs, replyMs, totalMs } = outcome.timings;
     expect(outcome).toEqual({
       connection: 'default',
-      chatId: expect.any(String),
-      userMessageId: expect.any(String),
-      messageId: expect.any(String),
+      chatId: expect.any(String) as unknown,
+      userMessageId: expect.any(String) as unknown,
+      messageId: expect.any(String) as unknown,
       url: `${user.url}/c/${outcome.chatId}`,
       title: `${`${word} [pace=1] [reply=${AWKWARD}]`.slice(0, 59)}…`,
       model: 'model-a',

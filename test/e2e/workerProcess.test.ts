@@ -74,20 +74,6 @@ describe.each(realVersions())('worker processes at a real Open WebUI %s', (versi
     }
   });
 
-  it('that are killed while the model has not begun are replaced as well', async () => {
-    const word = mark();
-    const orchestrator = new Orchestrator(target.client);
-    const worker =
-      processes.find(({ pid }) => pid !== undefined) ?? (await startWorker({ OPENWEBUI_API_KEY: user.token }));
-    const run = await orchestrator.startChat({ prompt: `${word} [first=25000]`, model: 'model-a' });
-    await until(async () => (await askedOfModel(word)).generations.length === 1);
-    await worker.kill();
-    await startWorker({ OPENWEBUI_API_KEY: user.token });
-    expect((await run.result()).content).toBe(WHOLE);
-    expect(await user.chats(word)).toHaveLength(1);
-    expect((await askedOfModel(word)).generations.map(({ state }) => state)).toEqual(['finished']);
-  });
-
   it('that are told to stop hand over what they wait for, and end', async () => {
     const word = mark();
     const orchestrator = new Orchestrator(target.client);

@@ -3,7 +3,8 @@ import { Generations } from '../../src/openwebui/generations';
 import { fixedToken } from '../../src/openwebui/credentials';
 import { Watcher } from '../../src/openwebui/watcher';
 
-const GENERATION = { chatId: 'c', messageId: 'm', taskId: 't' };
+const later = (): number => Date.now() + 60_000;
+const GENERATION = { chatId: 'c', messageId: 'm', taskId: 't', until: later() };
 
 /** A server with one chat, whose tasks are what the test says. */
 class Follower {
@@ -65,7 +66,7 @@ async function expectToEndWith({
   after: string[];
 }): Promise<void> {
   const made = follower(before);
-  const ended = made.generations.started({ chatId: 'c', messageId: 'm', taskId });
+  const ended = made.generations.started({ chatId: 'c', messageId: 'm', taskId, until: later() });
   made.watcher.gap();
   expect(await settled(ended, 2_500)).toBe(false);
   expect(made.looks).toBe(1);

@@ -317,16 +317,18 @@ describe('an abort', () => {
   });
 });
 
-it('reports a gap for what may have hidden events, and not for a refusal', async () => {
-  let gaps = 0;
+it('tells when the server is away, and when it answers again', async () => {
+  const told: string[] = [];
   await http.close();
-  http = connect({ onGap: () => gaps++ });
+  http = connect({ onUnreachable: () => told.push('away'), onReachable: () => told.push('there') });
   answer = json({ detail: 'no' }, 404);
   expect(await failureOf()).toBeInstanceOf(NotFoundError);
-  expect(gaps).toBe(0);
+  answer = json({ detail: 'this one chat breaks it' }, 500);
+  await failureOf();
+  expect(told).toEqual(['there', 'there']);
   answer = json({ detail: 'no' }, 502);
   await failureOf();
   answer = (request) => request.socket.resetAndDestroy();
   await failureOf();
-  expect(gaps).toBe(2);
+  expect(told.slice(2)).toEqual(['away', 'away']);
 });

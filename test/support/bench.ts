@@ -25,31 +25,30 @@ type AnyInput = Parameters<Activities[keyof Activities]>[0];
 
 /** One stand-in, one connection named `default` to it, and the activities over that. */
 export class Bench {
-  readonly connection: Connection;
+  /** That of the worker; another one after `connect`. */
+  connection: Connection;
+  activities: Activities;
   readonly admission = new Admission(2);
-  readonly deps: ActivityDependencies;
-  readonly activities: Activities;
   readonly sent: SentRequests;
   readonly warnings: string[] = [];
+  private token: string | undefined;
 
   private constructor(
     readonly standIn: StandIn,
-    options: BenchOptions,
+    private readonly options: BenchOptions,
   ) {
-    const token = options.credential === 'jwt' ? standIn.user.token : standIn.apiKey(standIn.user);
-    this.connection = new Connection({
-      name: 'default',
-      url: standIn.url,
-      credentials: fixedToken(token),
-      warn: (message) => this.warnings.push(message),
-    });
-    this.deps = dependenciesFor([this.connection], { admission: this.admission, limits: options.limits ?? {} });
-    this.activities = createActivities(this.deps);
+    [this.connection, this.activities] = this.newWorker();
     this.sent = recordRequests(standIn.url);
   }
 
   static async start(options: BenchOptions = {}): Promise<Bench> {
     return new Bench(await startStandIn(options.release === undefined ? {} : { release: options.release }), options);
+  }
+
+  /** Goes on as another worker process. The old connection stays open, and is the caller's to close. */
+  async connect(): Promise<void> {
+    [this.connection, this.activities] = this.newWorker();
+    await this.connection.capabilities();
   }
 
   async stop(): Promise<void> {
@@ -118,6 +117,18 @@ export class Bench {
 
   async untilNoTask(chatId: string): Promise<void> {
     while ((await this.tasks(chatId)).length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
+  private newWorker(): [Connection, Activities] {
+    const { credential = 'key', limits = {} } = this.options;
+    this.token ??= credential === 'jwt' ? this.standIn.user.token : this.standIn.apiKey(this.standIn.user);
+    const connection = new Connection({
+      name: 'default',
+      url: this.standIn.url,
+      credentials: fixedToken(this.token),
+      warn: (message) => this.warnings.push(message),
+    });
+    return [connection, createActivities(dependenciesFor([connection], { admission: this.admission, limits }))];
   }
 
   /** What the model was asked to generate. */

@@ -71,7 +71,8 @@ export async function expectFinishedTurns(page: Page, turns: ExpectedTurn[], opt
 
 function faultsIn(messages: ShownMessage[], turns: ExpectedTurn[]): string[] {
   const faults: string[] = [];
-  if (messages.length !== 2 * turns.length) faults.push(`it shows ${messages.length} messages, not ${2 * turns.length}`);
+  if (messages.length !== 2 * turns.length)
+    faults.push(`it shows ${messages.length} messages, not ${2 * turns.length}`);
   for (const [i, { question, reply, branch = '' }] of turns.entries()) {
     const [asked, answered] = messages.slice(2 * i, 2 * i + 2);
     const turn = `turn ${i + 1}`;

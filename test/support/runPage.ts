@@ -22,7 +22,7 @@ export async function openTab(page: Page, tab: Tab): Promise<void> {
 /** What Markdown has become is in frames: summary, details, current details, in this order. */
 export function markdownOf(page: Page, panel: 'summary' | 'details' | 'currentDetails'): FrameLocator {
   const place = { summary: 0, details: 1, currentDetails: 2 }[panel];
-  return page.frameLocator('iframe[title="output"]').nth(place);
+  return page.locator('iframe[title="output"]').nth(place).contentFrame();
 }
 
 /** The text that can be read on the page itself, without its frames. */

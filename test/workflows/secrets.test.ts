@@ -11,7 +11,7 @@ const start = async (options: StandInStackOptions = {}): Promise<void> => {
 };
 beforeAll(async () => {
   installQuietRuntime();
-  temporal = await startTemporal();
+  [temporal] = await Promise.all([startTemporal(), workflowBundle()]);
 }, 120_000);
 afterEach(() => stack.stop());
 afterAll(() => temporal.stop());

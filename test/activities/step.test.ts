@@ -1,0 +1,79 @@
+import { Bench, asked, carried, environmentFor } from '../support/bench';
+import { failureOf } from '../support/failures';
+
+let bench: Bench;
+beforeEach(async () => {
+  bench = await Bench.start();
+});
+afterEach(() => bench.stop());
+
+const CREATE = { method: 'POST', path: /^\/api\/v1\/chats\/new$/ };
+const LIST = /^GET \/api\/v1\/chats\/list/;
+const create = { input: asked(), turnKey: '1', mayExist: false };
+const ago = (ms: number) => ({ since: Date.now() - ms, startedAt: Date.now() - ms });
+const hasLooked = (): boolean => bench.sent.lines().some((line) => LIST.test(line));
+
+/** What an attempt leaves to the next one, and how it failed. */
+async function attemptOf(info: Parameters<typeof environmentFor>[0] = {}) {
+  const environment = environmentFor(info);
+  let left: unknown;
+  environment.on('heartbeat', (details: unknown) => (left = details));
+  const failure = await failureOf(environment.run(bench.activities.createChat, create));
+  return { failure, left };
+}
+
+describe('a step', () => {
+  it('keeps trying while its budget lasts, counted from its first attempt', async () => {
+    for (let i = 0; i < 3; i++) bench.standIn.fault({ path: /^\/api\/models/, how: 503 });
+    expect(await failureOf(bench.createChat())).toMatchObject({ nonRetryable: false });
+    const inTime = { attempt: 9, heartbeatDetails: ago(29 * 60_000) };
+    expect(await failureOf(bench.createChat({}, inTime))).toMatchObject({ nonRetryable: false });
+    const late = await failureOf(
+      bench.createChat({ serverBudgetMs: 60_000 }, { attempt: 9, heartbeatDetails: ago(61_000) }),
+    );
+    expect(late).toMatchObject({ type: 'ServerUnavailable', nonRetryable: true });
+    expect(late.message).toMatch(/; given up after 61 s$/);
+  });
+
+  it('counts nothing of the time for which it stood in a queue', async () => {
+    bench.standIn.fault({ path: /^\/api\/models/, how: 503 });
+    const queued = { scheduledTimestampMs: Date.now() - 24 * 3_600_000 };
+    expect(await failureOf(bench.createChat({}, queued))).toMatchObject({ nonRetryable: false });
+  });
+
+  it('tells the next attempt that it cannot have written anything, so that this need not look for it', async () => {
+    bench.standIn.fault({ path: /^\/api\/models/, how: 503 });
+    const { left } = await attemptOf();
+    await bench.createChat({}, { attempt: 2, heartbeatDetails: left });
+    expect(hasLooked()).toBe(false);
+    expect(await bench.chats()).toHaveLength(1);
+  });
+
+  it('lets the next attempt look where it may have written something', async () => {
+    bench.standIn.fault({ ...CREATE, how: 'lostAfter' });
+    const { left } = await attemptOf();
+    await bench.createChat({}, { attempt: 2, heartbeatDetails: left });
+    expect(hasLooked()).toBe(true);
+    expect(await bench.chats()).toHaveLength(1);
+  });
+
+  it('lets the next attempt look where it died and could not say what it did', async () => {
+    await bench.createChat();
+    await bench.createChat({}, { attempt: 2, heartbeatDetails: ago(1_000) });
+    expect(await bench.chats()).toHaveLength(1);
+  });
+
+  it('is handed over at once where the worker shuts down, which is no failure', async () => {
+    const turn = await bench.createChat();
+    const environment = environmentFor();
+    const run = environment.run(bench.activities.awaitReply, { turn, triggeredAt: Date.now(), replyBudgetMs: 60_000 });
+    setTimeout(() => environment.cancel('WORKER_SHUTDOWN'), 50);
+    expect(await failureOf(run)).toMatchObject({ nonRetryable: false, category: 'BENIGN', nextRetryDelay: 1 });
+  });
+
+  it('about a turn is tried again where the worker does not know the connection, as in the middle of a deployment', async () => {
+    const turn = { ...(await bench.createChat()), connection: 'other' };
+    const run = bench.run('triggerCompletion', { input: carried(asked()), turn, mayExist: false });
+    expect(await failureOf(run)).toMatchObject({ type: 'UnknownConnection', nonRetryable: false });
+  });
+});
