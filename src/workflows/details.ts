@@ -12,7 +12,7 @@ const STAGE_TEXT: Record<ChatStatus['stage'], string> = {
   cancelled: 'on request',
 };
 
-/** Current details of a run: its stage, and the link to its chat. Few lines and no table: the page cuts off what is higher. */
+/** Current details of a run: its stage, and the link to its chat. Few lines, no table: the page cuts the last ones off. */
 export function detailsOf(status: ChatStatus): string {
   const { stage, connection, model, chatId, messageId, url, generations, failure } = status;
   const about = [`connection \`${connection}\``];

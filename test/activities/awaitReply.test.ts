@@ -137,6 +137,15 @@ describe.each(RELEASES)('awaitReply on %s', (release) => {
   });
 });
 
+it('awaitReply tells at once on 0.6.15 that the model refused, of which there is no event', async () => {
+  const bench = await start({ release: '0.6.15', credential: 'jwt' });
+  await bench.run('awaitReply', (await bench.ask({ prompt: 'x [slow=50]' })).awaiting);
+  const { awaiting } = await bench.ask({ prompt: 'x [fail=500]' });
+  expect(awaiting.taskId).toBeUndefined();
+  expect(bench.connection.watcher.missesNothingSince(awaiting.triggeredAt)).toBe(true);
+  expect(await failureOf(bench.run('awaitReply', awaiting))).toMatchObject({ type: 'ReplyFailed' });
+});
+
 describe('awaitReply', () => {
   it('takes a reply for lost after two looks five seconds apart, and not before', async () => {
     await Promise.all(

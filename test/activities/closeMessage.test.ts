@@ -62,6 +62,22 @@ describe.each(RELEASES)('closeMessage on %s', (release) => {
     expect(bench.admission.inFlight).toBe(0);
   });
 
+  it('says why beside the text that it broke off, and nothing beside what others broke off', async () => {
+    const [ours, theirs] = [await bench.ask({ prompt: 'x [slow=100]' }), await bench.ask({ prompt: 'x [slow=100]' })];
+    await sleep(250);
+    const stop = release === '0.12.4' || release === '0.9.6' ? `chat/${theirs.turn.chatId}/stop` : undefined;
+    await bench.call('POST', `/api/tasks/${stop ?? `stop/${theirs.triggered.taskId}`}`);
+    await bench.untilNoTask(theirs.turn.chatId);
+    for (const { turn, triggered } of [ours, theirs]) {
+      expect(await bench.run('closeMessage', { turn, reason: REASON, ...triggered })).toEqual({ closed: true });
+    }
+    const part = { content: expect.stringMatching(/^The capital/) as string };
+    expect(await bench.message(ours.turn)).toMatchObject({ ...part, done: true, error: { content: REASON } });
+    const stopped = await bench.message(theirs.turn);
+    expect(stopped).toMatchObject(part);
+    expect(stopped).not.toHaveProperty('error');
+  });
+
   it('stops it also where the answer to the trigger was lost', async () => {
     const { turn } = await bench.ask({ prompt: 'x [slow=100]' });
     await sleep(150);
@@ -76,6 +92,8 @@ describe.each(RELEASES)('closeMessage on %s', (release) => {
       error: { content: REASON },
       done: true,
       parentId: turn.userMessageId,
+      // Pages show it as the author.
+      model: turn.model,
     });
     bench.sent.clear();
     expect(await bench.run('closeMessage', { turn, reason: 'Another one' }, { attempt: 2 })).toEqual({ closed: true });

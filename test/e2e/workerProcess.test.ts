@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundleWorkflowCode, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { historyFigures } from '../../dev/demoFigures';
 import { makeApiKey } from '../../dev/openWebUIAccounts';
 import type { Service } from '../../dev/processes';
@@ -13,6 +13,9 @@ import { realOpenWebUI, realVersions } from '../support/real';
 import { newNamespace, temporalEnvironment } from '../support/worker';
 
 const WHOLE = 'The capital of France is Paris. It lies on the Seine and has been the capital since the tenth century.';
+
+// The replays' workers would tell of each of their states.
+beforeAll(() => Runtime.install({ logger: new DefaultLogger('ERROR') }));
 
 describe.each(realVersions())('worker processes at a real Open WebUI %s', (version) => {
   const processes: Service[] = [];
@@ -97,7 +100,8 @@ async function writing(words: string[]): Promise<number> {
 
 /** @throws DeterminismViolationError if the workflow's code does not agree with what it did */
 async function replay(runs: ChatRun[]): Promise<void> {
-  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../../src/workflows') });
+  const logger = new DefaultLogger('ERROR');
+  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../../src/workflows'), logger });
   for (const { handle, workflowId } of runs) {
     await Worker.runReplayHistory({ workflowBundle }, await handle.fetchHistory(), workflowId);
   }

@@ -1,5 +1,4 @@
-import type {
-  OpenWebUIError} from '../../src/openwebui/errors';
+import type { OpenWebUIError } from '../../src/openwebui/errors';
 import {
   AuthenticationError,
   ConflictError,

@@ -63,6 +63,7 @@ export async function expectFinishedTurns(page: Page, turns: ExpectedTurn[], opt
   const check = async (): Promise<void> => {
     const shown = await shownChat(page);
     const faults = [...faultsIn(shown.messages, turns), ...shown.atWork.map((sign) => `it shows ${sign}`)];
+    if (shown.isCovered) faults.push('something covers it');
     if (faults.length === 0) return;
     throw new Error(`No finished chat at ${page.url()}: ${faults.join('; ')}. The page shows ${JSON.stringify(shown)}`);
   };

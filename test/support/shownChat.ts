@@ -14,6 +14,8 @@ export interface ShownChat {
   messages: ShownMessage[];
   /** What tells a person that the model is still writing: a stop button, anything that moves for ever. */
   atWork: string[];
+  /** Something lies over the page: a dialog. */
+  isCovered: boolean;
 }
 
 interface PageElement {
@@ -23,8 +25,11 @@ interface PageElement {
   querySelector(selector: string): PageElement | null;
   getAttribute(name: string): string | null;
   checkVisibility(): boolean;
+  getBoundingClientRect(): { x: number; y: number; width: number; height: number };
 }
 declare const document: {
+  querySelector(selector: string): PageElement | null;
+  elementFromPoint(x: number, y: number): PageElement | null;
   querySelectorAll(selector: string): Iterable<PageElement>;
   getAnimations(): Array<{
     effect: { target: PageElement | null; getComputedTiming(): { iterations?: number } } | null;
@@ -56,5 +61,7 @@ export function lookAtChat(place: string): ShownChat {
       branch: message.innerText.split('\n').find((line) => /^\d+\/\d+$/.test(line)) ?? '',
     };
   });
-  return { messages, atWork };
+  const box = document.querySelector('form')?.getBoundingClientRect();
+  const uppermost = box && document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return { messages, atWork, isCovered: !uppermost?.closest('form') };
 }
