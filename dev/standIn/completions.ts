@@ -1,34 +1,12 @@
 import { Readable } from 'node:stream';
-import type { BackgroundTasks } from './afterReply';
 import { insertChat } from './chats';
-import type { Json, Message, User } from './documents';
+import { entriesOf, parametersOf, type CompletionBody, type Entry } from './completionBody';
+import type { Json, User } from './documents';
 import { Generation } from './generation';
 import { retrieve } from './retrieval';
-import { postToModel, type Answer, type UpstreamMessage } from './upstream';
+import { postToModel, type Answer } from './upstream';
 import { contextOf, ConflictError, prepareTurn } from './turn';
 import { bodyOf, NOT_FOUND, refuse, type App, type Call, type World } from './world';
-
-export interface CompletionBody extends Json {
-  model: string;
-  stream: boolean;
-  messages: UpstreamMessage[];
-  chat_id: string;
-  id: string;
-  session_id: string;
-  parent_id: string | null;
-  parent_message: Message;
-  user_message: Message;
-  message_ids: { model_id: string; message_id: string; modelIdx?: number }[] | Record<string, string>;
-  background_tasks: BackgroundTasks;
-  params: Json;
-  files: Json[];
-}
-
-export interface Entry {
-  model: string;
-  messageId: string;
-  index?: number;
-}
 
 /** `POST /api/chat/completions` and `/api/chat/completed`. */
 export function completionRoutes(app: App, world: World): void {
@@ -99,13 +77,16 @@ async function startHolding(c: Call, world: World, body: Partial<CompletionBody>
   if (!generation) return refuse(c, 400, "'id'");
   const asking = new AbortController();
   const abandon = () => asking.abort();
-  world.tasks.killed.addEventListener('abort', abandon, { once: true });
+  const { killed } = world.tasks;
+  killed.addEventListener('abort', abandon);
   let answer: Answer;
   try {
     answer = await generation.ask(asking.signal);
   } catch (error) {
-    if (world.tasks.killed.aborted) return c.body(null);
+    if (killed.aborted) return c.body(null);
     throw error;
+  } finally {
+    killed.removeEventListener('abort', abandon);
   }
   if ('refusal' in answer && !(world.is.errorWithoutJsonLost && !answer.refusal.error)) {
     const { status, error, text } = answer.refusal;
@@ -142,48 +123,6 @@ function generationOf(
     backgroundTasks: body.background_tasks ?? {},
     retrieve: (signal) => retrieve(world, entry.model, messages, body.files ?? [], signal),
   });
-}
-
-/** What reaches the model besides its messages: keys that the release does not know are handed on. */
-function parametersOf(world: World, body: Partial<CompletionBody>): Json {
-  const { is } = world;
-  const consumed = [
-    'model',
-    'messages',
-    'stream',
-    'chat_id',
-    'id',
-    'session_id',
-    'background_tasks',
-    'params',
-    'files',
-  ];
-  consumed.push('features', 'variables', 'filter_ids', 'tool_ids', 'tool_servers', 'model_item');
-  if (is.parentIdConsumed) consumed.push('parent_id');
-  if (is.writesTurn) consumed.push('user_message', 'message_ids', 'folder_id');
-  if (is.parentMessageConsumed && !(is.writesTurn && body.user_message)) consumed.push('parent_message');
-  const rest = Object.fromEntries(Object.entries(body).filter(([key]) => !consumed.includes(key)));
-  const { function_calling: functionCalling, ...params } = body.params ?? {};
-  const native = functionCalling === 'native' || (is.nativeToolsByDefault && functionCalling !== 'legacy');
-  return { ...params, ...rest, ...(native && is.nativeToolsByDefault && body.session_id && { tools: BUILT_IN_TOOLS }) };
-}
-
-const BUILT_IN_TOOLS = ['search_chats', 'write_note', 'ask_user', 'create_automation'].map((name) => ({
-  type: 'function',
-  function: { name, description: name, parameters: { type: 'object', properties: {} } },
-}));
-
-function entriesOf(body: Partial<CompletionBody>): Entry[] {
-  if (Array.isArray(body.message_ids)) {
-    return body.message_ids.map((entry) => ({
-      model: entry.model_id,
-      messageId: entry.message_id,
-      ...(entry.modelIdx !== undefined && { index: entry.modelIdx }),
-    }));
-  }
-  const named = Object.entries(body.message_ids ?? {}).map(([model, messageId]) => ({ model, messageId }));
-  if (named.length > 0) return named;
-  return body.id && body.model ? [{ model: body.model, messageId: body.id }] : [];
 }
 
 function refuseEarly(c: Call, world: World, body: Partial<CompletionBody>): Response | undefined {

@@ -1,4 +1,4 @@
-import type { CompletionBody, Entry } from './completions';
+import type { CompletionBody, Entry } from './completionBody';
 import { seconds, textOf, type ChatRecord, type Message, type User } from './documents';
 import { branchTo, writeMessage } from './history';
 import type { UpstreamMessage } from './upstream';

@@ -159,6 +159,7 @@ describe.each(realVersions())('the page of a chat in Open WebUI %s', (version) =
     const question = `By the book ${mark()} [reply=Here.]`;
     const url = await makeTutorialChat(user, question);
     const page = await openChat(context, url);
+    await eventually(async () => expect((await shownChat(page)).messages).not.toEqual([]));
     // The old page shows both, and looks for what comes before them for ever; the new one has cut the question off.
     await expect(expectFinishedChat(page, { question, reply: 'Here.' }, SOON)).rejects.toThrow(
       isOld ? /: it shows something that moves; / : /: it shows 1 messages, not 2; the question of turn 1 is not there/,

@@ -18,7 +18,7 @@ export async function launchBrowser(): Promise<Browser> {
 }
 
 export interface Eventually {
-  /** Milliseconds until it has to hold. Default 10 000. */
+  /** Milliseconds until it has to hold. Default 20 000. */
   within?: number;
   /** Milliseconds for which it has to go on holding. Default 0. */
   steadyFor?: number;
@@ -32,7 +32,7 @@ const LOOK_MS = 100;
  * @throws what the check throws at the end of the time.
  */
 export async function eventually<T>(check: () => Promise<T>, options: Eventually = {}): Promise<T> {
-  const { within = 10_000, steadyFor = 0 } = options;
+  const { within = 20_000, steadyFor = 0 } = options;
   const deadline = Date.now() + within;
   let steadySince: number | undefined;
   for (;;) {
