@@ -59,7 +59,7 @@ export interface StepOptions {
 interface Heartbeat {
   /** When the first attempt began. Time in the queue is not counted against Open WebUI. */
   since: number;
-  /** When this attempt began. */
+  /** When the last attempt began that may have written something, or this one while it runs. */
   startedAt: number;
   /** No attempt so far can have written anything. Missing where an attempt died and cannot say. */
   unsent?: boolean;
@@ -109,6 +109,7 @@ export async function runStep<T>(
   const now = Date.now();
   const beatDetails: Heartbeat = { since: before?.since ?? now, startedAt: now };
   const unsentBefore = attempt === 1 || before?.unsent === true;
+  const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? now);
   let sent = false;
   const context = Context.current();
   const beat = (): void => context.heartbeat(beatDetails);
@@ -116,14 +117,13 @@ export async function runStep<T>(
   beat();
   try {
     if (isOverdue(before, options, now)) throw neverEnded();
-    return await step({
-      earlierAt: unsentBefore ? undefined : (before?.startedAt ?? now),
-      sending: () => (sent = true),
-    });
+    return await step({ earlierAt, sending: () => (sent = true) });
   } catch (error) {
-    if (isShutdown(error)) throw handedOver();
-    beatDetails.unsent = unsentBefore && (!sent || wasRefused(error));
+    const unsent = !sent || wasRefused(error);
+    beatDetails.unsent = unsentBefore && unsent;
+    if (unsent) beatDetails.startedAt = earlierAt ?? now;
     beat();
+    if (isShutdown(error)) throw handedOver();
     throw failureOf(error, connection, options, beatDetails.since);
   } finally {
     clearInterval(timer);

@@ -63,6 +63,13 @@ describe('a step', () => {
     expect(await bench.chats()).toHaveLength(1);
   });
 
+  it('passes on when something was last written, not when it was last tried', async () => {
+    bench.standIn.fault({ path: /^\/api\/models/, how: 503 });
+    const heartbeatDetails = ago(100_000);
+    const { left } = await attemptOf({ attempt: 7, heartbeatDetails });
+    expect(left).toMatchObject({ ...heartbeatDetails, unsent: false });
+  });
+
   it('is handed over at once where the worker shuts down, which is no failure', async () => {
     const turn = await bench.createChat();
     const environment = environmentFor();
