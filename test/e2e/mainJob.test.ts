@@ -77,7 +77,7 @@ describe.each(realVersions())('a question to a real Open WebUI %s', (version) =>
       userMessageId: expect.any(String) as unknown,
       messageId: expect.any(String) as unknown,
       url: `${user.url}/c/${outcome.chatId}`,
-      title: `${`${word} [pace=1] [reply=${AWKWARD}]`.slice(0, 59)}…`,
+      title: `${[...`${word} [pace=1] [reply=${AWKWARD}]`].slice(0, 59).join('')}…`,
       model: 'model-a',
       content: sent,
       truncated: false,
