@@ -108,14 +108,20 @@ describe(`the command line at a real Open WebUI ${VERSION}`, () => {
     const results = await Promise.all([
       chat('x', '--model', 'model-x'),
       chat('x', '--connection', 'nowhere'),
+      chat('x', '--knowledge', NOBODY),
+      chat('x', '--file', NOBODY),
       chat('x', '--chat', NOBODY),
-      chat('x [fail=500]', '--follow'),
+      chat('x [fail=500]'),
+      chat('x', '--follow', '--model', 'model-x'),
     ]);
     expect(results.map(({ stderr }) => /^\w+(?=:)/m.exec(stderr.replace(/^.* s {2}.*\n/gm, ''))?.[0])).toEqual([
       'ModelNotFound',
       'UnknownConnection',
+      'KnowledgeUnusable',
+      'KnowledgeUnusable',
       'ChatGone',
       'ReplyFailed',
+      'ModelNotFound',
     ]);
     for (const result of results) expect(result).toMatchObject({ code: 1, stdout: '' });
     for (const { stderr } of results) expect(stderr).not.toMatch(/^\s+at /m);
@@ -162,7 +168,9 @@ describe('the command line', () => {
       [chat('x', '--key', ' '), /[Rr]equest key/],
       [chat('x', '--input', broken), /broken\.json/],
       [['chat', 'x'], /--model/],
+      [['ask', 'x'], /unknown command/],
       [['status', 'no-such-key'], /no run with request key "no-such-key"/],
+      [['result', 'no-such-key'], /no run with request key "no-such-key"/],
       [['cancel', 'no-such-key'], /no run with request key "no-such-key"/],
       [['models'], /OPENWEBUI_URL/],
     ];

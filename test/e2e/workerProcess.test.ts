@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { historyFigures } from '../../dev/demoFigures';
 import { makeApiKey } from '../../dev/openWebUIAccounts';
 import type { Service } from '../../dev/processes';
@@ -11,7 +11,6 @@ import { connectClient, type ClientTarget } from '../../src/temporal';
 import { OpenWebUIUser, askedOfModel, mark } from '../support/openWebUIUser';
 import { realOpenWebUI, realVersions } from '../support/real';
 import { newNamespace, temporalEnvironment } from '../support/worker';
-import { workflowBundle } from '../support/workflows';
 
 const WHOLE = 'The capital of France is Paris. It lies on the Seine and has been the capital since the tenth century.';
 
@@ -101,8 +100,10 @@ async function writing(words: string[]): Promise<number> {
 
 /** @throws DeterminismViolationError if the workflow's code does not agree with what it did */
 async function replay(runs: ChatRun[]): Promise<void> {
+  const logger = new DefaultLogger('ERROR');
+  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../../src/workflows'), logger });
   for (const { handle, workflowId } of runs) {
-    await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, await handle.fetchHistory(), workflowId);
+    await Worker.runReplayHistory({ workflowBundle }, await handle.fetchHistory(), workflowId);
   }
 }
 

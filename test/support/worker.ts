@@ -21,7 +21,6 @@ import { ensureSearchAttributes } from '../../src/searchAttributes';
 import { connectClient, connectWorker } from '../../src/temporal';
 import { createWorkers, openConnections, runWorkers } from '../../src/worker';
 import { realServers } from './real';
-import { workflowBundle } from './workflows';
 
 /** One connection, as the worker's file of connections has it. */
 export interface TestConnection {
@@ -95,7 +94,6 @@ export async function startTestWorker(
       limits: config.limits,
     },
     settings: config.worker,
-    workflows: { workflowBundle: await workflowBundle() },
   });
   const run = runWorkers(workers);
   return {
