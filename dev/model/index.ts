@@ -28,6 +28,9 @@ export interface ScriptedModel {
   stop(): Promise<void>;
 }
 
+/** Longer than any test. */
+const KEEP_ALIVE_MS = 3_600_000;
+
 /**
  * An OpenAI-compatible model on loopback that does what the prompt tells it (see `script.ts`) and remembers every
  * request and every character that it sent. Other processes read the log with {@link readModelLog}.
@@ -37,6 +40,8 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
   const log = new RequestLog();
   const gate = new Gate();
   const server = createAdaptorServer({ fetch: modelRoutes(key, models, log, gate).fetch });
+  // Node closes an idle connection after five seconds, and Open WebUI may be about to use it: its reply would fail.
+  if ('keepAliveTimeout' in server) server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
