@@ -251,3 +251,10 @@ function optionsOf(value: ParsedInput): CompletionOptions {
     ...(value.tool_ids === undefined ? {} : { tool_ids: value.tool_ids }),
   };
 }
+
+/** A prompt on one line, cut between characters: half of one is refused by old servers' databases. */
+export function beginningOf(prompt: string, length: number): string {
+  const oneLine = prompt.replace(/\s+/g, ' ').trim();
+  const characters = [...oneLine];
+  return characters.length > length ? `${characters.slice(0, length - 1).join('')}…` : oneLine;
+}

@@ -12,7 +12,7 @@ import {
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { InvalidInputError, parseChatInput, type ChatRequest } from './chatInput';
+import { InvalidInputError, beginningOf, parseChatInput, type ChatRequest } from './chatInput';
 import {
   FAILURES,
   INPUT_HASH_MEMO,
@@ -165,7 +165,7 @@ export class Orchestrator {
         workflowIdConflictPolicy: 'FAIL',
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         memo: { [INPUT_HASH_MEMO]: hash },
-        staticSummary: `${model} · ${beginning(prompt)}`,
+        staticSummary: `${model} · ${beginningOf(prompt, SUMMARY_CHARACTERS)}`,
         staticDetails: `Request key \`${requestKey}\`, connection \`${input.connection ?? 'default'}\`, model \`${model}\``,
       });
       return new ChatRun(requestKey, handle, this.client);
@@ -234,12 +234,6 @@ function canonicalJson(value: unknown): string {
     if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
     return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
-}
-
-function beginning(prompt: string): string {
-  const oneLine = prompt.replace(/\s+/g, ' ').trim();
-  const characters = [...oneLine];
-  return characters.length > SUMMARY_CHARACTERS ? `${characters.slice(0, SUMMARY_CHARACTERS - 1).join('')}…` : oneLine;
 }
 
 function orchestrationError(error: unknown, requestKey: string): unknown {

@@ -14,15 +14,13 @@ import type { Connection } from '../openwebui/connection';
 import { replyState } from '../openwebui/replyState';
 import type { Chat, History } from '../openwebui/schemas';
 import { placedTurn, placingStep, turnKeyOf, type PlaceTurnInput, type PlacedTurn, type Placement } from './createChat';
-import { finalFailure, notYet } from './failures';
+import { chatBusy, finalFailure } from './failures';
 import { checkFiles } from './files';
 import { turnIds, type TurnIds } from './ids';
 import { connectionNamed, type ActivityDependencies } from './step';
 
 /** A reply that was not asked for in this time after its place was made has been given up, in milliseconds. */
 const TRIGGERED_WITHIN_MS = 10 * 60_000;
-/** Pause before a chat in which another reply is under way is looked at again, in milliseconds. */
-const BUSY_PAUSE_MS = 2_000;
 
 export async function appendTurn(deps: ActivityDependencies, { input, turnKey }: PlaceTurnInput): Promise<PlacedTurn> {
   return placingStep(deps, input, async () => {
@@ -36,7 +34,7 @@ export async function appendTurn(deps: ActivityDependencies, { input, turnKey }:
     const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
     const ids = turnIds(turnKeyOf(deps, turnKey), 1);
     const chatId = request.chat.id;
-    if (!connection.placements.begin(chatId, ids.messageId)) throw busy(chatId);
+    if (!connection.placements.begin(chatId, ids.messageId)) throw chatBusy(chatId);
     try {
       const placement = { chatId, ids, request, files, unusable };
       return placedTurn(deps, connection, capabilities, await append(connection, capabilities, placement, signal));
@@ -57,7 +55,7 @@ async function append(
   await othersFinished(connection, chatId, signal);
   const chat = await connection.client.chat(chatId, signal);
   const history = chat.chat.history ?? emptyHistory();
-  if (isToBeTriggered(history, ids, capabilities)) throw busy(chatId);
+  if (isToBeTriggered(history, ids, capabilities)) throw chatBusy(chatId);
   const written = sameTurn(history, {
     userId: ids.userMessageId,
     assistantId: ids.messageId,
@@ -76,13 +74,9 @@ async function append(
 }
 
 /** Two replies at once in one chat overwrite each other on servers up to 0.11.4. */
-async function othersFinished(connection: Connection, chatId: string, signal: AbortSignal): Promise<void> {
+export async function othersFinished(connection: Connection, chatId: string, signal: AbortSignal): Promise<void> {
   const tasks = await connection.client.chatTasks(chatId, signal);
-  if (tasks.length > 0) throw busy(chatId);
-}
-
-function busy(chatId: string): Error {
-  return notYet('ChatBusy', `Another reply is under way in chat ${chatId}`, BUSY_PAUSE_MS);
+  if (tasks.length > 0) throw chatBusy(chatId);
 }
 
 /** The place of a reply that another run is about to ask for; the model would be shown an empty answer. */

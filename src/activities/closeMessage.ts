@@ -7,7 +7,7 @@ import { ForbiddenError, NotFoundError } from '../openwebui/errors';
 import { replyText } from '../openwebui/replyText';
 import type { Message } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
-import { notYet } from './failures';
+import { chatBusy } from './failures';
 import { readReply, type ReplyReading } from './reply';
 import { turnStep, type ActivityDependencies } from './step';
 
@@ -22,8 +22,6 @@ export interface CloseMessageInput {
 /** Servers take a moment to end a task that they were told to stop: looks, and pause between them in milliseconds. */
 const LOOKS = 10;
 const LOOK_PAUSE_MS = 300;
-/** Pause before a chat in which another reply is under way is looked at again, in milliseconds. */
-const BUSY_PAUSE_MS = 2_000;
 
 /** @returns whether the message is closed; it cannot be in a chat that was deleted */
 export async function closeMessage(deps: ActivityDependencies, input: CloseMessageInput): Promise<{ closed: boolean }> {
@@ -115,7 +113,7 @@ async function finish(
 
 /** A guarded store keeps what it holds of an unfinished message until the whole chat is told to stop. */
 async function endUnfinished(connection: Connection, { chat, taskIds }: ReplyReading): Promise<void> {
-  if (taskIds.length > 0) throw notYet('ChatBusy', `Another reply is under way in chat ${chat.id}`, BUSY_PAUSE_MS);
+  if (taskIds.length > 0) throw chatBusy(chat.id);
   await connection.client.stopChat(chat.id);
 }
 

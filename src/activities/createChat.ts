@@ -1,6 +1,6 @@
 /** Steps 1–3 of the tutorial in one write: a new chat with the user's message and the assistant's placeholder. */
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
-import { parseChatInput, type ChatRequest } from '../chatInput';
+import { beginningOf, parseChatInput, type ChatRequest } from '../chatInput';
 import { DEFAULT_CONNECTION, type OrchestrateChatInput, type UnusableFile } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import { appendFinishedTurns, appendTurn, emptyHistory } from '../openwebui/chatTree';
@@ -166,14 +166,7 @@ function newChat(
 function titleOf(request: ChatRequest): string {
   if (request.title !== undefined) return request.title;
   if (request.options.background_tasks.title_generation === true) return 'New Chat';
-  const oneLine = request.prompt.replace(/\s+/g, ' ').trim();
-  return shortened(oneLine, TITLE_LENGTH);
-}
-
-/** Cut between characters: half of one is refused by old servers' databases. */
-function shortened(text: string, length: number): string {
-  const characters = [...text];
-  return characters.length > length ? `${characters.slice(0, length - 1).join('')}…` : text;
+  return beginningOf(request.prompt, TITLE_LENGTH);
 }
 
 /** Old releases would put the chat into a folder that does not exist, where no page shows it. */

@@ -132,3 +132,11 @@ export function notYet(type: FailureType, message: string, retryAfterMs: number)
     nextRetryDelay: retryAfterMs,
   });
 }
+
+/** Pause before a chat in which another reply is under way is looked at again, in milliseconds. */
+const BUSY_PAUSE_MS = 2_000;
+
+/** "Not yet", because somebody else's reply is under way in the chat. */
+export function chatBusy(chatId: string): ApplicationFailure {
+  return notYet('ChatBusy', `Another reply is under way in chat ${chatId}`, BUSY_PAUSE_MS);
+}

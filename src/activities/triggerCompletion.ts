@@ -8,6 +8,7 @@ import { TRIGGER_HEADERS_TIMEOUT_MS, type CompletionRequest } from '../openwebui
 import type { Connection } from '../openwebui/connection';
 import { ConflictError, RefusedError, ServerError } from '../openwebui/errors';
 import type { Chat } from '../openwebui/schemas';
+import { othersFinished } from './appendTurn';
 import type { PlacedTurn } from './createChat';
 import { finalFailure, notYet } from './failures';
 import { readReply } from './reply';
@@ -46,7 +47,7 @@ export async function triggerCompletion(
       if (found !== undefined) return watched(deps, connection, input, turn, found);
       refuseWhileHeld(capabilities, attempt);
     }
-    if (input.chat !== undefined) await refuseWhileBusy(connection, turn.chatId);
+    if (input.chat !== undefined) await othersFinished(connection, turn.chatId, cancellationSignal());
     const body = await requestBody(connection, capabilities, request, turn);
     attempt.sending();
     return watched(deps, connection, input, turn, await send(connection, turn, body));
@@ -63,12 +64,6 @@ function refuseWhileHeld({ triggerAnswers }: Capabilities, { earlierAt }: Attemp
   if (triggerAnswers === 'at once' || earlierAt === undefined) return;
   if (Date.now() >= earlierAt + TRIGGER_HEADERS_TIMEOUT_MS) return;
   throw notYet('ServerUnavailable', 'An earlier trigger may still be waiting for the model to begin', PAUSE_MS);
-}
-
-/** In a chat that others write in, too: two replies at once overwrite each other on servers up to 0.11.4. */
-async function refuseWhileBusy(connection: Connection, chatId: string): Promise<void> {
-  const tasks = await connection.client.chatTasks(chatId, cancellationSignal());
-  if (tasks.length > 0) throw notYet('ChatBusy', `Another reply is under way in chat ${chatId}`, PAUSE_MS);
 }
 
 /** What an earlier attempt did: undefined if the message was never triggered. */
