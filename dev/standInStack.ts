@@ -1,6 +1,7 @@
 /** A worker in this process between a Temporal dev server and a stand-in for Open WebUI: runs that are whole and quick. */
 import { createWorkers, runWorkers, type WorkersOptions } from '../src/worker';
 import { Admission } from '../src/activities/admission';
+import { passFence } from '../src/activities/fence';
 import { Orchestrator } from '../src/client';
 import { Connection } from '../src/openwebui/connection';
 import { fixedToken } from '../src/openwebui/credentials';
@@ -25,7 +26,14 @@ export interface StandInStackOptions {
   workflows?: WorkersOptions['workflows'];
 }
 
-const SETTINGS = { waits: 100, heartbeatMs: 2_000, shutdownGraceMs: 1_000, stickyMs: 2_000 };
+const SETTINGS = {
+  waits: 100,
+  heartbeatMs: 2_000,
+  shutdownGraceMs: 1_000,
+  stickyMs: 2_000,
+  lostAfterMs: 10_000,
+  heldTriggerMs: 330_000,
+};
 const LIMITS = { maxPromptBytes: 1_000_000, maxReplyBytes: 100_000 };
 
 /** One at a time on a Temporal server: the task queues have fixed names. */
@@ -42,6 +50,7 @@ export async function startStandInStack(
     url: standIn.url,
     credentials: fixedToken(token),
     warn: () => undefined,
+    beforeWriting: passFence,
   });
   const workers = await createWorkers({
     connection: worker.connection,

@@ -108,6 +108,12 @@ const inputSchema = z.strictObject({
   tool_ids: z.array(name).optional(),
   session_id: name.optional(),
   replyFormat: z.enum(['text', 'json'], 'must be text or json').default('text'),
+  maxGenerations: z
+    .int('must be a whole number')
+    .min(1, 'must be from 1 to 10')
+    .max(10, 'must be from 1 to 10')
+    .optional(),
+  regenerateUnexplained: z.boolean().default(false),
   replyBudgetMs: milliseconds.optional(),
   serverBudgetMs: milliseconds.optional(),
 });

@@ -25,6 +25,10 @@ export interface WorkerSettings {
   shutdownGraceMs: number;
   /** How long a workflow task waits for the worker that has the workflow in its cache. */
   stickyMs: number;
+  /** How long a generation must be missing on a server of several processes before it counts as lost. */
+  lostAfterMs: number;
+  /** How long a trigger without an answer is given on releases that hold it until the model begins, before it is sent again. */
+  heldTriggerMs: number;
   /** Where Prometheus may scrape, `ip:port`. */
   metricsAddress?: string;
 }
@@ -85,6 +89,8 @@ const settingsSchema = z.object({
   ORCHESTRATOR_HEARTBEAT_SECONDS: seconds(30, 2, 600),
   ORCHESTRATOR_SHUTDOWN_GRACE_SECONDS: seconds(20, 0, 3600),
   ORCHESTRATOR_STICKY_SECONDS: seconds(3, 0.1, 60),
+  ORCHESTRATOR_LOST_AFTER_SECONDS: seconds(60, 5, 3600),
+  ORCHESTRATOR_HELD_TRIGGER_SECONDS: seconds(330, 1, 3600),
   ORCHESTRATOR_METRICS_ADDRESS: z
     .string()
     .regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[\da-f:]+\]):\d{1,5}$/i, { error: 'must be ip:port, for example 0.0.0.0:9464' })
@@ -123,6 +129,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       heartbeatMs: settings.ORCHESTRATOR_HEARTBEAT_SECONDS * 1000,
       shutdownGraceMs: settings.ORCHESTRATOR_SHUTDOWN_GRACE_SECONDS * 1000,
       stickyMs: settings.ORCHESTRATOR_STICKY_SECONDS * 1000,
+      lostAfterMs: settings.ORCHESTRATOR_LOST_AFTER_SECONDS * 1000,
+      heldTriggerMs: settings.ORCHESTRATOR_HELD_TRIGGER_SECONDS * 1000,
       ...(metricsAddress === undefined ? {} : { metricsAddress }),
     },
     limits: {

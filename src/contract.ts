@@ -39,6 +39,9 @@ export const DEFAULT_CONNECTION = 'default';
 /** Wall clock that a generation may take from its trigger, in milliseconds. */
 export const DEFAULT_REPLY_BUDGET_MS = 30 * 60_000;
 
+/** How many times the model may be asked for one turn. */
+export const DEFAULT_MAX_GENERATIONS = 2;
+
 /** Wall clock that a step keeps trying while Open WebUI does not answer, in milliseconds. */
 export const DEFAULT_SERVER_BUDGET_MS = 30 * 60_000;
 
@@ -118,6 +121,13 @@ export interface OrchestrateChatInput {
   session_id?: string;
   /** `json`: the reply, fences stripped, must parse; it is in `outcome.json`. @default 'text' */
   replyFormat?: 'text' | 'json';
+  /**
+   * How many times the model may be asked at the most. It is asked again only on evidence that a generation died: Open WebUI was
+   * seen to go away meanwhile, its task is gone, or the stream from the model broke. @default 2
+   */
+  maxGenerations?: number;
+  /** Ask again also where a reply is gone without a trace and nothing says why; it may have been paid for. @default false */
+  regenerateUnexplained?: boolean;
   /** Wall clock for one generation from its trigger, in ms. @default 30 minutes */
   replyBudgetMs?: number;
   /** Wall clock that a step keeps trying while the server fails, in ms. @default 30 minutes */
@@ -142,6 +152,8 @@ export interface ChatStatus {
   stageSince: number;
   /** A {@link FailureType}, when the run failed. */
   failure?: string;
+  /** Stopping the reply has stopped somebody else's in the same chat too. */
+  stoppedOthers?: boolean;
 }
 
 /** A source that the reply was answered from, without its text. */
@@ -159,6 +171,12 @@ export interface UnusableFile {
   id: string;
   name?: string;
   reason: string;
+}
+
+/** A second chat with the same question. */
+export interface DuplicateChat {
+  chatId: string;
+  url: string;
 }
 
 /** Milliseconds of wall clock. */
@@ -199,6 +217,11 @@ export interface ChatOutcome {
   unusableFiles?: UnusableFile[];
   /** How many times the model was asked; more than 1 only after a generation was lost. */
   generations: number;
+  /**
+   * Chats that the run made besides this one, because an answer of Open WebUI was lost, and could not delete: somebody has
+   * written into them, or the connection's user may not delete chats.
+   */
+  duplicateChats?: DuplicateChat[];
   timings: Timings;
 }
 
@@ -254,4 +277,6 @@ export interface FailureDetails {
   url?: string;
   /** The reply, or as much of it as there is. */
   content?: string;
+  /** Stopping the reply has stopped somebody else's in the same chat too: only an administrator can stop one of several. */
+  stoppedOthers?: boolean;
 }

@@ -1,6 +1,7 @@
 /** The way to Temporal, for worker and clients. All settings come from `@temporalio/envconfig` (`TEMPORAL_*`, TOML profiles). */
 import { existsSync } from 'node:fs';
 import { Client, Connection, isGrpcServiceError, type ConnectionOptions } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import type { NativeConnection } from '@temporalio/worker';
 import { ConfigError } from './config/configError';
@@ -32,6 +33,8 @@ export interface ClientTarget extends Target {
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const CALL_TIMEOUT_MS = 10_000;
+/** Shorter than half of any heartbeat timeout that is of use. */
+const CONFIRM_TIMEOUT_MS = 2_000;
 const DEFAULT_ADDRESS = 'localhost:7233';
 
 /** gRPC status codes that tell something. */
@@ -77,6 +80,27 @@ export async function namespaceId(connection: TemporalServices, namespace: strin
       `Temporal has no namespace "${namespace}": set TEMPORAL_NAMESPACE, or create it with "temporal operator namespace create --namespace ${namespace}".`,
       { cause: error },
     );
+  }
+}
+
+/**
+ * Tells Temporal that an attempt of an activity is alive, and waits for the answer.
+ * @returns false if Temporal has given the attempt up
+ */
+export async function confirmAttempt(
+  { connection, namespace }: Pick<WorkerTarget, 'connection' | 'namespace'>,
+  taskToken: Uint8Array,
+  heartbeatDetails: unknown,
+): Promise<boolean> {
+  const details = { payloads: [defaultPayloadConverter.toPayload(heartbeatDetails)] };
+  try {
+    await connection.withDeadline(Date.now() + CONFIRM_TIMEOUT_MS, () =>
+      connection.workflowService.recordActivityTaskHeartbeat({ namespace, taskToken, details }),
+    );
+    return true;
+  } catch (error) {
+    if (grpcCode(error) === GRPC.notFound) return false;
+    throw error;
   }
 }
 

@@ -4,6 +4,7 @@ import { Worker, type NativeConnection, type WorkerOptions, type WorkerTuner } f
 import type { Logger } from 'pino';
 import { createActivities, type Activities, type ActivityDependencies } from './activities';
 import { Admission, triggerTaskQueue } from './activities/admission';
+import { passFence } from './activities/fence';
 import { WORKFLOW_BUNDLE } from './bundle';
 import { ConfigError, describeConnections, loadConfig, secretsOf, type Config, type WorkerSettings } from './config';
 import { maskSecrets } from './config/secret';
@@ -13,13 +14,16 @@ import { Connection, UnsupportedReleaseError } from './openwebui/connection';
 import { credentialsFor } from './openwebui/credentials';
 import { AuthenticationError, ForbiddenError, NotOpenWebUIError } from './openwebui/errors';
 import { ensureSearchAttributes } from './searchAttributes';
-import { TemporalUnavailableError, connectWorker } from './temporal';
+import { TemporalUnavailableError, confirmAttempt, connectWorker } from './temporal';
+
+/** Sockets to a server besides those of triggers. */
+const SOCKETS = 64;
 
 /** What a set of workers needs; tests build their own. */
 export interface WorkersOptions {
   connection: NativeConnection;
   namespace: string;
-  dependencies: ActivityDependencies;
+  dependencies: Omit<ActivityDependencies, 'confirmAttempt' | 'patience'>;
   settings: WorkerSettings;
   /** @default the built bundle where there is one, else the sources */
   workflows?: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
@@ -28,7 +32,11 @@ export interface WorkersOptions {
 /** One worker for each task queue: workflows and light calls, waits, and the triggers of each Open WebUI server. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
   const { connection, namespace, dependencies, settings } = options;
-  const { triggerCompletion, awaitReply, ...others }: Activities = createActivities(dependencies);
+  const { triggerCompletion, awaitReply, ...others }: Activities = createActivities({
+    ...dependencies,
+    patience: settings,
+    confirmAttempt: (taskToken, details) => confirmAttempt({ connection, namespace }, taskToken, details),
+  });
   const common = { connection, namespace, shutdownGraceTime: settings.shutdownGraceMs };
   const workers = [
     Worker.create({
@@ -77,7 +85,9 @@ export function openConnections(config: Config, log: Logger): Pick<ActivityDepen
   for (const profile of config.connections.values()) {
     const credentials = credentialsFor(profile, { stateDirectory: config.stateDirectory, log });
     const warn = (message: string): void => log.warn(message);
-    const connection = new Connection({ ...profile, credentials, warn });
+    // A trigger that an old server holds back keeps its socket.
+    const sockets = SOCKETS + profile.generations;
+    const connection = new Connection({ ...profile, credentials, warn, sockets, beforeWriting: passFence });
     connections.set(profile.name, connection);
     const limit = Math.max(profile.generations, admission.get(connection.origin)?.limit ?? 0);
     admission.set(connection.origin, new Admission(limit));
@@ -139,7 +149,7 @@ async function main(): Promise<void> {
     await checkConnections(connections, log);
     const temporal = await connectWorker();
     try {
-      const dependencies: ActivityDependencies = {
+      const dependencies = {
         connections,
         admission,
         namespaceId: temporal.namespaceId,

@@ -237,7 +237,14 @@ describe('settings of the worker', () => {
 
   it('have defaults', () => {
     const { worker, limits, log, stateDirectory, warnings } = loadConfig({ ...CONNECTION, HOME: '/home/me' });
-    expect(worker).toEqual({ waits: 1000, heartbeatMs: 30_000, shutdownGraceMs: 20_000, stickyMs: 3_000 });
+    expect(worker).toEqual({
+      waits: 1000,
+      heartbeatMs: 30_000,
+      shutdownGraceMs: 20_000,
+      stickyMs: 3_000,
+      lostAfterMs: 60_000,
+      heldTriggerMs: 330_000,
+    });
     expect(limits).toEqual({ maxPromptBytes: 1_048_576, maxReplyBytes: 262_144 });
     expect(log).toEqual({ level: 'info' });
     expect(stateDirectory).toBe('/home/me/.local/state/openwebui-orchestrator');

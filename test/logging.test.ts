@@ -75,6 +75,8 @@ describe("Temporal's runtime", () => {
       heartbeatMs: 1000,
       shutdownGraceMs: 0,
       stickyMs: 1000,
+      lostAfterMs: 60_000,
+      heldTriggerMs: 330_000,
       ...(metricsAddress === undefined ? {} : { metricsAddress }),
     },
   });

@@ -1,6 +1,7 @@
 /** A further turn in an existing chat, whoever made it: at its tip or after a given message. */
 import { cancellationSignal } from '@temporalio/activity';
 import { parseChatInput } from '../chatInput';
+import { DEFAULT_REPLY_BUDGET_MS } from '../contract';
 import {
   ParentGoneError,
   appendTurn as appendToHistory,
@@ -17,13 +18,13 @@ import { placedTurn, placingStep, turnKeyOf, type PlaceTurnInput, type PlacedTur
 import { chatBusy, finalFailure } from './failures';
 import { checkFiles } from './files';
 import { turnIds, type TurnIds } from './ids';
-import { connectionNamed, type ActivityDependencies } from './step';
+import { connectionNamed, type ActivityDependencies, type Attempt } from './step';
 
 /** A reply that was not asked for in this time after its place was made has been given up, in milliseconds. */
 const TRIGGERED_WITHIN_MS = 10 * 60_000;
 
 export async function appendTurn(deps: ActivityDependencies, { input, turnKey }: PlaceTurnInput): Promise<PlacedTurn> {
-  return placingStep(deps, input, async () => {
+  return placingStep(deps, input, async ({ sending }) => {
     const request = parseChatInput(input, deps.limits);
     if (request.chat === undefined)
       throw finalFailure('InvalidInput', 'Input field chat.id is missing; name the chat to go on in.');
@@ -37,7 +38,8 @@ export async function appendTurn(deps: ActivityDependencies, { input, turnKey }:
     if (!connection.placements.begin(chatId, ids.messageId)) throw chatBusy(chatId);
     try {
       const placement = { chatId, ids, request, files, unusable };
-      return placedTurn(deps, connection, capabilities, await append(connection, capabilities, placement, signal));
+      const written = append(connection, capabilities, { ...placement, sending }, signal);
+      return placedTurn(deps, connection, capabilities, await written);
     } catch (error) {
       connection.placements.end(chatId, ids.messageId);
       throw error;
@@ -48,7 +50,10 @@ export async function appendTurn(deps: ActivityDependencies, { input, turnKey }:
 async function append(
   connection: Connection,
   capabilities: Capabilities,
-  placement: Pick<Placement, 'chatId' | 'ids' | 'request' | 'files' | 'unusable'>,
+  {
+    sending,
+    ...placement
+  }: Pick<Placement, 'chatId' | 'ids' | 'request' | 'files' | 'unusable'> & Pick<Attempt, 'sending'>,
   signal: AbortSignal,
 ): Promise<Placement> {
   const { chatId, ids, request, files } = placement;
@@ -64,19 +69,22 @@ async function append(
   const parentId = written
     ? (messageOf(history, ids.userMessageId)?.parentId ?? null)
     : parentFor(history, chatId, request.chat?.parentMessageId);
-  const writtenByTrigger = capabilities.turnProtocol === 'turn';
-  if (!written && !writtenByTrigger) {
+  const byTrigger = capabilities.turnProtocol === 'turn';
+  if (!written && !byTrigger) {
+    sending();
     const user = { id: ids.userMessageId, content: request.prompt, ...(files.length === 0 ? {} : { files }) };
     await write(connection, chat, history, { ids, user, parentId, model: request.model });
   }
-  const system = writtenByTrigger ? systemOf(chat) : undefined;
-  return { ...placement, parentId, title: chat.title ?? '', system, writtenByTrigger };
+  const system = byTrigger ? systemOf(chat) : undefined;
+  return { ...placement, parentId, title: chat.title ?? '', system, unwritten: byTrigger ? 'turn' : 'nothing' };
 }
 
 /** Two replies at once in one chat overwrite each other on servers up to 0.11.4. */
 export async function othersFinished(connection: Connection, chatId: string, signal: AbortSignal): Promise<void> {
-  const tasks = await connection.client.chatTasks(chatId, signal);
-  if (tasks.length > 0) throw chatBusy(chatId);
+  if ((await connection.tasks(chatId, signal)).length === 0) return;
+  const { updated_at: updatedAt } = await connection.client.chat(chatId, signal);
+  // A task that died may be listed for ever.
+  if (Date.now() - updatedAt * 1000 < DEFAULT_REPLY_BUDGET_MS) throw chatBusy(chatId);
 }
 
 /** The place of a reply that another run is about to ask for; the model would be shown an empty answer. */

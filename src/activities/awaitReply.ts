@@ -1,86 +1,52 @@
 /** Step 5 of the tutorial: waits for the end of a generation. Woken by push or by a shared poll, decided by a read. */
-import { activityInfo, cancellationSignal, type ApplicationFailure } from '@temporalio/activity';
+import { cancellationSignal, type ApplicationFailure } from '@temporalio/activity';
 import { FAILURES, type FailureDetails, type FailureType } from '../contract';
 import type { Connection } from '../openwebui/connection';
 import { replyText } from '../openwebui/replyText';
-import type { PlacedTurn } from './createChat';
-import { finalFailure, notYet } from './failures';
-import { readReply, reportReply, type Reply, type ReplyReading } from './reply';
-import { turnStep, type ActivityDependencies } from './step';
+import { EndOfReply, type Awaited } from './endOfReply';
+import { finalFailure, withNotes, type StepNotes } from './failures';
+import { reportReply, type Reply, type ReplyReading } from './reply';
+import { turnStep, type ActivityDependencies, type Attempt } from './step';
 
-export interface AwaitReplyInput {
-  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
-  taskId?: string;
-  /** When the generation began, in ms since the epoch. */
-  triggeredAt: number;
-  /** Wall clock for the generation, in milliseconds from `triggeredAt`. */
-  replyBudgetMs: number;
-}
+export type AwaitReplyInput = Awaited;
 
-/** How long one attempt keeps its slot; after it Temporal's retry timer does the waiting for a moment. */
-export const LONGEST_HOLD_MS = 4 * 60_000;
-/** A reading that tells of a lost reply is believed when a second one, this much later, tells the same. */
-const BELIEVED_LOST_AFTER_MS = 5_000;
-/** Longest pause between two readings: should its end be told by nothing, a reply is late by this much and no more. */
-const SAFETY_READ_MS = 60_000;
-/** Pauses between readings after something happened but the reply is not final yet, in milliseconds. */
-const RECHECK_MS: [number, number] = [100, 2_000];
-
+/**
+ * @throws ApplicationFailure of a Reply… type or ChatGone; with {@link StepNotes.dead} where the model may be asked again
+ */
 export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyInput): Promise<Reply> {
-  return turnStep(
-    deps,
-    input.turn.connection,
-    { giveUpAt: input.triggeredAt + input.replyBudgetMs },
-    async (connection) => {
-      const reading = await waitForEnd(connection, input, cancellationSignal());
-      connection.generations.ended(input.turn.messageId);
-      if (reading.message === undefined) throw failureOf(connection, input, reading);
-      if (reading.state.kind !== 'finished') throw failureOf(connection, input, reading);
-      const reply = reportReply(deps, reading.chat, reading.message);
-      if (reply.content.trim() === '') throw emptyReply(connection, input, reading);
-      return reply;
-    },
-  );
+  const giveUpAt = input.triggeredAt + input.replyBudgetMs;
+  return turnStep(deps, input.turn.connection, { giveUpAt }, async (connection, attempt) => {
+    const { lostAfterMs } = deps.patience;
+    const reading = await new EndOfReply(connection, input, lostAfterMs, cancellationSignal()).reading();
+    if (reading === undefined) throw timedOut(connection, input);
+    connection.generations.ended(input.turn.messageId);
+    const { state, chat, message } = reading;
+    if (message === undefined || state.kind !== 'finished') {
+      const failure = failureOf(connection, input, reading);
+      const dead = await deadNote(connection, input, attempt, reading);
+      throw dead === undefined ? failure : withNotes(failure, { dead });
+    }
+    const reply = reportReply(deps, chat, message);
+    if (reply.content.trim() === '') throw emptyReply(connection, input, reading);
+    return reply;
+  });
 }
 
-async function waitForEnd(connection: Connection, input: AwaitReplyInput, signal: AbortSignal): Promise<ReplyReading> {
-  const { turn, taskId, triggeredAt, replyBudgetMs } = input;
-  const releaseAt = Date.now() + LONGEST_HOLD_MS;
-  const deadline = triggeredAt + replyBudgetMs;
-  const watch = connection.watcher.watch(turn.chatId);
-  let lostSince: number | undefined;
-  let recheckMs: number | undefined;
-  // A first attempt that cannot have missed the end waits to be woken instead of looking at once. Without a task the trigger
-  // was refused or its answer lost: the end may be there already, and a refusal of old releases is told to nobody else.
-  const isSureToHear = taskId !== undefined && connection.watcher.missesNothingSince(triggeredAt);
-  let pauseMs = activityInfo().attempt === 1 && isSureToHear ? SAFETY_READ_MS : 0;
-  try {
-    for (;;) {
-      const now = Date.now();
-      const isOver = now >= deadline;
-      if (now >= releaseAt && !isOver) throw notYet('ReplyTimedOut', 'The reply is still being written', 1_000);
-      const reason = await watch.moved(Math.min(pauseMs, deadline - now, releaseAt - now), signal);
-      const reading = await readReply(connection, { ...turn, taskId }, signal);
-      const { kind } = reading.state;
-      const isUndecided = kind === 'lost' || kind === 'untriggered';
-      if (!isUndecided && kind !== 'running') return reading;
-      // Only now: a reply that came in time counts, however late it is looked at.
-      if (isOver) throw timedOut(connection, input);
-      if (isUndecided) {
-        lostSince ??= Date.now();
-        if (Date.now() - lostSince >= BELIEVED_LOST_AFTER_MS) return reading;
-        pauseMs = BELIEVED_LOST_AFTER_MS;
-        continue;
-      }
-      lostSince = undefined;
-      // An event that led to nothing wears off.
-      if (reason === 'event') recheckMs = RECHECK_MS[0];
-      else recheckMs = recheckMs === undefined || recheckMs >= RECHECK_MS[1] ? undefined : recheckMs * 2;
-      pauseMs = recheckMs ?? SAFETY_READ_MS;
-    }
-  } finally {
-    watch.close();
+/** Whether the generation is dead, and what proves it: only with proof may the model be asked, and paid, a second time. */
+async function deadNote(
+  connection: Connection,
+  { triggeredAt }: AwaitReplyInput,
+  attempt: Attempt,
+  { state, message }: ReplyReading,
+): Promise<StepNotes['dead']> {
+  if (state.kind === 'failed') {
+    return state.cutStream ? { evidence: 'the stream from the model broke off' } : undefined;
   }
+  if (state.kind !== 'lost' && state.kind !== 'untriggered') return undefined;
+  if ((attempt.wentAwayAt() ?? 0) >= triggeredAt) return { evidence: 'Open WebUI went away meanwhile' };
+  const { taskIdOnMessage } = await connection.capabilities();
+  if (taskIdOnMessage && message?.meta?.task_id) return { evidence: 'Open WebUI no longer has its task' };
+  return {};
 }
 
 function failureOf(

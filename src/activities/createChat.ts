@@ -10,7 +10,7 @@ import type { Chat, ChatDocument } from '../openwebui/schemas';
 import { triggerTaskQueue } from './admission';
 import { finalFailure } from './failures';
 import { checkFiles } from './files';
-import { findChat } from './findChat';
+import { findChats, untilCommitted } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
 import { connectionNamed, runStep, type ActivityDependencies, type Attempt } from './step';
 
@@ -19,8 +19,8 @@ export interface PlaceTurnInput {
   input: OrchestrateChatInput;
   /** Which turn of the workflow. */
   turnKey: string;
-  /** An earlier run of this workflow id may have made the chat: look before creating. */
-  mayExist: boolean;
+  /** Since when an earlier run of this workflow id may have acted, in ms since the epoch: look before creating. */
+  mayExistSince?: number;
 }
 
 /** Where a turn stands in Open WebUI, and what the workflow needs to know about the server and the worker. */
@@ -36,8 +36,10 @@ export interface PlacedTurn {
   title: string;
   /** The chat's own system prompt, where the trigger has to carry it. */
   system?: string;
-  /** The server writes the turn's messages with the trigger, which therefore needs the prompt. */
-  writtenByTrigger: boolean;
+  /** What of the turn the server writes with the trigger, which therefore needs the prompt for a whole turn. */
+  unwritten: 'turn' | 'answer' | 'nothing';
+  /** The chat was asked for more than once: a second one may show up later. */
+  createRetried?: boolean;
   /** Outlet filters are run by a call of ours. */
   needsCompletion: boolean;
   triggerTaskQueue: string;
@@ -52,9 +54,9 @@ const TITLE_LENGTH = 60;
 
 export async function createChat(
   deps: ActivityDependencies,
-  { input, turnKey, mayExist }: PlaceTurnInput,
+  { input, turnKey, mayExistSince }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
-  return placingStep(deps, input, async ({ earlierAt, sending }) => {
+  return placingStep(deps, input, async ({ since, earlierAt, sending }) => {
     const request = parseChatInput(input, deps.limits);
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
@@ -64,9 +66,10 @@ export async function createChat(
     await checkFolder(connection, request.folderId, signal);
     const key = turnKeyOf(deps, turnKey);
     const ids = turnIds(key, 1);
-    const acted = mayExist || earlierAt !== undefined;
-    const wanted = { ids, prompt: request.prompt, folderId: request.folderId };
-    const existing = acted ? await findChat(connection, wanted, signal) : undefined;
+    const createRetried = mayExistSince !== undefined || earlierAt !== undefined;
+    const wanted = { ids, prompt: request.prompt, folderId: request.folderId, sinceMs: mayExistSince ?? since };
+    if (earlierAt !== undefined) await untilCommitted(earlierAt, signal);
+    const [existing] = createRetried ? await findChats(connection, wanted, signal) : [];
     // Not cancelled half-way: a chat that was asked for must become known, or nobody could close it.
     if (existing === undefined) sending();
     const chat = existing ?? (await create(connection, newChat(request, key, ids, files), request));
@@ -79,7 +82,8 @@ export async function createChat(
       title: chat.title ?? '',
       files,
       unusable,
-      writtenByTrigger: false,
+      unwritten: 'nothing',
+      createRetried,
     });
   });
 }
@@ -91,7 +95,7 @@ export function placingStep<T>(
   step: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   const options = { firstContact: true, serverBudgetMs };
-  return runStep(deps.connections.get(connection ?? DEFAULT_CONNECTION), options, step);
+  return runStep(deps, deps.connections.get(connection ?? DEFAULT_CONNECTION), options, step);
 }
 
 /** The key of a turn of the workflow whose activity this is. */
@@ -109,14 +113,15 @@ export interface Placement {
   system?: string | undefined;
   files: Array<Record<string, unknown>>;
   unusable: UnusableFile[];
-  writtenByTrigger: boolean;
+  unwritten: PlacedTurn['unwritten'];
+  createRetried?: boolean;
 }
 
 export function placedTurn(
   deps: ActivityDependencies,
   connection: Connection,
   capabilities: Capabilities,
-  { chatId, ids, parentId, request, title, system, files, unusable, writtenByTrigger }: Placement,
+  { chatId, ids, parentId, request, title, system, files, unusable, unwritten, createRetried }: Placement,
 ): PlacedTurn {
   return {
     connection: connection.name,
@@ -127,7 +132,8 @@ export function placedTurn(
     model: request.model,
     title,
     ...(system === undefined ? {} : { system }),
-    writtenByTrigger,
+    unwritten,
+    ...(createRetried === true ? { createRetried } : {}),
     needsCompletion: capabilities.outletFilters === 'client',
     triggerTaskQueue: triggerTaskQueue(connection.origin),
     heartbeatTimeoutMs: deps.heartbeatTimeoutMs,

@@ -115,9 +115,41 @@ export function withoutRetry(failure: unknown, triedForMs: number): unknown {
   });
 }
 
+/** Second element of the details of a step's failure: what its workflow has to know, and no caller. */
+export interface StepNotes {
+  /** Of a step that puts the turn into the chat: whether search attributes are registered. */
+  searchAttributes?: boolean;
+  /** Of a step that puts the turn into the chat: something of it may stand in Open WebUI. */
+  written?: boolean;
+  /** The generation is dead, and the model may be asked again: for this reason, or without a known one. */
+  dead?: { evidence?: string };
+}
+
+/** The same failure, with notes for the workflow. A cancellation, or an error that is none of ours, stays what it is. */
+export function withNotes(failure: unknown, notes: StepNotes): unknown {
+  if (!(failure instanceof ApplicationFailure)) return failure;
+  const { type, message, nonRetryable, cause } = failure;
+  const [forCallers, before] = (failure.details ?? []) as [FailureDetails?, StepNotes?];
+  return ApplicationFailure.create({
+    ...(type == null ? {} : { type }),
+    message,
+    nonRetryable: nonRetryable === true,
+    details: [forCallers ?? {}, { ...before, ...notes }],
+    ...(typeof failure.nextRetryDelay === 'number' ? { nextRetryDelay: failure.nextRetryDelay } : {}),
+    ...(failure.category === 'BENIGN' ? { category: 'BENIGN' } : {}),
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
 /** A failure that no retry can help. */
-export function finalFailure(type: FailureType, message: string, details: FailureDetails = {}): ApplicationFailure {
-  return ApplicationFailure.create({ type: FAILURES[type], message, nonRetryable: true, details: [details] });
+export function finalFailure(
+  type: FailureType,
+  message: string,
+  details: FailureDetails = {},
+  notes?: StepNotes,
+): ApplicationFailure {
+  const all = notes === undefined ? [details] : [details, notes];
+  return ApplicationFailure.create({ type: FAILURES[type], message, nonRetryable: true, details: all });
 }
 
 /**

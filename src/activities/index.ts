@@ -5,12 +5,17 @@ import { closeMessage, type CloseMessageInput } from './closeMessage';
 import { completeMessage, type CompleteMessageInput } from './completeMessage';
 import { createChat, type PlaceTurnInput } from './createChat';
 import { fetchReply, type FetchReplyInput } from './fetchReply';
+import { regenerate, type RegenerateInput } from './regenerate';
+import { settleTurn, type SettleTurnInput } from './settleTurn';
 import type { ActivityDependencies } from './step';
 import { triggerCompletion, type TriggerInput } from './triggerCompletion';
 
 export type { AwaitReplyInput } from './awaitReply';
 export type { PlacedTurn, PlaceTurnInput } from './createChat';
+export type { StepNotes } from './failures';
+export type { PutAway } from './putAway';
 export type { Reply } from './reply';
+export type { Settled } from './settleTurn';
 export type { ActivityDependencies } from './step';
 export type { Triggered } from './triggerCompletion';
 
@@ -24,6 +29,8 @@ export function createActivities(deps: ActivityDependencies) {
     completeMessage: (input: CompleteMessageInput) => completeMessage(deps, input),
     fetchReply: (input: FetchReplyInput) => fetchReply(deps, input),
     closeMessage: (input: CloseMessageInput) => closeMessage(deps, input),
+    regenerate: (input: RegenerateInput) => regenerate(deps, input),
+    settleTurn: (input: SettleTurnInput) => settleTurn(deps, input),
   };
 }
 

@@ -34,7 +34,7 @@ export async function readReply(
   signal?: AbortSignal,
 ): Promise<ReplyReading> {
   const capabilities = await connection.capabilities();
-  const taskIds = await connection.client.chatTasks(chatId, signal);
+  const taskIds = await connection.tasks(chatId, signal);
   const chat = await connection.client.chat(chatId, signal);
   const message = chat.chat.history?.messages[messageId];
   const state = replyState({ taskIds, message }, capabilities, taskId === undefined ? undefined : { taskId });

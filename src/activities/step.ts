@@ -1,11 +1,12 @@
 /** What every step has in common: its dependencies, its heartbeat, and how its errors leave it. */
-import { ApplicationFailure, CancelledFailure, Context, activityInfo } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure, Context, activityInfo, type Info } from '@temporalio/activity';
 import type { InputLimits } from '../chatInput';
 import { DEFAULT_SERVER_BUDGET_MS, FAILURES } from '../contract';
 import { NetworkError } from '../openwebui/errors';
 import type { Connection } from '../openwebui/connection';
 import type { Admission } from './admission';
-import { finalFailure, toFailure, withoutRetry } from './failures';
+import { fenced, wasFencedOff, type ConfirmAttempt } from './fence';
+import { finalFailure, toFailure, withNotes, withoutRetry, type StepNotes } from './failures';
 
 /** What the activities need from the process that runs them. */
 export interface ActivityDependencies {
@@ -19,10 +20,20 @@ export interface ActivityDependencies {
   searchAttributes: boolean;
   /** Time without a heartbeat after which Temporal gives an attempt up, in milliseconds. */
   heartbeatTimeoutMs: number;
+  confirmAttempt: ConfirmAttempt;
+  patience: Patience;
   limits: InputLimits & {
     /** Longest reply that an outcome holds, in bytes of UTF-8; of a longer one it holds the beginning. */
     maxReplyBytes: number;
   };
+}
+
+/** How long the unknown is given to show itself, in milliseconds. */
+export interface Patience {
+  /** A generation that a server of several processes does not list: they do not know of each other's. */
+  lostAfterMs: number;
+  /** A trigger without an answer on a server that shows nothing of it until the model begins. */
+  heldTriggerMs: number;
 }
 
 /** How long a credential that worked before is given to be rotated. */
@@ -63,12 +74,18 @@ interface Heartbeat {
   startedAt: number;
   /** No attempt so far can have written anything. Missing where an attempt died and cannot say. */
   unsent?: boolean;
+  /** When the server was last seen to go away. */
+  wentAwayAt?: number;
 }
 
 /** What a step knows of the attempts before, and tells those after. */
 export interface Attempt {
+  /** When the first attempt began, in ms since the epoch. */
+  since: number;
   /** When an earlier attempt began that may have written something; undefined if there is none. In ms since the epoch. */
   earlierAt: number | undefined;
+  /** When the server was last seen to go away, by this attempt's process or those before. In ms since the epoch. */
+  wentAwayAt: () => number | undefined;
   /** To be called right before a request that must not be sent twice. */
   sending: () => void;
 }
@@ -90,44 +107,78 @@ export function turnStep<T>(
   options: Omit<StepOptions, 'firstContact'>,
   step: (connection: Connection, attempt: Attempt) => Promise<T>,
 ): Promise<T> {
-  return runStep(deps.connections.get(connection), { firstContact: false, ...options }, (attempt) =>
+  return runStep(deps, deps.connections.get(connection), { firstContact: false, ...options }, (attempt) =>
     step(connectionNamed(deps, connection, { retryable: true }), attempt),
   );
 }
 
 /**
- * Runs a step with heartbeats, so that a dead worker is noticed and a cancel arrives. Its errors become failures; past the
- * step's budget, failures that no retry follows.
+ * Runs a step with heartbeats, so that a dead worker is noticed and a cancel arrives, and within its fence. Its errors become
+ * failures; past the step's budget, failures that no retry follows.
  */
 export async function runStep<T>(
+  deps: ActivityDependencies,
   connection: Connection | undefined,
   options: StepOptions,
   step: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
-  const { heartbeatTimeoutMs, attempt, ...info } = activityInfo();
+  const info = activityInfo();
   const before = info.heartbeatDetails as Heartbeat | undefined;
   const now = Date.now();
   const beatDetails: Heartbeat = { since: before?.since ?? now, startedAt: now };
-  const unsentBefore = attempt === 1 || before?.unsent === true;
+  const unsentBefore = info.attempt === 1 || before?.unsent === true;
   const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? now);
   let sent = false;
+  const wentAwayAt = (): number | undefined => latest(before?.wentAwayAt, connection?.wentAwayAt);
   const context = Context.current();
-  const beat = (): void => context.heartbeat(beatDetails);
-  const timer = setInterval(beat, (heartbeatTimeoutMs ?? LONGEST_BEAT_MS) / 3);
+  const beat = (): void => {
+    const away = wentAwayAt();
+    if (away !== undefined) beatDetails.wentAwayAt = away;
+    context.heartbeat(beatDetails);
+  };
+  const timer = setInterval(beat, heartbeatTimeoutOf(info) / 3);
   beat();
   try {
     if (isOverdue(before, options, now)) throw neverEnded();
-    return await step({ earlierAt, sending: () => (sent = true) });
+    const attempt: Attempt = { since: beatDetails.since, earlierAt, wentAwayAt, sending: () => (sent = true) };
+    return await fenced(fenceOf(deps, info, beatDetails), () => step(attempt));
   } catch (error) {
-    const unsent = !sent || wasRefused(error);
+    const unsent = !sent || wasFencedOff(error) || wasRefused(error);
     beatDetails.unsent = unsentBefore && unsent;
     if (unsent) beatDetails.startedAt = earlierAt ?? now;
     beat();
     if (isShutdown(error)) throw handedOver();
-    throw failureOf(error, connection, options, beatDetails.since);
+    const failure = failureOf(error, connection, options, beatDetails.since);
+    throw options.firstContact ? withNotes(failure, placingNotes(deps, beatDetails)) : failure;
   } finally {
     clearInterval(timer);
   }
+}
+
+function heartbeatTimeoutOf({ heartbeatTimeoutMs }: Info): number {
+  return heartbeatTimeoutMs ?? LONGEST_BEAT_MS;
+}
+
+function fenceOf({ confirmAttempt }: ActivityDependencies, info: Info, heartbeatDetails: Heartbeat) {
+  return {
+    taskToken: info.taskToken,
+    heartbeatDetails,
+    heartbeatTimeoutMs: heartbeatTimeoutOf(info),
+    // Temporal counts from when it handed the attempt out; the process may have been stopped since. It tells only when the
+    // attempt was due, which is earlier: after a time in the queue, Temporal is asked once more than need be.
+    aliveAt: Math.min(Date.now(), info.currentAttemptScheduledTimestampMs),
+    confirm: confirmAttempt,
+  };
+}
+
+/** What the workflow has to know where no result tells it. */
+function placingNotes({ searchAttributes }: ActivityDependencies, { unsent }: Heartbeat): StepNotes {
+  return { searchAttributes, written: unsent !== true };
+}
+
+function latest(...times: Array<number | undefined>): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.max(...known);
 }
 
 function wasRefused(error: unknown): boolean {

@@ -4,7 +4,7 @@ import { parseChatInput, type ChatRequest } from '../chatInput';
 import { DEFAULT_REPLY_BUDGET_MS, type OrchestrateChatInput } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import { branchTo, toCompletionMessages } from '../openwebui/chatTree';
-import { TRIGGER_HEADERS_TIMEOUT_MS, type CompletionRequest } from '../openwebui/client';
+import type { CompletionRequest } from '../openwebui/client';
 import type { Connection } from '../openwebui/connection';
 import { ConflictError, RefusedError, ServerError } from '../openwebui/errors';
 import type { Chat } from '../openwebui/schemas';
@@ -22,7 +22,7 @@ export interface TriggerInput {
   input: OrchestrateChatInput;
   turn: Pick<
     PlacedTurn,
-    'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'parentId' | 'system' | 'writtenByTrigger' | 'files'
+    'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'parentId' | 'system' | 'unwritten' | 'files'
   >;
   /** An earlier run of this workflow id may have triggered: look before sending. */
   mayExist: boolean;
@@ -40,12 +40,12 @@ export async function triggerCompletion(
   { input, turn, mayExist }: TriggerInput,
 ): Promise<Triggered> {
   return turnStep(deps, turn.connection, { serverBudgetMs: input.serverBudgetMs }, async (connection, attempt) => {
-    const request = parseChatInput(withPrompt(input, turn.writtenByTrigger), deps.limits);
+    const request = parseChatInput(withPrompt(input, turn), deps.limits);
     const capabilities = await connection.capabilities();
     if (mayExist || attempt.earlierAt !== undefined) {
-      const found = await alreadyTriggered(connection, turn);
+      const found = await alreadyTriggered(connection, turn, attempt.earlierAt);
       if (found !== undefined) return watched(deps, connection, input, turn, found);
-      refuseWhileHeld(capabilities, attempt);
+      refuseWhileHeld(deps, capabilities, attempt);
     }
     if (input.chat !== undefined) await othersFinished(connection, turn.chatId, cancellationSignal());
     const body = await requestBody(connection, capabilities, request, turn);
@@ -55,21 +55,29 @@ export async function triggerCompletion(
 }
 
 /** Validation wants a prompt; where the chat holds it, it is not carried a second time. */
-function withPrompt(input: OrchestrateChatInput, writtenByTrigger: boolean): OrchestrateChatInput {
-  return writtenByTrigger ? input : { ...input, prompt: 'in the chat' };
+function withPrompt(input: OrchestrateChatInput, { unwritten }: TriggerInput['turn']): OrchestrateChatInput {
+  return unwritten === 'turn' ? input : { ...input, prompt: 'in the chat' };
 }
 
 /** These servers show nothing of a trigger until the model begins, or until they give it up. */
-function refuseWhileHeld({ triggerAnswers }: Capabilities, { earlierAt }: Attempt): void {
+function refuseWhileHeld(
+  { patience }: ActivityDependencies,
+  { triggerAnswers }: Capabilities,
+  { earlierAt }: Attempt,
+): void {
   if (triggerAnswers === 'at once' || earlierAt === undefined) return;
-  if (Date.now() >= earlierAt + TRIGGER_HEADERS_TIMEOUT_MS) return;
+  if (Date.now() >= earlierAt + patience.heldTriggerMs) return;
   throw notYet('ServerUnavailable', 'An earlier trigger may still be waiting for the model to begin', PAUSE_MS);
 }
 
 /** What an earlier attempt did: undefined if the message was never triggered. */
-async function alreadyTriggered(connection: Connection, turn: TriggerInput['turn']): Promise<Triggered | undefined> {
+async function alreadyTriggered(
+  connection: Connection,
+  turn: TriggerInput['turn'],
+  triggeredAt = Date.now(),
+): Promise<Triggered | undefined> {
   const { state, message } = await readReply(connection, turn, cancellationSignal());
-  if (state.kind === 'untriggered' || (state.kind === 'gone' && turn.writtenByTrigger)) return undefined;
+  if (state.kind === 'untriggered' || (state.kind === 'gone' && turn.unwritten !== 'nothing')) return undefined;
   if (state.kind === 'gone') {
     throw finalFailure('ChatGone', `Message ${turn.messageId} was deleted from chat ${turn.chatId}`, {
       chatId: turn.chatId,
@@ -80,7 +88,7 @@ async function alreadyTriggered(connection: Connection, turn: TriggerInput['turn
     // A task of the chat, and nothing on our message: it may be somebody else's reply.
     throw notYet('ChatBusy', `A reply is under way in chat ${turn.chatId}, and it is not known whose`, PAUSE_MS);
   }
-  return { triggeredAt: Date.now(), ...(typeof taskId === 'string' ? { taskId } : {}) };
+  return { triggeredAt, ...(typeof taskId === 'string' ? { taskId } : {}) };
 }
 
 async function send(connection: Connection, turn: TriggerInput['turn'], body: CompletionRequest): Promise<Triggered> {
@@ -93,7 +101,7 @@ async function send(connection: Connection, turn: TriggerInput['turn'], body: Co
     // A refusal does not say whether the message was written to: releases up to 0.6.22 answer 400 for the model's own errors,
     // and 409 means that the message has a reply already.
     if (!(error instanceof RefusedError || error instanceof ConflictError || error instanceof ServerError)) throw error;
-    const found = await alreadyTriggered(connection, turn);
+    const found = await alreadyTriggered(connection, turn, triggeredAt);
     if (found === undefined) throw error;
     return found;
   }
@@ -136,7 +144,7 @@ async function requestBody(
     ...(turn.files.length === 0 ? {} : { files: turn.files }),
   };
   if (capabilities.turnProtocol === 'turn') {
-    const user = turn.writtenByTrigger ? newUserMessage(request, turn) : storedUserMessage(request, turn);
+    const user = turn.unwritten === 'turn' ? newUserMessage(request, turn) : storedUserMessage(request, turn);
     const system = request.system ?? turn.system;
     const messages = system === undefined ? {} : { messages: [{ role: 'system', content: system }] };
     return { ...common, ...messages, user_message: user };

@@ -39,7 +39,7 @@ export interface CompletionRequest {
 }
 
 /** Open WebUI ≤ 0.6.22 answers a trigger only when the model has begun, which may take the provider's whole time-out. */
-export const TRIGGER_HEADERS_TIMEOUT_MS = 330_000;
+const TRIGGER_HEADERS_TIMEOUT_MS = 330_000;
 
 const chatPath = (chatId: string): string => `/api/v1/chats/${encodeURIComponent(chatId)}`;
 
@@ -115,6 +115,17 @@ export class OpenWebUIClient {
     });
   }
 
+  /** GET /api/v1/chats/pinned: all of them. */
+  async pinnedChats(signal?: AbortSignal): Promise<ChatRow[]> {
+    return this.get('/api/v1/chats/pinned', chatListSchema, signal);
+  }
+
+  /** GET /api/v1/chats/archived, newest change first. */
+  async archivedChats(page: number, signal?: AbortSignal): Promise<HttpAnswer<ChatRow[]>> {
+    const request = { method: 'GET', path: '/api/v1/chats/archived', query: { page }, schema: chatListSchema } as const;
+    return this.http.request({ ...request, ...withSignal(signal) });
+  }
+
   /** GET /api/v1/chats/folder/{id}: all chats of a folder, whole. Lists leave them out on old releases. */
   async chatsInFolder(folderId: string, signal?: AbortSignal): Promise<Chat[]> {
     return this.get(`/api/v1/chats/folder/${encodeURIComponent(folderId)}`, z.array(chatSchema), signal);
@@ -163,7 +174,8 @@ export class OpenWebUIClient {
   /** POST /api/v1/tasks/active/chats (0.8.0–0.10.2): which of these chats have a task. */
   async activeChats(chatIds: string[], signal?: AbortSignal): Promise<string[]> {
     const body = { chat_ids: chatIds };
-    return (await this.post('/api/v1/tasks/active/chats', body, activeChatsSchema, signal)).active_chat_ids;
+    const answer = this.post('/api/v1/tasks/active/chats', body, activeChatsSchema, signal, { writes: false });
+    return (await answer).active_chat_ids;
   }
 
   /** POST /api/tasks/chat/{id}/stop (from 0.9.0): ends every task of the chat. */
@@ -212,7 +224,8 @@ export class OpenWebUIClient {
 
   /** A request without effect whose mere kind of answer tells what the server can do. */
   async probe(method: 'GET' | 'POST', path: string, body?: unknown, signal?: AbortSignal): Promise<number> {
-    const request = { method, path, body, schema: z.unknown(), accept: () => true, ...withSignal(signal) };
+    const schema = z.unknown();
+    const request = { method, path, body, schema, accept: () => true, writes: false, ...withSignal(signal) };
     return (await this.http.request(request)).status;
   }
 

@@ -6,6 +6,7 @@ import { ModelNotFoundError, OpenWebUIError } from './errors';
 import { Generations } from './generations';
 import { Http } from './http';
 import { Placements } from './placements';
+import { RecentChats } from './recentChats';
 import type { Model } from './schemas';
 import { SharedFlight } from './sharedFlight';
 import { Watcher } from './watcher';
@@ -19,6 +20,10 @@ export interface ConnectionOptions {
   credentials: Credentials;
   /** Told once for each release that has known traps or is not known. */
   warn: (message: string) => void;
+  /** Sockets to the server. @default 64 */
+  sockets?: number;
+  /** Awaited right before a request that changes something. What it throws is thrown instead of sending. */
+  beforeWriting?: () => Promise<void>;
 }
 
 /** The release cannot be served; the message says which one to install. */
@@ -32,6 +37,12 @@ const FRESH_MODELS_AGE_MS = 2_000;
 const CAPABILITIES_AGE_MS = 10 * 60_000;
 /** Shortest time between two occasions on which all who wait read their chats, in milliseconds. */
 const GAP_PAUSE_MS = 5_000;
+
+const SAFETY_READ_MS = 5 * 60_000;
+const OLD_SAFETY_READ_MS = 20_000;
+
+/** How many sockets are asked at once where a server has, or may have, several processes. */
+const PROCESSES_ASKED = 8;
 
 interface ModelList {
   models: Map<string, Model>;
@@ -47,12 +58,16 @@ export class Connection {
   readonly watcher: Watcher;
   readonly generations: Generations;
   readonly placements = new Placements();
+  readonly recentChats: RecentChats;
+  /** Its processes do not know of each other's tasks: one of them may miss what another lists. */
+  hasSeveralProcesses = false;
   private readonly publicUrl: string;
   private readonly http: Http;
   private readonly warn: (message: string) => void;
   private found: Capabilities | undefined;
   private checkedAt = 0;
   private unreachable = false;
+  private goneAt: number | undefined;
   private gapAt = 0;
   private gapTimer: NodeJS.Timeout | undefined;
   private finding: Promise<Capabilities> | undefined;
@@ -69,7 +84,9 @@ export class Connection {
       connection: options.name,
       url: options.url,
       credentials: options.credentials,
-      onUnreachable: () => this.onUnreachable(),
+      beforeWriting: options.beforeWriting,
+      ...(options.sockets === undefined ? {} : { sockets: options.sockets }),
+      onUnreachable: (gone) => this.onUnreachable(gone),
       onReachable: () => this.onReachable(),
     });
     this.client = new OpenWebUIClient(this.http);
@@ -78,13 +95,31 @@ export class Connection {
       credentials: options.credentials,
       client: this.client,
       capabilities: () => this.capabilities(),
+      onGone: () => this.onUnreachable(true),
     });
-    this.generations = new Generations(this.watcher, this.client);
+    this.recentChats = new RecentChats(this.client);
+    this.generations = new Generations(this);
   }
 
   /** True once this process has seen Open WebUI's API behind the URL. */
   get proven(): boolean {
     return this.found !== undefined;
+  }
+
+  /**
+   * When this process last saw the server go away: it refused or reset a connection, or broke the event socket off. In ms since
+   * the epoch; undefined where it never did.
+   */
+  get wentAwayAt(): number | undefined {
+    return this.goneAt;
+  }
+
+  /**
+   * Longest pause between two readings of a chat on which somebody waits, in milliseconds. Every end is told in time but on old
+   * releases, where some are told to nobody: a stream that broke off, a provider's page of HTML.
+   */
+  get safetyReadMs(): number {
+    return this.found?.watch === 'updatedAt' ? OLD_SAFETY_READ_MS : SAFETY_READ_MS;
   }
 
   /** The chat's page. */
@@ -100,6 +135,17 @@ export class Connection {
     if (this.found !== undefined && Date.now() - this.checkedAt < CAPABILITIES_AGE_MS) return this.found;
     this.finding ??= this.findOut().finally(() => (this.finding = undefined));
     return this.finding;
+  }
+
+  /** The tasks of a chat, of all the server's processes. */
+  async tasks(chatId: string, signal?: AbortSignal): Promise<string[]> {
+    return this.hasSeveralProcesses ? this.tasksOfProcesses(chatId, signal) : this.client.chatTasks(chatId, signal);
+  }
+
+  /** The same where nothing has told of several processes yet: each of many sockets may lead to another one. */
+  async tasksOfProcesses(chatId: string, signal?: AbortSignal): Promise<string[]> {
+    const asked = Array.from({ length: PROCESSES_ASKED }, () => this.client.chatTasks(chatId, signal));
+    return [...new Set((await Promise.all(asked)).flat())];
   }
 
   /** A model that this connection's user may use. @throws ModelNotFoundError, naming a few that exist */
@@ -154,7 +200,8 @@ export class Connection {
     return { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
   }
 
-  private onUnreachable(): void {
+  private onUnreachable(gone: boolean): void {
+    if (gone) this.goneAt = Date.now();
     this.unreachable = true;
     this.checkedAt = 0;
   }

@@ -1,6 +1,5 @@
 /** The generations that this process started, each followed to its end, whoever waits for its reply. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OpenWebUIClient } from './client';
 import type { Watcher } from './watcher';
 
 export interface Generation {
@@ -14,17 +13,19 @@ export interface Generation {
 
 /** How long somebody else who reads the reply is given to say that it ended, in milliseconds. */
 const GRACE_MS = 2_000;
-/** Longest pause between two looks of our own, in milliseconds: some ends are told to nobody. */
-const SAFETY_MS = 20_000;
+
+/** What of a connection is needed here. */
+export interface GenerationsConnection {
+  watcher: Pick<Watcher, 'watch' | 'watchesOf' | 'wake'>;
+  safetyReadMs: number;
+  tasks(chatId: string, signal: AbortSignal): Promise<string[]>;
+}
 
 export class Generations {
   private readonly endings = new Map<string, AbortController>();
   private readonly closing = new AbortController();
 
-  constructor(
-    private readonly watcher: Watcher,
-    private readonly client: Pick<OpenWebUIClient, 'chatTasks'>,
-  ) {}
+  constructor(private readonly connection: GenerationsConnection) {}
 
   /** Settles when the generation is seen ended, by us or by somebody who calls {@link ended}. */
   async started(generation: Generation): Promise<void> {
@@ -49,14 +50,15 @@ export class Generations {
   }
 
   private async follow({ chatId, taskId, until }: Generation, signal: AbortSignal): Promise<void> {
-    const watch = this.watcher.watch(chatId);
+    const { watcher, safetyReadMs } = this.connection;
+    const watch = watcher.watch(chatId);
     try {
       while (Date.now() < until) {
-        await watch.moved(Math.min(SAFETY_MS, until - Date.now()), signal);
-        if (this.watcher.watchesOf(chatId) > 1) await sleep(GRACE_MS, undefined, { signal });
+        await watch.moved(Math.min(safetyReadMs, until - Date.now()), signal);
+        if (watcher.watchesOf(chatId) > 1) await sleep(GRACE_MS, undefined, { signal });
         if (await this.stillListed(chatId, taskId, signal)) continue;
         // Whoever waits for the reply may not have heard of its end either.
-        this.watcher.wake(chatId, 'gap');
+        watcher.wake(chatId, 'gap');
         return;
       }
     } finally {
@@ -66,7 +68,7 @@ export class Generations {
 
   private async stillListed(chatId: string, taskId: string | undefined, signal: AbortSignal): Promise<boolean> {
     try {
-      const tasks = await this.client.chatTasks(chatId, signal);
+      const tasks = await this.connection.tasks(chatId, signal);
       return taskId === undefined ? tasks.length > 0 : tasks.includes(taskId);
     } catch {
       signal.throwIfAborted();

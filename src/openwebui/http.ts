@@ -24,8 +24,13 @@ export interface HttpOptions {
   maxResponseBytes?: number;
   /** Sockets to the server. @default 64 */
   sockets?: number;
-  /** Called when the server could not be reached or failed: whatever was known about it may be out of date. */
-  onUnreachable?: () => void;
+  /** Awaited right before a request that changes something. What it throws is thrown instead of sending. */
+  beforeWriting?: (() => Promise<void>) | undefined;
+  /**
+   * Called when the server could not be reached or failed: whatever was known about it may be out of date. `gone` where it was
+   * not there at all, or broke the connection off.
+   */
+  onUnreachable?: (gone: boolean) => void;
   /** Called at every answer of the server itself. */
   onReachable?: () => void;
 }
@@ -44,6 +49,8 @@ export interface HttpRequest<T> {
   accept?: (status: number) => boolean;
   /** False for the few endpoints that need no credential. @default true */
   authenticated?: boolean;
+  /** Whether it changes something. @default true for all but GET */
+  writes?: boolean;
 }
 
 export interface HttpAnswer<T> {
@@ -80,7 +87,8 @@ export class Http {
   private readonly basePath: string;
   private readonly credentials: Credentials;
   private readonly maxResponseBytes: number;
-  private readonly onUnreachable: () => void;
+  private readonly beforeWriting: (() => Promise<void>) | undefined;
+  private readonly onUnreachable: (gone: boolean) => void;
   private readonly onReachable: () => void;
 
   constructor(options: HttpOptions) {
@@ -89,6 +97,7 @@ export class Http {
     this.credentials = options.credentials;
     this.basePath = url.pathname.replace(/\/+$/, '');
     this.maxResponseBytes = options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES;
+    this.beforeWriting = options.beforeWriting;
     this.onUnreachable = options.onUnreachable ?? (() => undefined);
     this.onReachable = options.onReachable ?? (() => undefined);
     this.pool = new Pool(url.origin, {
@@ -127,7 +136,7 @@ export class Http {
     const context: RequestContext = { connection: this.connection, method: request.method, path: request.path };
     const answer = await this.send(request, token, context);
     // What a proxy says in place of a server that is away. Any other failure is about what was asked for.
-    if ([502, 503, 504].includes(answer.status)) this.onUnreachable();
+    if ([502, 503, 504].includes(answer.status)) this.onUnreachable(isGatewaysPage(answer));
     else this.onReachable();
     const requestId = headerOf(answer, 'x-request-id');
     const answered = { ...context, status: answer.status, ...(requestId === undefined ? {} : { requestId }) };
@@ -150,6 +159,7 @@ export class Http {
     context: RequestContext,
   ): Promise<RawAnswer> {
     request.signal?.throwIfAborted();
+    if (request.writes ?? request.method !== 'GET') await this.beforeWriting?.();
     let begun = false;
     try {
       const response = await this.pool.request({
@@ -172,8 +182,9 @@ export class Http {
       };
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
-      this.onUnreachable();
-      throw transportError(error, context, begun);
+      const failure = transportError(error, context, begun);
+      this.onUnreachable(failure instanceof NetworkError);
+      throw failure;
     }
   }
 
@@ -212,6 +223,11 @@ export class Http {
     const where = issue?.path.join('.') || 'the answer';
     throw new ServerError(redact(`The answer has an unexpected shape at ${where}: ${issue?.message ?? ''}`), context);
   }
+}
+
+/** "Bad gateway" in a proxy's own words: it found nobody behind it. Open WebUI's own answers are JSON. */
+function isGatewaysPage(answer: RawAnswer): boolean {
+  return answer.status === 502 && !/\bjson\b/i.test(headerOf(answer, 'content-type') ?? '');
 }
 
 function headerOf(answer: RawAnswer, name: string): string | undefined {

@@ -14,6 +14,8 @@ export interface PushOptions {
   onEvent: (chatId: string) => void;
   /** Events may have been missed from now on, or until now. */
   onGap: () => void;
+  /** The server broke the connection off, or does not answer on it any more. */
+  onGone?: () => void;
   /** Pause before joining again after the server refused or disconnected us, in milliseconds. @default 2000 */
   rejoinPauseMs?: number;
 }
@@ -81,6 +83,7 @@ export class Push {
     this.socket = socket;
     socket.on('connect', () => void this.join(socket));
     socket.on('disconnect', (reason) => {
+      if (!reason.startsWith('io ')) this.options.onGone?.();
       this.deaf();
       // The one reason after which the socket does not connect again by itself.
       if (reason === 'io server disconnect') this.rejoin(socket);

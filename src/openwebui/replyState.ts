@@ -9,8 +9,11 @@ export type ReplyState =
   | { kind: 'running' }
   /** Final. The text may still be blank: an empty answer, or tool calls only. */
   | { kind: 'finished' }
-  /** The message carries an error; `error` is cut and redacted, never blank. */
-  | { kind: 'failed'; error: string }
+  /**
+   * The message carries an error; `error` is cut and redacted, never blank. `cutStream`: it says that the stream from the model
+   * broke off in the middle.
+   */
+  | { kind: 'failed'; error: string; cutStream: boolean }
   /** Somebody stopped it: what text there is, is a part. Servers without a `done` mark show this as `finished`. */
   | { kind: 'stopped' }
   /**
@@ -45,7 +48,7 @@ export function replyState(
 ): ReplyState {
   if (message === undefined) return { kind: 'gone' };
   const error = errorOf(message);
-  if (error !== undefined) return { kind: 'failed', error };
+  if (error !== undefined) return { kind: 'failed', error, cutStream: CUT_STREAM.test(error) };
   if (isAtWork(taskIds, ownTasks(message, ours))) return { kind: 'running' };
   if (isFinal(message, profile)) return { kind: isCutShort(message) ? 'stopped' : 'finished' };
   if (awaitsPerson(message)) return { kind: 'running' };
@@ -94,6 +97,10 @@ function isTouched(message: Message, profile: ReplyProfile, ours: { taskId?: str
   if (profile.doneMark !== 'none' && message.done === true) return true;
   return Boolean(message.meta?.task_id) || (!profile.taskIdOnMessage && Boolean(message.model));
 }
+
+// The words of the HTTP client that reads the stream in Open WebUI (aiohttp), and those of its sockets.
+const CUT_STREAM =
+  /payload is not completed|TransferEncodingError|ContentLengthError|not enough data (?:for|to satisfy)|connection (?:lost|closed|reset by peer)|server disconnected|incomplete chunked read/i;
 
 const NO_REASON = 'The server gives no reason';
 

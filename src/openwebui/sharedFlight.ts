@@ -43,7 +43,8 @@ export class SharedFlight<T> {
   }
 }
 
-async function unlessAborted<T>(result: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/** Waits for a result, or for the signal. @throws the signal's reason when it is aborted */
+export async function unlessAborted<T>(result: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return result;
   let leave = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {

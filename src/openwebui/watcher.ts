@@ -14,6 +14,8 @@ export interface WatcherOptions {
   credentials: Credentials;
   client: Pick<OpenWebUIClient, 'chatList' | 'activeChats' | 'chatTasks'>;
   capabilities: () => Promise<Capabilities>;
+  /** The server broke the event socket off. */
+  onGone?: () => void;
   /** Shortest and longest pause between two shared polls, in milliseconds. @default [100, 2000] */
   pollPauseMs?: [number, number];
 }
@@ -99,6 +101,7 @@ export class Watcher {
         credentials: options.credentials,
         onEvent: (chatId) => this.hear(chatId),
         onGap: () => this.gap(),
+        ...(options.onGone === undefined ? {} : { onGone: options.onGone }),
       });
     }
   }

@@ -9,7 +9,7 @@ type Steps<Name extends keyof Activities> = Pick<ActivityInterfaceFor<Activities
  * Neither attempts nor the time from scheduling are bounded here: a restart of Open WebUI, a night without workers and a long
  * queue of triggers must not fail a run. The step itself counts the time in which it was tried, and gives up for good.
  */
-const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
+const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '8s' } as const;
 
 /** Before the first step has told what the worker's heartbeat is. */
 const FIRST_HEARTBEAT = '10s';
@@ -21,8 +21,8 @@ const START_TO_CLOSE = { call: '2m', trigger: '7m', wait: '10m' } as const;
 const WRITES = 'WAIT_CANCELLATION_COMPLETED';
 const READS = 'TRY_CANCEL';
 
-/** Steps that put the turn into the chat. */
-export function placing(): Steps<'createChat' | 'appendTurn'> {
+/** Steps that put the turn into the chat, or look where it stands. */
+export function placing(): Steps<'createChat' | 'appendTurn' | 'settleTurn'> {
   return proxyActivities<Activities>({
     taskQueue: TASK_QUEUES.chat,
     startToCloseTimeout: START_TO_CLOSE.call,
@@ -33,7 +33,7 @@ export function placing(): Steps<'createChat' | 'appendTurn'> {
 }
 
 /** Light calls about a turn that stands in the chat. */
-export function aboutTurn(turn: PlacedTurn): Steps<'completeMessage' | 'fetchReply' | 'closeMessage'> {
+export function aboutTurn(turn: PlacedTurn): Steps<'completeMessage' | 'fetchReply' | 'closeMessage' | 'regenerate'> {
   return proxyActivities<Activities>({ ...options(turn), taskQueue: TASK_QUEUES.chat });
 }
 

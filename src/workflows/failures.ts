@@ -1,5 +1,6 @@
 /** How a run's failure is named, whatever layer it comes from. */
 import { ApplicationFailure, isCancellation, rootCause } from '@temporalio/workflow';
+import type { StepNotes } from '../activities';
 import { FAILURES, type FailureDetails } from '../contract';
 
 const TYPES: ReadonlySet<string> = new Set(Object.keys(FAILURES));
@@ -24,6 +25,12 @@ export function runFailure(error: unknown, place: FailureDetails): unknown {
 /** The type that the contract lists for a failure; undefined for a cancellation or a defect. */
 export function failureTypeOf(error: unknown): string | undefined {
   return error instanceof ApplicationFailure && error.type != null ? error.type : undefined;
+}
+
+/** What a step has told its workflow with its failure. */
+export function notesOf(error: unknown): StepNotes {
+  const [, notes] = (applicationCause(error)?.details ?? []) as [unknown?, StepNotes?];
+  return notes ?? {};
 }
 
 /** What the chat shows where the reply would have been. */

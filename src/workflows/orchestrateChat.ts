@@ -55,8 +55,9 @@ function asWanted(input: OrchestrateChatInput, outcome: ChatOutcome): ChatOutcom
   });
 }
 
-function placeOf({ chatId, messageId, url }: ChatStatus): FailureDetails {
+function placeOf({ chatId, messageId, url, stoppedOthers }: ChatStatus): FailureDetails {
   return {
+    ...(stoppedOthers === undefined ? {} : { stoppedOthers }),
     ...(chatId === undefined ? {} : { chatId }),
     ...(messageId === undefined ? {} : { messageId }),
     ...(url === undefined ? {} : { url }),

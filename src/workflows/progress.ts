@@ -1,7 +1,7 @@
 /** Where a run is, for the `status` query, the Temporal Web UI and the search attributes. */
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
-import type { PlacedTurn } from '../activities';
+import type { PlacedTurn, Settled } from '../activities';
 import {
   DEFAULT_CONNECTION,
   SEARCH_ATTRIBUTES,
@@ -59,6 +59,31 @@ export class Progress {
       { key: KEYS.stage, value: 'waiting' },
     ]);
     this.enter('triggering');
+  }
+
+  /** Whether search attributes are registered, where no turn tells it. */
+  searchableIf(registered: boolean | undefined): void {
+    this.searchable = registered ?? this.searchable;
+  }
+
+  /** Where the turn stands, of a run that ends before it was placed properly. */
+  found(place: NonNullable<Settled['place']>): void {
+    this.current = { ...this.current, ...place };
+    this.upsert([
+      { key: KEYS.chatId, value: place.chatId },
+      { key: KEYS.connection, value: this.current.connection },
+    ]);
+  }
+
+  /** The model is to be asked again, for another message. */
+  replaced({ messageId }: PlacedTurn): void {
+    this.current = { ...this.current, messageId };
+    this.enter('triggering');
+  }
+
+  /** Stopping our reply has stopped somebody else's. */
+  stoppedOthers(): void {
+    this.current = { ...this.current, stoppedOthers: true };
   }
 
   triggered(): void {

@@ -1,118 +1,131 @@
-/** What one turn of a conversation is: put into the chat, triggered, awaited, completed, read. */
-import { CancellationScope, log, workflowInfo } from '@temporalio/workflow';
-import type { PlacedTurn, Reply, Triggered } from '../activities';
-import type { ChatOutcome, OrchestrateChatInput, Timings } from '../contract';
-import { aboutTurn, placing, replyBudgetMs, triggering, waiting } from './activityOptions';
-import { closingReason } from './failures';
+/** What one turn of a conversation is: put into the chat, answered, and whatever the end, settled. */
+import { CancellationScope, isCancellation, log, workflowInfo } from '@temporalio/workflow';
+import type { PlacedTurn, Settled } from '../activities';
+import type { ChatOutcome, DuplicateChat, OrchestrateChatInput, Timings } from '../contract';
+import { aboutTurn, placing } from './activityOptions';
+import { answerTo, type Answer, type Asked } from './answer';
+import { mayExistSince } from './earlierRuns';
+import { closingReason, notesOf } from './failures';
 import type { Progress } from './progress';
-
-interface Asked {
-  turn: PlacedTurn;
-  triggered?: Triggered;
-}
 
 /** A turn's outcome, before what the caller wants made of its text. */
 export async function runTurn(input: OrchestrateChatInput, turnKey: string, progress: Progress): Promise<ChatOutcome> {
   const startedAt = Date.now();
-  const { runId, originalExecutionRunId, firstExecutionRunId } = workflowInfo();
-  // After a reset or a retry this workflow id has acted before.
-  const mayExist = runId !== originalExecutionRunId || runId !== firstExecutionRunId;
-  const turn = await place(input, turnKey, mayExist);
+  const turn = await placed(input, turnKey, progress);
   progress.placed(turn);
   const createMs = Date.now() - startedAt;
   const asked: Asked = { turn };
+  const answer = await answered(input, turnKey, asked, progress);
+  const duplicateChats = await withoutTwins(input, turnKey, turn);
+  const [triggerMs, replyMs] = [answer.triggeredAt - startedAt, answer.repliedAt - startedAt];
+  const timings = { createMs, triggerMs, replyMs, totalMs: Date.now() - startedAt };
+  return outcomeOf(asked.turn, answer, progress, timings, duplicateChats);
+}
+
+/** The answer; without one, nothing of the turn is left open. */
+async function answered(
+  input: OrchestrateChatInput,
+  turnKey: string,
+  asked: Asked,
+  progress: Progress,
+): Promise<Answer> {
   try {
-    const triggered = await trigger(input, turn, mayExist);
-    asked.triggered = triggered;
-    progress.triggered();
-    const triggerMs = Date.now() - startedAt;
-    const reply = await replyTo(input, asked, progress);
-    const replyMs = Date.now() - startedAt;
-    return outcomeOf(turn, reply, progress, { createMs, triggerMs, replyMs, totalMs: Date.now() - startedAt });
+    return await answerTo(input, turnKey, asked, progress);
   } catch (error) {
-    await close(input, asked, closingReason(error));
+    await CancellationScope.nonCancellable(async () => {
+      await close(input, asked, closingReason(error), progress);
+      await withoutTwins(input, turnKey, asked.turn);
+    });
     throw error;
   }
 }
 
-async function place(input: OrchestrateChatInput, turnKey: string, mayExist: boolean): Promise<PlacedTurn> {
+/** The turn in its chat; where that fails, nothing of it is left open. */
+async function placed(input: OrchestrateChatInput, turnKey: string, progress: Progress): Promise<PlacedTurn> {
+  try {
+    return await putIntoChat(input, turnKey);
+  } catch (error) {
+    const notes = notesOf(error);
+    progress.searchableIf(notes.searchAttributes);
+    // A step that was cancelled does not say how far it came.
+    if (isCancellation(error) || notes.written === true) {
+      const { place, searchAttributes } = await settle(input, turnKey, { reason: closingReason(error) });
+      progress.searchableIf(searchAttributes);
+      if (place !== undefined) progress.found(place);
+    }
+    throw error;
+  }
+}
+
+async function putIntoChat(input: OrchestrateChatInput, turnKey: string): Promise<PlacedTurn> {
   const activities = placing();
+  const since = mayExistSince();
+  const toPlace = { input, turnKey, ...(since === undefined ? {} : { mayExistSince: since }) };
   // A caller's `null` is refused where the input is validated.
   if (input.chat == null) {
     const summary = 'Create the chat with the question and an empty answer';
-    return activities.createChat.executeWithOptions({ summary }, [{ input, turnKey, mayExist }]);
+    return activities.createChat.executeWithOptions({ summary }, [toPlace]);
   }
   const summary = `Append the question to chat ${input.chat.id}`;
-  return activities.appendTurn.executeWithOptions({ summary }, [{ input, turnKey, mayExist }]);
+  return activities.appendTurn.executeWithOptions({ summary }, [toPlace]);
 }
 
-async function trigger(input: OrchestrateChatInput, turn: PlacedTurn, mayExist: boolean): Promise<Triggered> {
-  const summary = `Ask ${turn.model}`;
-  const wanted = turn.writtenByTrigger ? input : withoutConversation(input);
-  return triggering(turn).triggerCompletion.executeWithOptions({ summary }, [{ input: wanted, turn, mayExist }]);
+/** A chat that was asked for more than once may have come into being more than once: the other ones go, as far as they can. */
+async function withoutTwins(input: OrchestrateChatInput, turnKey: string, turn: PlacedTurn): Promise<DuplicateChat[]> {
+  if (turn.createRetried !== true) return [];
+  return (await settle(input, turnKey, { keep: turn.chatId, reason: '' })).duplicateChats;
 }
 
-/** The chat holds the conversation; it is not carried through history again. */
-function withoutConversation(input: OrchestrateChatInput): OrchestrateChatInput {
-  const options = { ...input };
-  delete options.prompt;
-  delete options.messages;
-  const system =
-    input.system ??
-    input.messages
-      ?.filter((message) => message.role === 'system')
-      .map((message) => message.content)
-      .join('\n\n');
-  return system === undefined || system === '' ? options : { ...options, system };
-}
-
-async function replyTo(input: OrchestrateChatInput, { turn, triggered }: Asked, progress: Progress): Promise<Reply> {
-  const reply = await waiting(turn).awaitReply.executeWithOptions({ summary: 'Wait for the reply' }, [
-    {
-      turn,
-      triggeredAt: triggered?.triggeredAt ?? Date.now(),
-      replyBudgetMs: replyBudgetMs(input),
-      ...(triggered?.taskId === undefined ? {} : { taskId: triggered.taskId }),
-    },
-  ]);
-  if (!turn.needsCompletion) return reply;
-  progress.enter('completing');
-  const { changed } = await aboutTurn(turn).completeMessage.executeWithOptions({ summary: 'Run the outlet filters' }, [
-    {
-      turn,
-      characters: reply.characters,
-      ...budgetOf(input),
-      ...(input.session_id === undefined ? {} : { sessionId: input.session_id }),
-      ...(input.filter_ids === undefined ? {} : { filterIds: input.filter_ids }),
-    },
-  ]);
-  if (!changed) return reply;
-  progress.enter('fetching');
-  return aboutTurn(turn).fetchReply.executeWithOptions({ summary: 'Read the filtered reply' }, [
-    { turn, ...budgetOf(input) },
-  ]);
+async function settle(
+  input: OrchestrateChatInput,
+  turnKey: string,
+  about: { keep?: string; reason: string },
+): Promise<Pick<Settled, 'place' | 'duplicateChats'> & Partial<Settled>> {
+  const sinceMs = mayExistSince() ?? workflowInfo().startTime.getTime();
+  try {
+    return await CancellationScope.nonCancellable(() =>
+      placing().settleTurn.executeWithOptions({ summary: 'Look for what was left behind' }, [
+        { input, turnKey, sinceMs, ...about },
+      ]),
+    );
+  } catch (error) {
+    log.warn('It is not known whether a chat was left behind', { error: String(error) });
+    return { duplicateChats: [] };
+  }
 }
 
 /** Whatever the end, no message is left that the page shows as still being written, and no model goes on for nobody. */
-async function close(input: OrchestrateChatInput, { turn, triggered }: Asked, reason: string): Promise<void> {
+async function close(
+  input: OrchestrateChatInput,
+  { turn, triggered }: Asked,
+  reason: string,
+  progress: Progress,
+): Promise<void> {
+  const { serverBudgetMs } = input;
   const taskId = triggered?.taskId;
+  const closing = {
+    turn,
+    reason,
+    ...(serverBudgetMs === undefined ? {} : { serverBudgetMs }),
+    ...(taskId === undefined ? {} : { taskId }),
+  };
   try {
-    await CancellationScope.nonCancellable(() =>
-      aboutTurn(turn).closeMessage.executeWithOptions({ summary: 'Stop and close the unfinished message' }, [
-        { turn, reason, ...budgetOf(input), ...(taskId === undefined ? {} : { taskId }) },
-      ]),
-    );
+    const summary = 'Stop and close the unfinished message';
+    const { stoppedOthers } = await aboutTurn(turn).closeMessage.executeWithOptions({ summary }, [closing]);
+    if (stoppedOthers === true) progress.stoppedOthers();
   } catch (error) {
     // The run's own failure says more than that of the tidying.
     log.warn('The unfinished message could not be closed', { chatId: turn.chatId, error: String(error) });
   }
 }
 
-function budgetOf({ serverBudgetMs }: OrchestrateChatInput): { serverBudgetMs?: number } {
-  return serverBudgetMs === undefined ? {} : { serverBudgetMs };
-}
-
-function outcomeOf(turn: PlacedTurn, reply: Reply, progress: Progress, timings: Timings): ChatOutcome {
+function outcomeOf(
+  turn: PlacedTurn,
+  { reply }: Answer,
+  progress: Progress,
+  timings: Timings,
+  duplicateChats: DuplicateChat[],
+): ChatOutcome {
   return {
     connection: turn.connection,
     chatId: turn.chatId,
@@ -123,6 +136,7 @@ function outcomeOf(turn: PlacedTurn, reply: Reply, progress: Progress, timings: 
     ...reply,
     ...(turn.unusableFiles.length === 0 ? {} : { unusableFiles: turn.unusableFiles }),
     generations: progress.status.generations,
+    ...(duplicateChats.length === 0 ? {} : { duplicateChats }),
     timings,
   };
 }

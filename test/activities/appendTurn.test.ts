@@ -25,7 +25,7 @@ async function finishedChat() {
 const append = (chat: OrchestrateChatInput['chat'], info = {}) =>
   bench.run(
     'appendTurn',
-    { input: asked({ prompt: PROMPT, ...(chat === undefined ? {} : { chat }) }), turnKey: '1', mayExist: false },
+    { input: asked({ prompt: PROMPT, ...(chat === undefined ? {} : { chat }) }), turnKey: '1' },
     info,
   );
 
@@ -33,14 +33,15 @@ const append = (chat: OrchestrateChatInput['chat'], info = {}) =>
 async function converse(chat: NonNullable<OrchestrateChatInput['chat']>) {
   const input = asked({ prompt: PROMPT, chat });
   const turn = await append(chat);
-  const carriedInput = turn.writtenByTrigger ? input : carried(input);
+  const carriedInput = turn.unwritten === 'turn' ? input : carried(input);
   const triggered = await bench.run('triggerCompletion', { input: carriedInput, turn, mayExist: false });
   const reply = await bench.run('awaitReply', { turn, ...triggered, replyBudgetMs: 60_000 });
   return { turn, reply };
 }
 
 describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (release) => {
-  const writtenByTrigger = release === '0.12.4';
+  const byTrigger = release === '0.12.4';
+  const unwritten = byTrigger ? 'turn' : 'nothing';
   beforeEach(async () => {
     bench = await Bench.start({ release });
   });
@@ -48,7 +49,7 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
   it('goes on at the tip of the chat, and the model is shown all of it', async () => {
     const first = await finishedChat();
     const { turn, reply } = await converse({ id: first.chatId });
-    expect(turn).toMatchObject({ chatId: first.chatId, ...IDS, parentId: first.messageId, writtenByTrigger });
+    expect(turn).toMatchObject({ chatId: first.chatId, ...IDS, parentId: first.messageId, unwritten });
     expect(reply.content).toBe(DEFAULT_REPLY);
     expect(bench.generations()[1]?.messages).toEqual([
       { role: 'user', content: 'What is the capital of France?' },
@@ -109,7 +110,7 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
         },
       },
     };
-    expect(updates).toEqual(writtenByTrigger ? [] : [update]);
+    expect(updates).toEqual(byTrigger ? [] : [update]);
   });
 
   it('goes on after the message that is named, beside what is there', async () => {
@@ -120,7 +121,6 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
       {
         input: asked({ prompt: 'Another', chat: { id: first.chatId, parentMessageId: first.messageId } }),
         turnKey: '1',
-        mayExist: false,
       },
       { workflowExecution: { workflowId: 'chat/third', runId: 'r' } },
     );
@@ -132,7 +132,7 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
   it('takes the tutorial\'s "send only the new message"', async () => {
     const first = await finishedChat();
     const input = { model: 'model-a', chat: { id: first.chatId, messages: [{ role: 'user', content: PROMPT }] } };
-    const turn = await bench.run('appendTurn', { input, turnKey: '1', mayExist: false });
+    const turn = await bench.run('appendTurn', { input, turnKey: '1' });
     await bench.run('triggerCompletion', { input, turn, mayExist: false });
     await bench.untilNoTask(first.chatId);
     expect(bench.generations()[1]).toMatchObject({ prompt: PROMPT });
@@ -141,13 +141,13 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
   it('writes the turn once, though the answer to the write was lost', async () => {
     const first = await finishedChat();
     bench.standIn.fault({ method: 'POST', path: new RegExp(`^/api/v1/chats/${first.chatId}$`), how: 'lostAfter' });
-    if (!writtenByTrigger) await failureOf(append({ id: first.chatId }));
+    if (!byTrigger) await failureOf(append({ id: first.chatId }));
     const turn = await append({ id: first.chatId }, { attempt: 2 });
     expect(turn.parentId).toBe(first.messageId);
     const again = await append({ id: first.chatId }, { attempt: 3 });
     expect(again).toEqual(turn);
     const { messages = {} } = (await bench.chat(first.chatId)).chat.history ?? {};
-    expect(Object.keys(messages)).toHaveLength(writtenByTrigger ? 2 : 4);
+    expect(Object.keys(messages)).toHaveLength(byTrigger ? 2 : 4);
   });
 
   it('waits while another reply is under way in the chat, and says so', async () => {
@@ -166,7 +166,7 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
     expect(parent).toMatchObject({ type: 'ChatGone', nonRetryable: true });
     expect(parent.message).toMatch(/has no message 0{8}.*; name one that is in it, or leave parentMessageId out$/);
     const input = asked({ chat: { id: first.chatId }, model: 'gpt-9' });
-    const model = await failureOf(bench.run('appendTurn', { input, turnKey: '1', mayExist: false }));
+    const model = await failureOf(bench.run('appendTurn', { input, turnKey: '1' }));
     expect(model).toMatchObject({ type: 'ModelNotFound', nonRetryable: true });
     expect(await bench.chat(first.chatId)).toEqual(before);
   });
@@ -186,9 +186,7 @@ describe('appendTurn', () => {
     const environment = environmentFor();
     environment.cancel();
     const input = asked({ prompt: PROMPT, chat: { id: first.chatId } });
-    await expect(
-      environment.run(bench.activities.appendTurn, { input, turnKey: '1', mayExist: false }),
-    ).rejects.toThrow('CANCELLED');
+    await expect(environment.run(bench.activities.appendTurn, { input, turnKey: '1' })).rejects.toThrow('CANCELLED');
     expect(bench.sent.bodies('POST', /\/api\/v1\/chats\//)).toEqual([]);
   });
 });

@@ -161,7 +161,7 @@ describe('awaitReply', () => {
         const failure = await failureOf(retried(() => bench.run('awaitReply', awaiting, { attempt: 2 })));
         expect(Date.now() - startedAt).toBeGreaterThanOrEqual(5_000);
         expect(Date.now() - startedAt).toBeLessThan(9_000);
-        expect(failure).toMatchObject({ type: 'ReplyLost', nonRetryable: true, details: [{ chatId: turn.chatId }] });
+        expect(failure).toMatchObject({ type: 'ReplyLost', nonRetryable: true, details: [{ chatId: turn.chatId }, {}] });
         expect(failure.message).toMatch(
           /without a text and without an error; Open WebUI was restarted, or .* start a new run$/,
         );
@@ -224,13 +224,13 @@ describe('awaitReply', () => {
     });
   });
 
-  it('looks by itself once a minute, should nothing tell it of the end', async () => {
+  it('looks by itself every five minutes, should nothing tell it of the end', async () => {
     const bench = await start({ release: '0.12.4', credential: 'jwt' });
     await bench.run('awaitReply', (await bench.ask({ prompt: 'x' })).awaiting);
     const pauses = jest.spyOn(Watch.prototype, 'moved').mockResolvedValueOnce('time');
     const { awaiting } = await bench.ask({ prompt: 'y [slow=30]' });
     await bench.run('awaitReply', awaiting);
-    expect(Math.max(...pauses.mock.calls.map(([maxMs]) => maxMs))).toBeLessThanOrEqual(60_000);
+    expect(Math.max(...pauses.mock.calls.map(([maxMs]) => maxMs))).toBeLessThanOrEqual(300_000);
   });
 
   it('keeps the reasoning apart', async () => {

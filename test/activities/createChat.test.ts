@@ -78,7 +78,7 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('createChat on %s', (rel
       url: `${bench.standIn.url}/c/${chats[0]?.id}`,
       model: 'model-a',
       title: PROMPT,
-      writtenByTrigger: false,
+      unwritten: 'nothing',
       needsCompletion: release < '0.9' && release !== '0.12.4',
       triggerTaskQueue: triggerTaskQueue(bench.standIn.url),
       heartbeatTimeoutMs: 3_000,
@@ -126,8 +126,8 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('createChat on %s', (rel
 
   it('looks first where an earlier run of the same workflow may have acted', async () => {
     const before = await bench.createChat();
-    const again = await bench.run('createChat', { input: asked(), turnKey: '1', mayExist: true });
-    expect(again).toEqual(before);
+    const again = await bench.run('createChat', { input: asked(), turnKey: '1', mayExistSince: Date.now() - 60_000 });
+    expect(again).toEqual({ ...before, createRetried: true });
     expect(await bench.chats()).toHaveLength(1);
   });
 
@@ -208,7 +208,7 @@ describe('createChat', () => {
     let heartbeats = 0;
     environment.on('heartbeat', () => (heartbeats += 1));
     environment.cancel();
-    const run = environment.run(bench.activities.createChat, { input: asked(), turnKey: '1', mayExist: false });
+    const run = environment.run(bench.activities.createChat, { input: asked(), turnKey: '1' });
     await expect(run).rejects.toBeInstanceOf(CancelledFailure);
     expect(heartbeats).toBeGreaterThan(0);
     expect(await bench.chats()).toEqual([]);
@@ -220,7 +220,7 @@ describe('createChat', () => {
     await bench.connection.model('model-a');
     bench.standIn.latency = 200;
     const environment = environmentFor();
-    const run = environment.run(bench.activities.createChat, { input: asked(), turnKey: '1', mayExist: false });
+    const run = environment.run(bench.activities.createChat, { input: asked(), turnKey: '1' });
     setTimeout(() => environment.cancel(), 100);
     const placed = (await run) as PlacedTurn;
     bench.standIn.latency = 0;
@@ -244,7 +244,7 @@ describe('a server that cannot be used', () => {
     const connection = new Connection({ name: 'default', url, credentials: fixedToken(token), warn: () => undefined });
     try {
       const activities = createActivities(dependenciesFor([connection]));
-      return await failureOf(runActivity(activities, 'createChat', { input: asked(), turnKey: '1', mayExist: false }));
+      return await failureOf(runActivity(activities, 'createChat', { input: asked(), turnKey: '1' }));
     } finally {
       await connection.close();
     }

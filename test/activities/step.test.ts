@@ -9,7 +9,7 @@ afterEach(() => bench.stop());
 
 const CREATE = { method: 'POST', path: /^\/api\/v1\/chats\/new$/ };
 const LIST = /^GET \/api\/v1\/chats\/list/;
-const create = { input: asked(), turnKey: '1', mayExist: false };
+const create = { input: asked(), turnKey: '1' };
 const ago = (ms: number) => ({ since: Date.now() - ms, startedAt: Date.now() - ms });
 const hasLooked = (): boolean => bench.sent.lines().some((line) => LIST.test(line));
 

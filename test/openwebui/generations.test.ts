@@ -14,10 +14,7 @@ class Follower {
 
   constructor(public tasks: () => Promise<string[]> = async () => ['t']) {
     const client = {
-      chatTasks: async () => {
-        this.looks += 1;
-        return this.tasks();
-      },
+      chatTasks: async () => [],
       activeChats: async () => [],
       // The chat is shown as active, so that polls wake nobody.
       chatList: async () => ({
@@ -32,7 +29,11 @@ class Follower {
       client,
       capabilities: async () => ({ watch: 'activeInList' }) as never,
     });
-    this.generations = new Generations(this.watcher, client);
+    const look = (): Promise<string[]> => {
+      this.looks += 1;
+      return this.tasks();
+    };
+    this.generations = new Generations({ watcher: this.watcher, safetyReadMs: 20_000, tasks: look });
   }
 
   close(): void {

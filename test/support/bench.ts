@@ -5,6 +5,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { startStandIn, type StandIn } from '../../dev/standIn';
 import { createActivities, type Activities, type ActivityDependencies, type PlacedTurn } from '../../src/activities';
 import { Admission } from '../../src/activities/admission';
+import { passFence } from '../../src/activities/fence';
 import type { OrchestrateChatInput } from '../../src/contract';
 import { Connection } from '../../src/openwebui/connection';
 import { fixedToken } from '../../src/openwebui/credentials';
@@ -67,7 +68,7 @@ export class Bench {
   }
 
   createChat(input: Partial<OrchestrateChatInput> = {}, info: Partial<Info> = {}): Promise<PlacedTurn> {
-    return this.run('createChat', { input: asked(input), turnKey: '1', mayExist: false }, info);
+    return this.run('createChat', { input: asked(input), turnKey: '1' }, info);
   }
 
   /** Creates a chat and triggers its reply. */
@@ -127,6 +128,7 @@ export class Bench {
       url: this.standIn.url,
       credentials: fixedToken(this.token),
       warn: (message) => this.warnings.push(message),
+      beforeWriting: passFence,
     });
     return [connection, createActivities(dependenciesFor([connection], { admission: this.admission, limits }))];
   }
@@ -165,6 +167,8 @@ export function dependenciesFor(
     namespaceId: NAMESPACE_ID,
     searchAttributes: true,
     heartbeatTimeoutMs: 3_000,
+    confirmAttempt: async () => true,
+    patience: { lostAfterMs: 10_000, heldTriggerMs: 330_000 },
     limits: { maxPromptBytes: 100_000, maxReplyBytes: 10_000, ...limits },
   };
 }

@@ -37,6 +37,8 @@ const NAMES: Name[] = [
   'completeMessage',
   'fetchReply',
   'closeMessage',
+  'regenerate',
+  'settleTurn',
 ];
 
 export const PLACED: PlacedTurn = {
@@ -48,7 +50,7 @@ export const PLACED: PlacedTurn = {
   url: 'http://open-webui/c/chat-1',
   model: 'model-a',
   title: 'A title',
-  writtenByTrigger: false,
+  unwritten: 'nothing',
   needsCompletion: false,
   triggerTaskQueue: TRIGGER_QUEUE,
   heartbeatTimeoutMs: 1_000,
@@ -66,6 +68,8 @@ const wellBehaved = (): Fakes => ({
   completeMessage: async () => ({ changed: false }),
   fetchReply: async () => ({ ...REPLY, content: 'Paris. (checked)' }),
   closeMessage: async () => ({ closed: true }),
+  regenerate: async () => ({ messageId: 'assistant-2', unwritten: 'nothing' }),
+  settleTurn: async () => ({ duplicateChats: [], searchAttributes: true }),
 });
 
 /** What one event of a history says, as far as tests look at it. */

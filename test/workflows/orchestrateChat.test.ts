@@ -94,7 +94,6 @@ describe('a run on a server that does everything itself', () => {
     expect(create?.input).toMatchObject({
       input: { prompt: 'CANARY prompt', messages },
       turnKey: '1',
-      mayExist: false,
     });
     expect(JSON.stringify([trigger, wait])).not.toContain('CANARY');
     expect(trigger?.input).toMatchObject({
@@ -111,7 +110,7 @@ describe('a run on a server that does everything itself', () => {
   });
 
   it('carries it to the trigger where the server writes the turn from that', async () => {
-    bench.reset({ appendTurn: async () => ({ ...PLACED, writtenByTrigger: true }) });
+    bench.reset({ appendTurn: async () => ({ ...PLACED, unwritten: 'turn' }) });
     const run = await bench.start({ prompt: 'CANARY', chat: { id: '00000000-0000-4000-8000-000000000000' } });
     await run.result();
     expect(bench.names()).toEqual(['appendTurn', 'triggerCompletion', 'awaitReply']);
@@ -300,13 +299,13 @@ describe('a run that is cancelled', () => {
     expect(await searchAttributesOf(run)).toMatchObject({ OpenWebUIStage: 'cancelled' });
   });
 
-  it('in createChat ends with nothing to close', async () => {
+  it('in createChat looks for what that may have made', async () => {
     bench.reset({ createChat: forEver });
     const run = await bench.start();
     await bench.called('createChat');
     await run.cancel();
     expect(await errorOf(run)).toMatchObject({ type: 'Cancelled' });
-    expect(bench.names()).toEqual(['createChat']);
+    expect(bench.names()).toEqual(['createChat', 'settleTurn']);
   });
 
   it('while createChat finishes all the same closes what that has made', async () => {

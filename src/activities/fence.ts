@@ -1,0 +1,65 @@
+/**
+ * The zombie fence. An attempt whose process was stopped for a while may have been given up by Temporal and be under way
+ * elsewhere; what it wrote then would be written twice. So a request that changes something is sent only while the attempt is
+ * known to count: within half a heartbeat timeout of its start, or of a heartbeat that Temporal has acknowledged.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { ApplicationFailure } from '@temporalio/activity';
+
+/** Tells Temporal that an attempt is alive, and waits for the answer. @returns false if Temporal has given the attempt up */
+export type ConfirmAttempt = (taskToken: Uint8Array, heartbeatDetails: unknown) => Promise<boolean>;
+
+export interface FencedAttempt {
+  taskToken: Uint8Array;
+  /** What a heartbeat of this attempt carries: a confirmation is one. */
+  heartbeatDetails: unknown;
+  heartbeatTimeoutMs: number;
+  /** When Temporal knew the attempt alive, in ms since the epoch by our clock. */
+  aliveAt: number;
+  confirm: ConfirmAttempt;
+}
+
+const attempts = new AsyncLocalStorage<FencedAttempt>();
+
+/** Runs an attempt within its fence. */
+export function fenced<T>(attempt: FencedAttempt, run: () => Promise<T>): Promise<T> {
+  return attempts.run(attempt, run);
+}
+
+/**
+ * To be passed right before a request that changes something. Free where nothing doubtful has happened, and outside of
+ * activities.
+ * @throws ApplicationFailure where Temporal has given the attempt up, or cannot be asked
+ */
+export async function passFence(): Promise<void> {
+  const attempt = attempts.getStore();
+  if (attempt === undefined) return;
+  const askedAt = Date.now();
+  if (askedAt - attempt.aliveAt <= attempt.heartbeatTimeoutMs / 2) return;
+  if (!(await confirmed(attempt))) throw notSent('Temporal has given this attempt up');
+  attempt.aliveAt = askedAt;
+}
+
+async function confirmed({ confirm, taskToken, heartbeatDetails }: FencedAttempt): Promise<boolean> {
+  try {
+    return await confirm(taskToken, heartbeatDetails);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw notSent(`Temporal cannot be asked whether this attempt still counts (${reason})`);
+  }
+}
+
+const GIVEN_UP = 'AttemptGivenUp';
+
+/** Whether an error says that the fence was closed: the request was not sent. */
+export function wasFencedOff(error: unknown): boolean {
+  return error instanceof ApplicationFailure && error.type === GIVEN_UP;
+}
+
+function notSent(reason: string): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: GIVEN_UP,
+    message: `${reason}; nothing was sent to Open WebUI`,
+    category: 'BENIGN',
+  });
+}

@@ -1,0 +1,70 @@
+/** Asks again after a generation died: the dead message is put away, and a new place for the answer is made beside it. */
+import { cancellationSignal } from '@temporalio/activity';
+import { appendRegeneration, messageOf } from '../openwebui/chatTree';
+import type { Connection } from '../openwebui/connection';
+import type { Chat, History } from '../openwebui/schemas';
+import { othersFinished } from './appendTurn';
+import { turnKeyOf, type PlacedTurn } from './createChat';
+import { chatBusy, finalFailure } from './failures';
+import { turnIds } from './ids';
+import { putAway } from './putAway';
+import { readReply } from './reply';
+import { turnStep, type ActivityDependencies } from './step';
+
+export interface RegenerateInput {
+  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'model'>;
+  turnKey: string;
+  /** Which generation the new place is for, counted from 1. */
+  generation: number;
+  taskId?: string;
+  serverBudgetMs?: number;
+  /** Shown on the dead message. */
+  reason: string;
+}
+
+export interface Regenerated {
+  messageId: string;
+  unwritten: PlacedTurn['unwritten'];
+  /** The generation was not dead after all: `messageId` is the old one, and there is nothing to trigger. */
+  alive?: true;
+}
+
+export async function regenerate(deps: ActivityDependencies, input: RegenerateInput): Promise<Regenerated> {
+  const { turn, taskId, reason, serverBudgetMs } = input;
+  return turnStep(deps, turn.connection, { serverBudgetMs }, async (connection, { sending }) => {
+    const { messageId } = turnIds(turnKeyOf(deps, input.turnKey), input.generation);
+    const signal = cancellationSignal();
+    const reading = await readReply(connection, { ...turn, taskId }, signal);
+    const { kind } = reading.state;
+    if (kind === 'running' || kind === 'finished') {
+      return { messageId: turn.messageId, unwritten: 'nothing', alive: true };
+    }
+    historyWithQuestion(reading.chat, turn.userMessageId);
+    sending();
+    const { closed } = await putAway(connection, { turn, taskId, reason }, reading);
+    if (!closed) throw finalFailure('ChatGone', `The message that held the lost reply was deleted from ${turn.chatId}`);
+    await othersFinished(connection, turn.chatId, signal);
+    if (!connection.placements.begin(turn.chatId, messageId)) throw chatBusy(turn.chatId);
+    const { turnProtocol } = await connection.capabilities();
+    if (turnProtocol === 'turn') return { messageId, unwritten: 'answer' };
+    await writePlace(connection, turn, messageId);
+    return { messageId, unwritten: 'nothing' };
+  });
+}
+
+/** The whole history goes back in the same breath as it was read: these servers replace what is stored. */
+async function writePlace(
+  connection: Connection,
+  { chatId, userMessageId, model }: RegenerateInput['turn'],
+  messageId: string,
+): Promise<void> {
+  const history = historyWithQuestion(await connection.client.chat(chatId), userMessageId);
+  const timestamp = Math.floor(Date.now() / 1000);
+  const place = { userId: userMessageId, assistantId: messageId, model, timestamp };
+  await connection.client.updateChat(chatId, { history: appendRegeneration(history, place) });
+}
+
+function historyWithQuestion({ id, chat }: Chat, userMessageId: string): History {
+  if (chat.history !== undefined && messageOf(chat.history, userMessageId) !== undefined) return chat.history;
+  throw finalFailure('ChatGone', `Message ${userMessageId} was deleted from chat ${id}`, { chatId: id });
+}

@@ -1,0 +1,109 @@
+/**
+ * The last look at a turn whose placing was not plain: a request that was given up may have been carried out later. Nothing
+ * that the run made is left behind, neither a second chat nor a place for an answer that nobody will write.
+ */
+import { parseChatInput, type ChatRequest } from '../chatInput';
+import { DEFAULT_CONNECTION, type DuplicateChat, type OrchestrateChatInput } from '../contract';
+import type { Connection } from '../openwebui/connection';
+import { ForbiddenError, NotFoundError } from '../openwebui/errors';
+import { replyState } from '../openwebui/replyState';
+import type { Chat } from '../openwebui/schemas';
+import { turnKeyOf } from './createChat';
+import { findChats } from './findChats';
+import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
+import { putAway } from './putAway';
+import { readReply } from './reply';
+import { turnStep, type ActivityDependencies } from './step';
+
+export interface SettleTurnInput {
+  input: OrchestrateChatInput;
+  turnKey: string;
+  /** Since when the run may have acted, in ms since the epoch. */
+  sinceMs: number;
+  /** The chat that the run knows of and has brought to its end itself. */
+  keep?: string;
+  /** Without `keep`: shown in the chat where the reply would have been. */
+  reason: string;
+}
+
+export interface Settled {
+  /** Where the turn stands, if it does. */
+  place?: { chatId: string; messageId: string; url: string };
+  /** Second chats that could not be deleted. */
+  duplicateChats: DuplicateChat[];
+  /** Whether search attributes are registered: a placing that was cancelled could not tell. */
+  searchAttributes: boolean;
+}
+
+export async function settleTurn(deps: ActivityDependencies, settling: SettleTurnInput): Promise<Settled> {
+  const { input, keep } = settling;
+  const name = input.connection ?? DEFAULT_CONNECTION;
+  const { searchAttributes } = deps;
+  return turnStep(deps, name, { serverBudgetMs: input.serverBudgetMs }, async (connection) => {
+    const request = parseChatInput(input, deps.limits);
+    const key = turnKeyOf(deps, settling.turnKey);
+    const ids = turnIds(key, 1);
+    if (request.chat !== undefined) {
+      const place = await close(connection, request.chat.id, ids, request, settling.reason);
+      return { ...place, duplicateChats: [], searchAttributes };
+    }
+    const signal = new AbortController().signal;
+    const wanted = { ids, prompt: request.prompt, folderId: request.folderId, sinceMs: settling.sinceMs };
+    const chats = await findChats(connection, wanted, signal);
+    const kept = keep ?? chats[0]?.id;
+    const duplicateChats: DuplicateChat[] = [];
+    for (const chat of chats) {
+      if (chat.id === kept || (await wasDeleted(connection, chat, ids, ownMessages(key, ids, request)))) continue;
+      duplicateChats.push({ chatId: chat.id, url: connection.chatUrl(chat.id) });
+    }
+    if (kept === undefined || keep !== undefined) return { duplicateChats, searchAttributes };
+    return { ...(await close(connection, kept, ids, request, settling.reason)), duplicateChats, searchAttributes };
+  });
+}
+
+/** Where the turn stands, its place put away; nothing if it does not stand there. */
+async function close(
+  connection: Connection,
+  chatId: string,
+  { messageId }: TurnIds,
+  { model }: ChatRequest,
+  reason: string,
+): Promise<Pick<Settled, 'place'>> {
+  try {
+    const reading = await readReply(connection, { chatId, messageId });
+    connection.placements.end(chatId, messageId);
+    if (reading.state.kind === 'gone') return {};
+    if (reading.state.kind !== 'finished') {
+      await putAway(connection, { turn: { chatId, messageId, model }, reason }, reading);
+    }
+    return { place: { chatId, messageId, url: connection.chatUrl(chatId) } };
+  } catch (error) {
+    if (error instanceof NotFoundError) return {};
+    throw error;
+  }
+}
+
+function ownMessages(key: TurnKey, ids: TurnIds, { earlier }: ChatRequest): ReadonlySet<string> {
+  return new Set([ids.userMessageId, ids.messageId, ...earlier.map((_, index) => earlierMessageId(key, index))]);
+}
+
+/** Deletes a second chat if it is as we made it. @returns false if somebody has used it, or the user may not delete */
+async function wasDeleted(
+  connection: Connection,
+  { id, chat }: Chat,
+  { messageId }: TurnIds,
+  own: ReadonlySet<string>,
+): Promise<boolean> {
+  const messages = chat.history?.messages ?? {};
+  const taskIds = await connection.tasks(id);
+  const { kind } = replyState({ taskIds, message: messages[messageId] }, await connection.capabilities());
+  if (kind !== 'untriggered' || Object.keys(messages).some((message) => !own.has(message))) return false;
+  try {
+    await connection.client.deleteChat(id);
+    return true;
+  } catch (error) {
+    if (error instanceof NotFoundError) return true;
+    if (error instanceof ForbiddenError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,129 @@
+/** How a turn that stands in its chat gets its answer: the model is asked, the reply awaited, completed and read. */
+import type { PlacedTurn, Reply, Triggered } from '../activities';
+import { DEFAULT_MAX_GENERATIONS, type OrchestrateChatInput } from '../contract';
+import { aboutTurn, replyBudgetMs, triggering, waiting } from './activityOptions';
+import { mayExistSince } from './earlierRuns';
+import { notesOf } from './failures';
+import type { Progress } from './progress';
+
+/** What is known of a turn so far; the place of its answer changes when the model is asked again. */
+export interface Asked {
+  turn: PlacedTurn;
+  triggered?: Triggered | undefined;
+}
+
+export interface Answer {
+  reply: Reply;
+  /** When the last trigger was accepted, and when the reply was read; workflow time in ms since the epoch. */
+  triggeredAt: number;
+  repliedAt: number;
+}
+
+/** Asks, and asks again where a generation is known to be dead, as often as is allowed. */
+export async function answerTo(
+  input: OrchestrateChatInput,
+  turnKey: string,
+  asked: Asked,
+  progress: Progress,
+): Promise<Answer> {
+  for (let generation = 1; ; generation++) {
+    try {
+      if (asked.triggered === undefined) {
+        asked.triggered = await trigger(input, asked.turn);
+        progress.triggered();
+      }
+      const triggeredAt = Date.now();
+      const reply = await replyTo(input, asked.turn, asked.triggered, progress);
+      return { reply, triggeredAt, repliedAt: Date.now() };
+    } catch (error) {
+      const reason = reasonToAskAgain(error, input, generation);
+      if (reason === undefined) throw error;
+      await makePlaceForAnother(input, turnKey, asked, generation + 1, reason);
+      progress.replaced(asked.turn);
+    }
+  }
+}
+
+/** Why the model is to be asked once more; undefined where it is not. */
+function reasonToAskAgain(error: unknown, input: OrchestrateChatInput, generation: number): string | undefined {
+  const { dead } = notesOf(error);
+  if (dead === undefined || generation >= (input.maxGenerations ?? DEFAULT_MAX_GENERATIONS)) return undefined;
+  return dead.evidence ?? (input.regenerateUnexplained === true ? 'nothing says why' : undefined);
+}
+
+async function makePlaceForAnother(
+  input: OrchestrateChatInput,
+  turnKey: string,
+  asked: Asked,
+  generation: number,
+  reason: string,
+): Promise<void> {
+  const { turn, triggered } = asked;
+  const taskId = triggered?.taskId;
+  const summary = `Put the lost reply away (${reason}) and make a place for another`;
+  const { alive, ...place } = await aboutTurn(turn).regenerate.executeWithOptions({ summary }, [
+    {
+      turn,
+      turnKey,
+      generation,
+      reason: `This reply was lost: ${reason}. Another one was asked for.`,
+      ...budgetOf(input),
+      ...(taskId === undefined ? {} : { taskId }),
+    },
+  ]);
+  if (alive === true) return;
+  asked.turn = { ...turn, ...place };
+  asked.triggered = undefined;
+}
+
+async function trigger(input: OrchestrateChatInput, turn: PlacedTurn): Promise<Triggered> {
+  const summary = `Ask ${turn.model}`;
+  const wanted = turn.unwritten === 'turn' ? input : withoutConversation(input);
+  const mayExist = mayExistSince() !== undefined;
+  return triggering(turn).triggerCompletion.executeWithOptions({ summary }, [{ input: wanted, turn, mayExist }]);
+}
+
+/** The chat holds the conversation; it is not carried through history again. */
+function withoutConversation(input: OrchestrateChatInput): OrchestrateChatInput {
+  const options = { ...input };
+  delete options.prompt;
+  delete options.messages;
+  const system =
+    input.system ??
+    input.messages
+      ?.filter((message) => message.role === 'system')
+      .map((message) => message.content)
+      .join('\n\n');
+  return system === undefined || system === '' ? options : { ...options, system };
+}
+
+async function replyTo(
+  input: OrchestrateChatInput,
+  turn: PlacedTurn,
+  { taskId, triggeredAt }: Triggered,
+  progress: Progress,
+): Promise<Reply> {
+  const reply = await waiting(turn).awaitReply.executeWithOptions({ summary: 'Wait for the reply' }, [
+    { turn, triggeredAt, replyBudgetMs: replyBudgetMs(input), ...(taskId === undefined ? {} : { taskId }) },
+  ]);
+  if (!turn.needsCompletion) return reply;
+  progress.enter('completing');
+  const { changed } = await aboutTurn(turn).completeMessage.executeWithOptions({ summary: 'Run the outlet filters' }, [
+    {
+      turn,
+      characters: reply.characters,
+      ...budgetOf(input),
+      ...(input.session_id === undefined ? {} : { sessionId: input.session_id }),
+      ...(input.filter_ids === undefined ? {} : { filterIds: input.filter_ids }),
+    },
+  ]);
+  if (!changed) return reply;
+  progress.enter('fetching');
+  return aboutTurn(turn).fetchReply.executeWithOptions({ summary: 'Read the filtered reply' }, [
+    { turn, ...budgetOf(input) },
+  ]);
+}
+
+function budgetOf({ serverBudgetMs }: OrchestrateChatInput): { serverBudgetMs?: number } {
+  return serverBudgetMs === undefined ? {} : { serverBudgetMs };
+}

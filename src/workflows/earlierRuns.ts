@@ -1,0 +1,13 @@
+/** Whether this workflow id has acted before: after a reset or a retry, a run begins where another one has been. */
+import { workflowInfo } from '@temporalio/workflow';
+
+/** How long before this run the first one of its chain of retries may have begun, in milliseconds. */
+const LONGEST_CHAIN_MS = 24 * 60 * 60_000;
+
+/** Since when an earlier run of this workflow id may have acted, in ms since the epoch; undefined if there was none. */
+export function mayExistSince(): number | undefined {
+  const { runId, originalExecutionRunId, firstExecutionRunId, startTime } = workflowInfo();
+  if (originalExecutionRunId !== firstExecutionRunId) return startTime.getTime() - LONGEST_CHAIN_MS;
+  // A reset keeps the beginning of the history, and with it the time of the start.
+  return runId === originalExecutionRunId ? undefined : startTime.getTime();
+}
