@@ -114,6 +114,7 @@ const inputSchema = z.strictObject({
     .max(10, 'must be from 1 to 10')
     .optional(),
   regenerateUnexplained: z.boolean().default(false),
+  redrive: z.object({ since: z.number(), chatId: uuid('the chat').optional() }).optional(),
   replyBudgetMs: milliseconds.optional(),
   serverBudgetMs: milliseconds.optional(),
 });

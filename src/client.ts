@@ -1,30 +1,11 @@
 /** The library for other services: starts runs, follows them, reads their outcomes. */
 import { createHash, randomUUID } from 'node:crypto';
-import {
-  ApplicationFailure,
-  CancelledFailure,
-  ServiceError,
-  TerminatedFailure,
-  WorkflowExecutionAlreadyStartedError,
-  WorkflowFailedError,
-  WorkflowNotFoundError,
-  type Client,
-  type WorkflowExecutionDescription,
-  type WorkflowHandle,
-} from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { InvalidInputError, beginningOf, parseChatInput, type ChatRequest } from './chatInput';
-import {
-  FAILURES,
-  INPUT_HASH_MEMO,
-  ORCHESTRATE_CHAT,
-  STATUS_QUERY,
-  TASK_QUEUES,
-  type ChatOutcome,
-  type ChatStatus,
-  type FailureDetails,
-  type OrchestrateChatInput,
-} from './contract';
+import { ChatRun, OrchestrationError } from './chatRun';
+import { FAILURES, INPUT_HASH_MEMO, ORCHESTRATE_CHAT, TASK_QUEUES, type OrchestrateChatInput } from './contract';
 
+export { ChatRun, OrchestrationError } from './chatRun';
 export * from './contract';
 
 export interface StartOptions {
@@ -40,103 +21,12 @@ export interface OrchestratorOptions {
   maxPromptBytes?: number;
 }
 
-/** A run ended without an outcome, or a start was refused. `type` is stable, see {@link FAILURES}. */
-export class OrchestrationError extends Error {
-  readonly details: FailureDetails;
-  constructor(
-    /** A key of {@link FAILURES}, `Cancelled`, `Terminated`, `NotFound`, `NoWorker`, or the type of a defect. */
-    readonly type: string,
-    message: string,
-    details: FailureDetails = {},
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.name = 'OrchestrationError';
-    this.details = details;
-  }
-}
-
 const DEFAULT_MAX_PROMPT_BYTES = 1024 * 1024;
 /** Temporal refuses 2 MiB, and warns of much less. */
 const MOST_INPUT_BYTES = 1.5 * 1024 * 1024;
 const LONGEST_KEY = 200;
-const QUERY_TIMEOUT_MS = 10_000;
 const WORKFLOW_ID_PREFIX = 'chat-';
 const SUMMARY_CHARACTERS = 80;
-
-/** One run of `orchestrateChat`. */
-export class ChatRun {
-  constructor(
-    readonly requestKey: string,
-    readonly handle: WorkflowHandle,
-    private readonly client: Client,
-  ) {}
-
-  get workflowId(): string {
-    return this.handle.workflowId;
-  }
-
-  /**
-   * Waits for the end.
-   * @throws OrchestrationError with the failure's type, message and what stands in Open WebUI
-   */
-  async result(): Promise<ChatOutcome> {
-    try {
-      return (await this.handle.result()) as ChatOutcome;
-    } catch (error) {
-      throw orchestrationError(error, this.requestKey);
-    }
-  }
-
-  /**
-   * Stage, chat link and generations. A worker has to answer, also for a run that has ended.
-   * @throws OrchestrationError NotFound, NoWorker
-   */
-  async status(): Promise<ChatStatus> {
-    try {
-      const deadline = Date.now() + QUERY_TIMEOUT_MS;
-      return await this.client.withDeadline(deadline, () => this.handle.query<ChatStatus>(STATUS_QUERY));
-    } catch (error) {
-      if (!(error instanceof ServiceError)) throw orchestrationError(error, this.requestKey);
-      const { status } = await this.describe();
-      const message = `The run is ${status.name}, but no worker answers a query about it; look whether one runs`;
-      throw new OrchestrationError('NoWorker', message, {}, { cause: error });
-    }
-  }
-
-  /**
-   * Asks the run to stop: the model is stopped, the message closed. Returns before that is done. Without effect on a run that
-   * has ended.
-   * @throws OrchestrationError NotFound
-   */
-  async cancel(): Promise<void> {
-    try {
-      await this.handle.cancel();
-    } catch (error) {
-      // Temporal says the same of a run that has ended as of one that never was.
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
-      await this.describe();
-    }
-  }
-
-  /**
-   * Why a step is retried just now, in the words of its last failure; undefined if none is.
-   * @throws OrchestrationError NotFound
-   */
-  async trouble(): Promise<string | undefined> {
-    const { raw } = await this.describe();
-    const failing = raw.pendingActivities?.find(({ lastFailure }) => lastFailure?.message);
-    return failing?.lastFailure?.message ?? undefined;
-  }
-
-  private async describe(): Promise<WorkflowExecutionDescription> {
-    try {
-      return await this.handle.describe();
-    } catch (error) {
-      throw orchestrationError(error, this.requestKey);
-    }
-  }
-}
 
 export class Orchestrator {
   private readonly maxPromptBytes: number;
@@ -224,8 +114,9 @@ function refuseTooLarge(input: OrchestrateChatInput): void {
 }
 
 /** Equal for inputs that mean the same: whatever form they have, and in whatever order their keys are. */
-function inputHash({ replyFormat, replyBudgetMs, serverBudgetMs }: OrchestrateChatInput, request: ChatRequest): string {
-  const meaning = { ...request, replyFormat: replyFormat ?? 'text', replyBudgetMs, serverBudgetMs };
+function inputHash(input: OrchestrateChatInput, request: ChatRequest): string {
+  const { replyFormat = 'text', replyBudgetMs, serverBudgetMs, maxGenerations, regenerateUnexplained } = input;
+  const meaning = { ...request, replyFormat, replyBudgetMs, serverBudgetMs, maxGenerations, regenerateUnexplained };
   return createHash('sha256').update(canonicalJson(meaning)).digest('base64url');
 }
 
@@ -234,21 +125,4 @@ function canonicalJson(value: unknown): string {
     if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
     return Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)));
   });
-}
-
-function orchestrationError(error: unknown, requestKey: string): unknown {
-  if (error instanceof WorkflowNotFoundError) {
-    const message = `There is no run with request key "${requestKey}"; look at the key and at the Temporal namespace, or start it`;
-    return new OrchestrationError('NotFound', message, {}, { cause: error });
-  }
-  if (!(error instanceof WorkflowFailedError)) return error;
-  const { cause } = error;
-  if (cause instanceof CancelledFailure)
-    return new OrchestrationError('Cancelled', 'The run was cancelled', {}, { cause });
-  if (cause instanceof ApplicationFailure) {
-    const details = (cause.details?.[0] ?? {}) as FailureDetails;
-    return new OrchestrationError(cause.type ?? 'Unknown', cause.message, details, { cause });
-  }
-  const type = cause === undefined || cause instanceof TerminatedFailure ? 'Terminated' : cause.name;
-  return new OrchestrationError(type, cause?.message ?? error.message, {}, { cause: error });
 }

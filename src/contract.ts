@@ -77,6 +77,14 @@ export interface ChatReference {
   messages?: Array<{ role: string; content: string }>;
 }
 
+/** What is known of an earlier run with the same workflow id, which did not come to a reply. */
+export interface Redrive {
+  /** When the first of these runs was started, in ms since the epoch. */
+  since: number;
+  /** The chat that it has made; looked for where it is not known. */
+  chatId?: string;
+}
+
 /**
  * Input of `orchestrateChat`. Needed: a prompt (or `messages` that end with the user's) and a model (or `models` with one entry).
  */
@@ -119,6 +127,8 @@ export interface OrchestrateChatInput {
   tool_ids?: string[];
   /** Any text; Open WebUI uses it only to call back into a browser tab. @default the workflow's id */
   session_id?: string;
+  /** Says that an earlier run with the same workflow id was to do the same. Set by the client library's `retry`. */
+  redrive?: Redrive;
   /** `json`: the reply, fences stripped, must parse; it is in `outcome.json`. @default 'text' */
   replyFormat?: 'text' | 'json';
   /**
@@ -279,4 +289,14 @@ export interface FailureDetails {
   content?: string;
   /** Stopping the reply has stopped somebody else's in the same chat too: only an administrator can stop one of several. */
   stoppedOthers?: boolean;
+}
+
+/** What a run's status says of what stands in Open WebUI. */
+export function placeOf({ chatId, messageId, url, stoppedOthers }: ChatStatus): FailureDetails {
+  return {
+    ...(stoppedOthers === undefined ? {} : { stoppedOthers }),
+    ...(chatId === undefined ? {} : { chatId }),
+    ...(messageId === undefined ? {} : { messageId }),
+    ...(url === undefined ? {} : { url }),
+  };
 }

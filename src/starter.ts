@@ -131,6 +131,17 @@ program
   );
 
 program
+  .command('retry')
+  .description('run a failed run once more, with the same input and in the chat that it has')
+  .argument('<key>', 'request key')
+  .option('--follow', 'show the stages while they pass')
+  .option('--json', 'print the whole outcome')
+  .addHelpText('after', '\nExample:\n  $ npm run starter -- retry order-4711 --follow')
+  .action((key: string, options: { follow?: boolean; json?: boolean }) =>
+    withOrchestrator(async (orchestrator) => finish(await orchestrator.run(key).retry(), options)),
+  );
+
+program
   .command('models')
   .description('the models that a connection may use')
   .option('-c, --connection <name>', 'connection, as the worker has it', DEFAULT_CONNECTION)
@@ -149,6 +160,11 @@ async function chat(orchestrator: Orchestrator, prompt: string, options: ChatOpt
     else console.log(run.requestKey);
     return;
   }
+  await finish(run, options);
+}
+
+/** Waits for the end and prints it. Ctrl-C leaves the run alone. */
+async function finish(run: ChatRun, options: { follow?: boolean; json?: boolean }): Promise<void> {
   const detach = (): void => {
     process.stderr.write(`\nThe run goes on. See it again with: npm run starter -- result ${run.requestKey}\n`);
     process.exit(130);

@@ -37,7 +37,13 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     patience: settings,
     confirmAttempt: (taskToken, details) => confirmAttempt({ connection, namespace }, taskToken, details),
   });
-  const common = { connection, namespace, shutdownGraceTime: settings.shutdownGraceMs };
+  const common = {
+    connection,
+    namespace,
+    shutdownGraceTime: settings.shutdownGraceMs,
+    // A cancel comes with the answer to a heartbeat, and the steps of these queues are few and short.
+    maxHeartbeatThrottleInterval: '1s',
+  } as const;
   const workers = [
     Worker.create({
       ...common,
@@ -48,6 +54,8 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     }),
     Worker.create({
       ...common,
+      // Waits are many, and a cancelled one is not waited for.
+      maxHeartbeatThrottleInterval: '60s',
       // A wait loses nothing by being handed over at once.
       shutdownGraceTime: 0,
       taskQueue: TASK_QUEUES.wait,

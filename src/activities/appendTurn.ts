@@ -17,13 +17,17 @@ import type { Chat, History } from '../openwebui/schemas';
 import { placedTurn, placingStep, turnKeyOf, type PlaceTurnInput, type PlacedTurn, type Placement } from './createChat';
 import { chatBusy, finalFailure } from './failures';
 import { checkFiles } from './files';
-import { turnIds, type TurnIds } from './ids';
+import { turnIds, type TurnIds, type TurnKey } from './ids';
+import { latestAnswer, type LatestAnswer } from './latestAnswer';
 import { connectionNamed, type ActivityDependencies, type Attempt } from './step';
 
 /** A reply that was not asked for in this time after its place was made has been given up, in milliseconds. */
 const TRIGGERED_WITHIN_MS = 10 * 60_000;
 
-export async function appendTurn(deps: ActivityDependencies, { input, turnKey }: PlaceTurnInput): Promise<PlacedTurn> {
+export async function appendTurn(
+  deps: ActivityDependencies,
+  { input, turnKey, mayExistSince }: PlaceTurnInput,
+): Promise<PlacedTurn> {
   return placingStep(deps, input, async ({ sending }) => {
     const request = parseChatInput(input, deps.limits);
     if (request.chat === undefined)
@@ -33,18 +37,33 @@ export async function appendTurn(deps: ActivityDependencies, { input, turnKey }:
     const capabilities = await connection.capabilities();
     await connection.model(request.model, signal);
     const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
-    const ids = turnIds(turnKeyOf(deps, turnKey), 1);
+    const key = turnKeyOf(deps, turnKey);
+    const ids = turnIds(key, 1);
     const chatId = request.chat.id;
     if (!connection.placements.begin(chatId, ids.messageId)) throw chatBusy(chatId);
     try {
       const placement = { chatId, ids, request, files, unusable };
-      const written = append(connection, capabilities, { ...placement, sending }, signal);
-      return placedTurn(deps, connection, capabilities, await written);
+      const redriven = mayExistSince === undefined ? {} : await redrivenAnswer(connection, chatId, key, signal);
+      const written = await append(connection, capabilities, { ...placement, ...redriven, sending }, signal);
+      return placedTurn(deps, connection, capabilities, written);
     } catch (error) {
       connection.placements.end(chatId, ids.messageId);
       throw error;
     }
   });
+}
+
+/** Where an earlier run has put the turn into the chat: how far its answer came. */
+async function redrivenAnswer(
+  connection: Connection,
+  chatId: string,
+  key: TurnKey,
+  signal: AbortSignal,
+): Promise<Partial<LatestAnswer>> {
+  const chat = await connection.client.chat(chatId, signal);
+  const { userMessageId } = turnIds(key, 1);
+  const isThere = chat.chat.history !== undefined && messageOf(chat.chat.history, userMessageId) !== undefined;
+  return isThere ? latestAnswer(connection, chat, key, signal) : {};
 }
 
 async function append(
@@ -53,7 +72,8 @@ async function append(
   {
     sending,
     ...placement
-  }: Pick<Placement, 'chatId' | 'ids' | 'request' | 'files' | 'unusable'> & Pick<Attempt, 'sending'>,
+  }: Pick<Placement, 'chatId' | 'ids' | 'request' | 'files' | 'unusable' | 'generation' | 'spent'> &
+    Pick<Attempt, 'sending'>,
   signal: AbortSignal,
 ): Promise<Placement> {
   const { chatId, ids, request, files } = placement;
@@ -71,9 +91,8 @@ async function append(
     : parentFor(history, chatId, request.chat?.parentMessageId);
   const byTrigger = capabilities.turnProtocol === 'turn';
   if (!written && !byTrigger) {
-    sending();
     const user = { id: ids.userMessageId, content: request.prompt, ...(files.length === 0 ? {} : { files }) };
-    await write(connection, chat, history, { ids, user, parentId, model: request.model });
+    await sending(() => write(connection, chat, history, { ids, user, parentId, model: request.model }));
   }
   const system = byTrigger ? systemOf(chat) : undefined;
   return { ...placement, parentId, title: chat.title ?? '', system, unwritten: byTrigger ? 'turn' : 'nothing' };

@@ -12,6 +12,7 @@ import { finalFailure } from './failures';
 import { checkFiles } from './files';
 import { findChats, untilCommitted } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
+import { latestAnswer } from './latestAnswer';
 import { connectionNamed, runStep, type ActivityDependencies, type Attempt } from './step';
 
 export interface PlaceTurnInput {
@@ -21,6 +22,8 @@ export interface PlaceTurnInput {
   turnKey: string;
   /** Since when an earlier run of this workflow id may have acted, in ms since the epoch: look before creating. */
   mayExistSince?: number;
+  /** The chat that it has made, where that is known. */
+  knownChatId?: string;
 }
 
 /** Where a turn stands in Open WebUI, and what the workflow needs to know about the server and the worker. */
@@ -40,6 +43,10 @@ export interface PlacedTurn {
   unwritten: 'turn' | 'answer' | 'nothing';
   /** The chat was asked for more than once: a second one may show up later. */
   createRetried?: boolean;
+  /** Which generation `messageId` is, counted from 1. Missing for the first. */
+  generation?: number;
+  /** That generation of an earlier run has ended without a reply: the model is to be asked for another message. */
+  spent?: boolean;
   /** Outlet filters are run by a call of ours. */
   needsCompletion: boolean;
   triggerTaskQueue: string;
@@ -54,7 +61,7 @@ const TITLE_LENGTH = 60;
 
 export async function createChat(
   deps: ActivityDependencies,
-  { input, turnKey, mayExistSince }: PlaceTurnInput,
+  { input, turnKey, mayExistSince, knownChatId }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
   return placingStep(deps, input, async ({ since, earlierAt, sending }) => {
     const request = parseChatInput(input, deps.limits);
@@ -67,16 +74,18 @@ export async function createChat(
     const key = turnKeyOf(deps, turnKey);
     const ids = turnIds(key, 1);
     const createRetried = mayExistSince !== undefined || earlierAt !== undefined;
-    const wanted = { ids, prompt: request.prompt, folderId: request.folderId, sinceMs: mayExistSince ?? since };
+    const { prompt, folderId } = request;
+    const wanted = { ids, prompt, folderId, sinceMs: mayExistSince ?? since, knownChatId };
     if (earlierAt !== undefined) await untilCommitted(earlierAt, signal);
     const [existing] = createRetried ? await findChats(connection, wanted, signal) : [];
+    const isRedriven = existing !== undefined && mayExistSince !== undefined;
+    const latest = isRedriven ? await latestAnswer(connection, existing, key, signal) : { ids };
     // Not cancelled half-way: a chat that was asked for must become known, or nobody could close it.
-    if (existing === undefined) sending();
-    const chat = existing ?? (await create(connection, newChat(request, key, ids, files), request));
+    const chat = existing ?? (await sending(() => create(connection, newChat(request, key, ids, files), request)));
     if (!wasTriggered(chat, ids)) await furnish(connection, chat, request);
     return placedTurn(deps, connection, capabilities, {
       chatId: chat.id,
-      ids,
+      ...latest,
       parentId: parentOf(chat, ids),
       request,
       title: chat.title ?? '',
@@ -115,13 +124,15 @@ export interface Placement {
   unusable: UnusableFile[];
   unwritten: PlacedTurn['unwritten'];
   createRetried?: boolean;
+  generation?: number;
+  spent?: boolean;
 }
 
 export function placedTurn(
   deps: ActivityDependencies,
   connection: Connection,
   capabilities: Capabilities,
-  { chatId, ids, parentId, request, title, system, files, unusable, unwritten, createRetried }: Placement,
+  { chatId, ids, parentId, request, title, system, files, unusable, unwritten, ...more }: Placement,
 ): PlacedTurn {
   return {
     connection: connection.name,
@@ -133,7 +144,9 @@ export function placedTurn(
     title,
     ...(system === undefined ? {} : { system }),
     unwritten,
-    ...(createRetried === true ? { createRetried } : {}),
+    ...(more.createRetried === true ? { createRetried: true } : {}),
+    ...(more.generation === undefined || more.generation === 1 ? {} : { generation: more.generation }),
+    ...(more.spent === true ? { spent: true } : {}),
     needsCompletion: capabilities.outletFilters === 'client',
     triggerTaskQueue: triggerTaskQueue(connection.origin),
     heartbeatTimeoutMs: deps.heartbeatTimeoutMs,

@@ -15,17 +15,22 @@ export interface WantedChat {
   folderId?: string | undefined;
   /** The earliest time at which it can have been made, in ms since the epoch. */
   sinceMs: number;
+  /** The chat that an earlier run has named; it may be gone. */
+  knownChatId?: string | undefined;
 }
 
 /** The chats that hold our user message with our prompt, the oldest first. */
 export async function findChats(connection: Connection, wanted: WantedChat, signal: AbortSignal): Promise<Chat[]> {
-  const { ids, prompt, folderId, sinceMs } = wanted;
+  const { ids, prompt, folderId, sinceMs, knownChatId } = wanted;
   const turn = { userId: ids.userMessageId, assistantId: ids.messageId, content: prompt };
+  const isOurs = ({ chat }: Chat): boolean => chat.history !== undefined && sameTurn(chat.history, turn);
+  const known = knownChatId === undefined ? undefined : await connection.recentChats.chat(knownChatId, signal);
+  if (known !== undefined && isOurs(known)) return [known];
   const chats = await connection.recentChats.find({ messageId: ids.userMessageId, sinceMs, folderId }, signal);
-  return chats.filter(({ chat }) => chat.history !== undefined && sameTurn(chat.history, turn));
+  return chats.filter(isOurs);
 }
 
-/** Gives a request time to show its effect. @param sentAt when the attempt began that sent it, in ms since the epoch */
+/** Gives a request time to show its effect. @param sentAt when it was sent, in ms since the epoch */
 export async function untilCommitted(sentAt: number, signal: AbortSignal): Promise<void> {
   const leftMs = sentAt + COMMITTED_AFTER_MS - Date.now();
   if (leftMs > 0) await sleep(leftMs, undefined, { signal });

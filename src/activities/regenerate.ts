@@ -18,6 +18,8 @@ export interface RegenerateInput {
   generation: number;
   taskId?: string;
   serverBudgetMs?: number;
+  /** Ask anew also where somebody stopped the reply. */
+  evenStopped?: boolean;
   /** Shown on the dead message. */
   reason: string;
 }
@@ -31,16 +33,15 @@ export interface Regenerated {
 
 export async function regenerate(deps: ActivityDependencies, input: RegenerateInput): Promise<Regenerated> {
   const { turn, taskId, reason, serverBudgetMs } = input;
-  return turnStep(deps, turn.connection, { serverBudgetMs }, async (connection, { sending }) => {
+  return turnStep(deps, turn.connection, { serverBudgetMs }, async (connection) => {
     const { messageId } = turnIds(turnKeyOf(deps, input.turnKey), input.generation);
     const signal = cancellationSignal();
     const reading = await readReply(connection, { ...turn, taskId }, signal);
     const { kind } = reading.state;
-    if (kind === 'running' || kind === 'finished') {
+    if (kind === 'running' || kind === 'finished' || (kind === 'stopped' && input.evenStopped !== true)) {
       return { messageId: turn.messageId, unwritten: 'nothing', alive: true };
     }
     historyWithQuestion(reading.chat, turn.userMessageId);
-    sending();
     const { closed } = await putAway(connection, { turn, taskId, reason }, reading);
     if (!closed) throw finalFailure('ChatGone', `The message that held the lost reply was deleted from ${turn.chatId}`);
     await othersFinished(connection, turn.chatId, signal);

@@ -2,6 +2,7 @@
  * The last look at a turn whose placing was not plain: a request that was given up may have been carried out later. Nothing
  * that the run made is left behind, neither a second chat nor a place for an answer that nobody will write.
  */
+import { activityInfo } from '@temporalio/activity';
 import { parseChatInput, type ChatRequest } from '../chatInput';
 import { DEFAULT_CONNECTION, type DuplicateChat, type OrchestrateChatInput } from '../contract';
 import type { Connection } from '../openwebui/connection';
@@ -9,7 +10,7 @@ import { ForbiddenError, NotFoundError } from '../openwebui/errors';
 import { replyState } from '../openwebui/replyState';
 import type { Chat } from '../openwebui/schemas';
 import { turnKeyOf } from './createChat';
-import { findChats } from './findChats';
+import { findChats, untilCommitted } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
 import { putAway } from './putAway';
 import { readReply } from './reply';
@@ -43,11 +44,13 @@ export async function settleTurn(deps: ActivityDependencies, settling: SettleTur
     const request = parseChatInput(input, deps.limits);
     const key = turnKeyOf(deps, settling.turnKey);
     const ids = turnIds(key, 1);
+    const signal = new AbortController().signal;
+    // The step that placed the turn ended right before this one was scheduled, perhaps without the answer to its request.
+    if (keep === undefined) await untilCommitted(activityInfo().scheduledTimestampMs, signal);
     if (request.chat !== undefined) {
       const place = await close(connection, request.chat.id, ids, request, settling.reason);
       return { ...place, duplicateChats: [], searchAttributes };
     }
-    const signal = new AbortController().signal;
     const wanted = { ids, prompt: request.prompt, folderId: request.folderId, sinceMs: settling.sinceMs };
     const chats = await findChats(connection, wanted, signal);
     const kept = keep ?? chats[0]?.id;
@@ -102,8 +105,19 @@ async function wasDeleted(
     await connection.client.deleteChat(id);
     return true;
   } catch (error) {
-    if (error instanceof NotFoundError) return true;
     if (error instanceof ForbiddenError) return false;
+    if (!(error instanceof NotFoundError)) throw error;
+    // A missing permission is told in the words for another user's chat.
+    return !(await isThere(connection, id));
+  }
+}
+
+async function isThere(connection: Connection, chatId: string): Promise<boolean> {
+  try {
+    await connection.client.chat(chatId);
+    return true;
+  } catch (error) {
+    if (error instanceof NotFoundError) return false;
     throw error;
   }
 }

@@ -70,7 +70,7 @@ export interface StepOptions {
 interface Heartbeat {
   /** When the first attempt began. Time in the queue is not counted against Open WebUI. */
   since: number;
-  /** When the last attempt began that may have written something, or this one while it runs. */
+  /** When the last request was sent that may have written something; while none is known of, when this attempt began. */
   startedAt: number;
   /** No attempt so far can have written anything. Missing where an attempt died and cannot say. */
   unsent?: boolean;
@@ -82,12 +82,12 @@ interface Heartbeat {
 export interface Attempt {
   /** When the first attempt began, in ms since the epoch. */
   since: number;
-  /** When an earlier attempt began that may have written something; undefined if there is none. In ms since the epoch. */
+  /** When an earlier attempt sent what may have written something; undefined if there is none. In ms since the epoch. */
   earlierAt: number | undefined;
   /** When the server was last seen to go away, by this attempt's process or those before. In ms since the epoch. */
   wentAwayAt: () => number | undefined;
-  /** To be called right before a request that must not be sent twice. */
-  sending: () => void;
+  /** Sends a request that must not be sent twice: unless it certainly did not get there, the next attempt looks for its work. */
+  sending: <Answer>(request: () => Promise<Answer>) => Promise<Answer>;
 }
 
 /** The worker shuts down: another one takes the step over at once. */
@@ -140,12 +140,21 @@ export async function runStep<T>(
   beat();
   try {
     if (isOverdue(before, options, now)) throw neverEnded();
-    const attempt: Attempt = { since: beatDetails.since, earlierAt, wentAwayAt, sending: () => (sent = true) };
+    const sending = async <Answer>(request: () => Promise<Answer>): Promise<Answer> => {
+      beatDetails.startedAt = Date.now();
+      sent = true;
+      try {
+        return await request();
+      } catch (error) {
+        sent = !(wasFencedOff(error) || wasRefused(error));
+        throw error;
+      }
+    };
+    const attempt: Attempt = { since: beatDetails.since, earlierAt, wentAwayAt, sending };
     return await fenced(fenceOf(deps, info, beatDetails), () => step(attempt));
   } catch (error) {
-    const unsent = !sent || wasFencedOff(error) || wasRefused(error);
-    beatDetails.unsent = unsentBefore && unsent;
-    if (unsent) beatDetails.startedAt = earlierAt ?? now;
+    beatDetails.unsent = unsentBefore && !sent;
+    if (!sent) beatDetails.startedAt = earlierAt ?? now;
     beat();
     if (isShutdown(error)) throw handedOver();
     const failure = failureOf(error, connection, options, beatDetails.since);
@@ -202,6 +211,8 @@ function neverEnded(): ApplicationFailure {
 }
 
 function failureOf(error: unknown, connection: Connection | undefined, options: StepOptions, since: number): unknown {
+  // Not the last word of a step that is under way elsewhere, nor about Open WebUI.
+  if (wasFencedOff(error)) return error;
   const failure = toFailure(error, {
     proven: !options.firstContact || connection?.proven === true,
     credentialGraceUntilMs: options.firstContact ? 0 : since + CREDENTIAL_GRACE_MS,

@@ -49,8 +49,7 @@ export async function triggerCompletion(
     }
     if (input.chat !== undefined) await othersFinished(connection, turn.chatId, cancellationSignal());
     const body = await requestBody(connection, capabilities, request, turn);
-    attempt.sending();
-    return watched(deps, connection, input, turn, await send(connection, turn, body));
+    return watched(deps, connection, input, turn, await send(connection, turn, body, attempt));
   });
 }
 
@@ -91,11 +90,16 @@ async function alreadyTriggered(
   return { triggeredAt, ...(typeof taskId === 'string' ? { taskId } : {}) };
 }
 
-async function send(connection: Connection, turn: TriggerInput['turn'], body: CompletionRequest): Promise<Triggered> {
+async function send(
+  connection: Connection,
+  turn: TriggerInput['turn'],
+  body: CompletionRequest,
+  { sending }: Attempt,
+): Promise<Triggered> {
   const triggeredAt = Date.now();
   try {
     // Not cancelled half-way: a generation that was asked for must become known, or nobody could stop it.
-    const [taskId] = await connection.client.triggerCompletion(body);
+    const [taskId] = await sending(() => connection.client.triggerCompletion(body));
     return { triggeredAt, ...(taskId === undefined ? {} : { taskId }) };
   } catch (error) {
     // A refusal does not say whether the message was written to: releases up to 0.6.22 answer 400 for the model's own errors,

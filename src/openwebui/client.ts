@@ -98,9 +98,17 @@ export class OpenWebUIClient {
     await this.post(`${chatPath(chatId)}/messages/${encodeURIComponent(messageId)}`, { content }, z.unknown(), signal);
   }
 
-  /** DELETE /api/v1/chats/{id}. */
+  /**
+   * DELETE /api/v1/chats/{id}. Up to 0.6.43 a chat that is missing is answered 500, so it is looked for.
+   * @throws NotFoundError; ForbiddenError where the user may not delete chats
+   */
   async deleteChat(chatId: string, signal?: AbortSignal): Promise<void> {
-    await this.http.request({ method: 'DELETE', path: chatPath(chatId), schema: z.unknown(), ...withSignal(signal) });
+    try {
+      await this.http.request({ method: 'DELETE', path: chatPath(chatId), schema: z.unknown(), ...withSignal(signal) });
+    } catch (error) {
+      if (error instanceof ServerError && error.context.status === 500) await this.chat(chatId, signal);
+      throw error;
+    }
   }
 
   /** GET /api/v1/chats/list: 60 a page, newest change first. Folders and pinned chats only where the release knows the keys. */

@@ -105,8 +105,7 @@ export function errorFor(answer: FailedAnswer, context: RequestContext & { statu
     if (BAD_CREDENTIAL.test(answer.detail)) {
       return new AuthenticationError(`Open WebUI does not accept the credential: ${detail}`, context);
     }
-    const onObject = /^\/api\/v1\/(chats|knowledge|files|models)\//.test(context.path);
-    if (status === 401 && onObject && (MISSING.test(answer.detail) || BARRED.test(answer.detail))) {
+    if (status === 401 && isObject(context) && saysMissing(answer.detail, context)) {
       return new NotFoundError(`Open WebUI has no such thing for this user: ${detail}`, context);
     }
     return new ForbiddenError(`Open WebUI does not allow this user to do that: ${detail}`, context);
@@ -131,4 +130,13 @@ export function errorFor(answer: FailedAnswer, context: RequestContext & { statu
     );
   }
   return new RefusedError(`Open WebUI refuses the request: ${detail}`, context);
+}
+
+function isObject({ path }: RequestContext): boolean {
+  return /^\/api\/v1\/(chats|knowledge|files|models)\//.test(path);
+}
+
+// A chat that is missing or someone else's is "barred" to whoever writes to it; to whoever deletes it, deleting as such is.
+function saysMissing(detail: string, { method }: RequestContext): boolean {
+  return MISSING.test(detail) || (method !== 'DELETE' && BARRED.test(detail));
 }

@@ -47,8 +47,18 @@ export class RecentChats {
     const inFolder = folderId === undefined ? [] : await this.client.chatsInFolder(folderId, signal);
     for (const chat of inFolder) this.index(chat);
     const ids = [...(this.chatsOfMessage.get(messageId) ?? [])];
-    const chats = await Promise.all(ids.map((id) => this.readIfThere(id, signal)));
+    const chats = await Promise.all(ids.map((id) => this.chat(id, signal)));
     return chats.filter((chat) => chat !== undefined).sort((a, b) => a.created_at - b.created_at);
+  }
+
+  /** A chat as it is now; undefined if it is gone. */
+  async chat(chatId: string, signal?: AbortSignal): Promise<Chat | undefined> {
+    try {
+      return await this.client.chat(chatId, signal);
+    } catch (error) {
+      if (error instanceof NotFoundError) return undefined;
+      throw error;
+    }
   }
 
   private listing(sinceMs: number): Promise<void> {
@@ -71,7 +81,7 @@ export class RecentChats {
     const unread = (await this.rowsSince(sinceMs)).filter((row) => !this.read.has(row.id));
     const readNext = async (): Promise<void> => {
       for (let row = unread.pop(); row !== undefined; row = unread.pop()) {
-        const chat = await this.readIfThere(row.id);
+        const chat = await this.chat(row.id);
         if (chat === undefined) this.read.set(row.id, row.created_at * 1000);
         else this.index(chat);
       }
@@ -113,15 +123,6 @@ export class RecentChats {
     for (const id of old) this.read.delete(id);
     for (const [messageId, chats] of this.chatsOfMessage) {
       if ([...chats].every((id) => old.has(id))) this.chatsOfMessage.delete(messageId);
-    }
-  }
-
-  private async readIfThere(chatId: string, signal?: AbortSignal): Promise<Chat | undefined> {
-    try {
-      return await this.client.chat(chatId, signal);
-    } catch (error) {
-      if (error instanceof NotFoundError) return undefined;
-      throw error;
     }
   }
 }

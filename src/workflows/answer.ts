@@ -26,7 +26,12 @@ export async function answerTo(
   asked: Asked,
   progress: Progress,
 ): Promise<Answer> {
-  for (let generation = 1; ; generation++) {
+  let generation = asked.turn.generation ?? 1;
+  if (asked.turn.spent === true) {
+    await makePlaceForAnother(input, turnKey, asked, ++generation, 'the run was started anew');
+  }
+  const last = generation + (input.maxGenerations ?? DEFAULT_MAX_GENERATIONS) - 1;
+  for (; ; generation++) {
     try {
       if (asked.triggered === undefined) {
         asked.triggered = await trigger(input, asked.turn);
@@ -36,18 +41,18 @@ export async function answerTo(
       const reply = await replyTo(input, asked.turn, asked.triggered, progress);
       return { reply, triggeredAt, repliedAt: Date.now() };
     } catch (error) {
-      const reason = reasonToAskAgain(error, input, generation);
-      if (reason === undefined) throw error;
+      const reason = reasonToAskAgain(error, input);
+      if (reason === undefined || generation >= last) throw error;
       await makePlaceForAnother(input, turnKey, asked, generation + 1, reason);
-      progress.replaced(asked.turn);
+      if (asked.triggered === undefined) progress.replaced(asked.turn);
     }
   }
 }
 
 /** Why the model is to be asked once more; undefined where it is not. */
-function reasonToAskAgain(error: unknown, input: OrchestrateChatInput, generation: number): string | undefined {
+function reasonToAskAgain(error: unknown, input: OrchestrateChatInput): string | undefined {
   const { dead } = notesOf(error);
-  if (dead === undefined || generation >= (input.maxGenerations ?? DEFAULT_MAX_GENERATIONS)) return undefined;
+  if (dead === undefined) return undefined;
   return dead.evidence ?? (input.regenerateUnexplained === true ? 'nothing says why' : undefined);
 }
 
@@ -69,17 +74,18 @@ async function makePlaceForAnother(
       reason: `This reply was lost: ${reason}. Another one was asked for.`,
       ...budgetOf(input),
       ...(taskId === undefined ? {} : { taskId }),
+      ...(turn.spent === true ? { evenStopped: true } : {}),
     },
   ]);
   if (alive === true) return;
-  asked.turn = { ...turn, ...place };
+  asked.turn = { ...turn, ...place, spent: false };
   asked.triggered = undefined;
 }
 
 async function trigger(input: OrchestrateChatInput, turn: PlacedTurn): Promise<Triggered> {
   const summary = `Ask ${turn.model}`;
   const wanted = turn.unwritten === 'turn' ? input : withoutConversation(input);
-  const mayExist = mayExistSince() !== undefined;
+  const mayExist = mayExistSince(input) !== undefined;
   return triggering(turn).triggerCompletion.executeWithOptions({ summary }, [{ input: wanted, turn, mayExist }]);
 }
 

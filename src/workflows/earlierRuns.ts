@@ -1,11 +1,14 @@
-/** Whether this workflow id has acted before: after a reset or a retry, a run begins where another one has been. */
+/** Whether this workflow id has acted before: after a reset, a retry or a redrive a run begins where another one has been. */
 import { workflowInfo } from '@temporalio/workflow';
+import type { OrchestrateChatInput } from '../contract';
 
 /** How long before this run the first one of its chain of retries may have begun, in milliseconds. */
 const LONGEST_CHAIN_MS = 24 * 60 * 60_000;
 
 /** Since when an earlier run of this workflow id may have acted, in ms since the epoch; undefined if there was none. */
-export function mayExistSince(): number | undefined {
+export function mayExistSince({ redrive }: OrchestrateChatInput): number | undefined {
+  // Not validated yet.
+  if (typeof redrive?.since === 'number') return redrive.since;
   const { runId, originalExecutionRunId, firstExecutionRunId, startTime } = workflowInfo();
   if (originalExecutionRunId !== firstExecutionRunId) return startTime.getTime() - LONGEST_CHAIN_MS;
   // A reset keeps the beginning of the history, and with it the time of the start.

@@ -2,6 +2,7 @@ import { ApplicationFailure, defineQuery, isCancellation, setHandler } from '@te
 import {
   FAILURES,
   STATUS_QUERY,
+  placeOf,
   type ChatOutcome,
   type ChatStatus,
   type FailureDetails,
@@ -53,13 +54,4 @@ function asWanted(input: OrchestrateChatInput, outcome: ChatOutcome): ChatOutcom
     nonRetryable: true,
     details: [{ chatId, messageId, url, content } satisfies FailureDetails],
   });
-}
-
-function placeOf({ chatId, messageId, url, stoppedOthers }: ChatStatus): FailureDetails {
-  return {
-    ...(stoppedOthers === undefined ? {} : { stoppedOthers }),
-    ...(chatId === undefined ? {} : { chatId }),
-    ...(messageId === undefined ? {} : { messageId }),
-    ...(url === undefined ? {} : { url }),
-  };
 }

@@ -59,8 +59,14 @@ async function placed(input: OrchestrateChatInput, turnKey: string, progress: Pr
 
 async function putIntoChat(input: OrchestrateChatInput, turnKey: string): Promise<PlacedTurn> {
   const activities = placing();
-  const since = mayExistSince();
-  const toPlace = { input, turnKey, ...(since === undefined ? {} : { mayExistSince: since }) };
+  const since = mayExistSince(input);
+  const knownChatId = input.redrive?.chatId;
+  const toPlace = {
+    input,
+    turnKey,
+    ...(since === undefined ? {} : { mayExistSince: since }),
+    ...(knownChatId === undefined ? {} : { knownChatId }),
+  };
   // A caller's `null` is refused where the input is validated.
   if (input.chat == null) {
     const summary = 'Create the chat with the question and an empty answer';
@@ -81,7 +87,7 @@ async function settle(
   turnKey: string,
   about: { keep?: string; reason: string },
 ): Promise<Pick<Settled, 'place' | 'duplicateChats'> & Partial<Settled>> {
-  const sinceMs = mayExistSince() ?? workflowInfo().startTime.getTime();
+  const sinceMs = mayExistSince(input) ?? workflowInfo().startTime.getTime();
   try {
     return await CancellationScope.nonCancellable(() =>
       placing().settleTurn.executeWithOptions({ summary: 'Look for what was left behind' }, [
