@@ -17,7 +17,8 @@ interface Scenario {
   release: string;
   input: OrchestrateChatInput;
   prepare?: (stack: StandInStack) => Promise<Partial<OrchestrateChatInput>>;
-  meanwhile?: (run: ChatRun) => Promise<void>;
+  /** Acts while the run is under way; what it returns is recorded in its place. */
+  meanwhile?: (run: ChatRun) => Promise<ChatRun | void>;
 }
 
 /** As the SDK makes it: process id and host name. Sticky task queues begin with it. */
@@ -40,12 +41,26 @@ const SCENARIOS: Scenario[] = [
   { name: 'further-turn', release: '0.12.4', input: ask('And of Spain?'), prepare: firstTurn },
   { name: 'reply-completed-by-us', release: '0.6.15', input: ask(QUESTION) },
   { name: 'reply-changed-by-filter', release: '0.6.15', input: ask(QUESTION), prepare: outletFilter },
+  { name: 'asked-again', release: '0.12.4', input: ask(`${QUESTION} [cut=2] [times=1]`) },
+  { name: 'asked-again-written-by-us', release: '0.8.12', input: ask(`${QUESTION} [cut=2] [times=1]`) },
+  { name: 'created-twice', release: '0.12.4', input: ask(QUESTION), prepare: lostAnswer },
+  { name: 'retried', release: '0.12.4', input: ask(`${QUESTION} [fail=500] [times=1]`), meanwhile: retryAfterFailure },
   { name: 'further-turn-written-by-us', release: '0.8.12', input: ask('And of Spain?'), prepare: firstTurn },
 ];
 
 async function cancelWhileWaiting(run: ChatRun): Promise<void> {
   while ((await run.status()).stage !== 'waiting') await new Promise((resolve) => setTimeout(resolve, 50));
   await run.cancel();
+}
+
+async function retryAfterFailure(run: ChatRun): Promise<ChatRun> {
+  await run.result().catch(() => undefined);
+  return run.retry();
+}
+
+async function lostAnswer({ standIn }: StandInStack): Promise<Partial<OrchestrateChatInput>> {
+  standIn.fault({ method: 'POST', path: /^\/api\/v1\/chats\/new$/, how: 'lostAfter' });
+  return {};
 }
 
 async function firstTurn({ orchestrator }: StandInStack): Promise<Partial<OrchestrateChatInput>> {
@@ -69,9 +84,9 @@ export async function recordHistories(): Promise<Record<string, unknown>> {
       try {
         const more = await prepare?.(stack);
         const run = await stack.orchestrator.startChat({ ...input, ...more }, { requestKey: name });
-        await meanwhile?.(run);
-        await run.result().catch(() => undefined);
-        histories[name] = withoutMachine(JSON.parse(historyToJSON(await run.handle.fetchHistory())));
+        const recorded = (await meanwhile?.(run)) ?? run;
+        await recorded.result().catch(() => undefined);
+        histories[name] = withoutMachine(JSON.parse(historyToJSON(await recorded.handle.fetchHistory())));
       } finally {
         await stack.stop();
       }

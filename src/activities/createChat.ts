@@ -73,11 +73,11 @@ export async function createChat(
     await checkFolder(connection, request.folderId, signal);
     const key = turnKeyOf(deps, turnKey);
     const ids = turnIds(key, 1);
-    const createRetried = mayExistSince !== undefined || earlierAt !== undefined;
+    const mayExist = mayExistSince !== undefined || earlierAt !== undefined;
     const { prompt, folderId } = request;
     const wanted = { ids, prompt, folderId, sinceMs: mayExistSince ?? since, knownChatId };
     if (earlierAt !== undefined) await untilCommitted(earlierAt, signal);
-    const [existing] = createRetried ? await findChats(connection, wanted, signal) : [];
+    const [existing] = mayExist ? await findChats(connection, wanted, signal) : [];
     const isRedriven = existing !== undefined && mayExistSince !== undefined;
     const latest = isRedriven ? await latestAnswer(connection, existing, key, signal) : { ids };
     // Not cancelled half-way: a chat that was asked for must become known, or nobody could close it.
@@ -92,7 +92,7 @@ export async function createChat(
       files,
       unusable,
       unwritten: 'nothing',
-      createRetried,
+      createRetried: mayExist && (existing === undefined || existing.id !== knownChatId),
     });
   });
 }
