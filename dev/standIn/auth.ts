@@ -43,6 +43,15 @@ export function authRoutes(app: App, world: World): void {
     return c.json(session(world, user, documents.tokenFor(user)));
   });
 
+  app.get('/api/v1/users/default/permissions', (c) =>
+    c.get('user').role === 'admin' ? c.json(documents.permissions) : refuse(c, 401, PROHIBITED),
+  );
+  app.post('/api/v1/users/default/permissions', async (c) => {
+    if (c.get('user').role !== 'admin') return refuse(c, 401, PROHIBITED);
+    Object.assign(documents.permissions, await bodyOf(c));
+    return c.json(documents.permissions);
+  });
+
   // With an API key the `token` is that same key, or it is refused: there is no way from a key to a JWT.
   app.get('/api/v1/auths/', (c) => {
     const token = tokenOf(c, world) ?? '';

@@ -3,6 +3,7 @@ import { chatView, rowView } from './chatView';
 import { seconds, type ChatContent, type ChatRecord, type Json, type Message, type User } from './documents';
 import { writeHistory, writeMessage } from './history';
 import { partialOf } from './partial';
+import { tagIds } from './sidebar';
 import { bodyOf, crash, fieldMissing, NOT_FOUND, PROHIBITED, refuse, type App, type Call, type World } from './world';
 
 interface ChatForm {
@@ -15,7 +16,7 @@ interface ChatForm {
 const ROOT = '/api/v1/chats';
 const PAGE = 60;
 
-/** One chat: create, import, read, write, delete, and what a person does to it in the sidebar. */
+/** One chat: create, import, read, write, delete. */
 export function chatRoutes(app: App, world: World): void {
   const { documents, is } = world;
 
@@ -65,6 +66,7 @@ export function chatRoutes(app: App, world: World): void {
   app.post(`${ROOT}/:id/messages/:messageId`, async (c) => {
     const chat = documents.ownChat(c.req.param('id'), c.get('user'));
     if (!chat) return refuse(c, 401, PROHIBITED);
+    if (is.messageWriteFails) return crash(c);
     const { content } = await bodyOf<{ content: string }>(c);
     writeMessage(chat, c.req.param('messageId'), { content: content ?? '' }, is);
     return c.json(chatView(chat, is));
@@ -73,35 +75,18 @@ export function chatRoutes(app: App, world: World): void {
   app.delete(`${ROOT}/:id`, async (c) => {
     const id = c.req.param('id');
     const chat = documents.chats.get(id);
-    const mine = chat?.userId === c.get('user').id || c.get('user').role === 'admin';
+    const isAdmin = c.get('user').role === 'admin';
+    if (!isAdmin && !documents.permissions.chat.delete) return refuse(c, 401, PROHIBITED);
+    const mine = chat?.userId === c.get('user').id || isAdmin;
     if (!is.missingIs404) {
       if (!chat) return crash(c);
       if (mine) documents.chats.delete(id);
       return c.json(true);
     }
     if (!chat || !mine) return refuse(c, 404, NOT_FOUND);
-    if (is.deleteStopsTasks) await Promise.all(world.tasks.of(id).map((task) => world.tasks.stop(task)));
+    if (is.deleteStopsTasks) await world.tasks.stopAll(id, is.stopSkips);
     documents.chats.delete(id);
     return c.json(true);
-  });
-
-  const change = (name: string, write: (chat: ChatRecord, body: Json) => void) =>
-    app.post(`${ROOT}/:id/${name}`, async (c) => {
-      const chat = documents.ownChat(c.req.param('id'), c.get('user'));
-      if (!chat) return refuse(c, 401, 'Something went wrong :/');
-      write(chat, await bodyOf<Json>(c));
-      return c.json(name === 'tags' ? tagsOf(chat) : chatView(chat, is));
-    });
-  change('archive', (chat) => (chat.archived = !chat.archived));
-  change('pin', (chat) => (chat.pinned = !chat.pinned));
-  change('folder', (chat, body) => (chat.folderId = (body['folder_id'] as string | null | undefined) ?? null));
-  change('tags', (chat, body) => {
-    const tag = String(body['name']).toLowerCase().replaceAll(' ', '_');
-    chat.meta = { ...chat.meta, tags: [...new Set([...tagIds(chat), tag])] };
-  });
-  app.get(`${ROOT}/:id/tags`, (c) => {
-    const chat = documents.ownChat(c.req.param('id'), c.get('user'));
-    return chat ? c.json(tagsOf(chat)) : refuse(c, 401, NOT_FOUND);
   });
 }
 
@@ -120,11 +105,11 @@ export function chatListRoutes(app: App, world: World): void {
 
   for (const path of ['/', '/list']) {
     app.get(`${ROOT}${path}`, (c) => {
-      const with_ = (name: string) => is.listIncludesMore && c.req.query(name) === 'true';
+      const wants = (name: string) => c.req.query(name) === 'true';
       const shown = (chat: ChatRecord) =>
         !chat.archived &&
-        (!chat.pinned || with_('include_pinned')) &&
-        (chat.folderId === null || with_('include_folders'));
+        (!chat.pinned || (is.listIncludesPinned && wants('include_pinned'))) &&
+        (chat.folderId === null || (is.listIncludesFolders && wants('include_folders')));
       return asRows(c, rows(c, shown, true));
     });
   }
@@ -164,19 +149,9 @@ export function chatListRoutes(app: App, world: World): void {
     return c.body(lines, 200, { 'content-type': 'application/x-ndjson' });
   });
   app.get(`${ROOT}/folder/:folderId`, (c) => {
-    const inFolder = rows(c, (chat) => chat.folderId === c.req.param('folderId'), true);
+    const isShown = (chat: ChatRecord) => !chat.pinned && !chat.archived;
+    const inFolder = rows(c, (chat) => chat.folderId === c.req.param('folderId') && isShown(chat), true);
     return c.json(inFolder.map((chat) => chatView(chat, is)));
-  });
-  app.get('/api/v1/folders/:id', (c) => {
-    const folder = documents.folders.get(c.req.param('id'));
-    if (folder?.userId !== c.get('user').id) return refuse(c, 404, NOT_FOUND);
-    return c.json({ id: folder.id, user_id: folder.userId, name: folder.name, parent_id: null });
-  });
-  app.post('/api/v1/folders/', async (c) => {
-    const { name = '' } = await bodyOf<{ name: string }>(c);
-    const folder = { id: randomUUID(), userId: c.get('user').id, name };
-    documents.folders.set(folder.id, folder);
-    return c.json({ id: folder.id, user_id: folder.userId, name, parent_id: null });
   });
 }
 
@@ -220,14 +195,6 @@ function stampAuthors(world: World, user: User, content: ChatContent): void {
 function isActive(world: World, chat: ChatRecord): boolean {
   const unfinished = (message: Message) => message.role === 'assistant' && message.done === false;
   return world.tasks.of(chat.id).length > 0 && Object.values(chat.chat.history?.messages ?? {}).some(unfinished);
-}
-
-function tagIds(chat: ChatRecord): string[] {
-  return (chat.meta['tags'] as string[] | undefined) ?? [];
-}
-
-function tagsOf(chat: ChatRecord): Json[] {
-  return tagIds(chat).map((id) => ({ id, name: id, user_id: chat.userId, meta: null }));
 }
 
 function isChatId(id: string): boolean {

@@ -83,6 +83,8 @@ export class Documents {
   readonly folders = new Map<string, { id: string; userId: string; name: string }>();
   readonly files = new Map<string, StoredFile>();
   readonly knowledge = new Map<string, Knowledge>();
+  /** What users who are no administrators may do. */
+  permissions = { chat: { delete: true } };
   /** API key → user id; one key a user. */
   readonly keys = new Map<string, string>();
   /** Tokens are signed, so a restarted server still knows those it gave out. */

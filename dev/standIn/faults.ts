@@ -13,6 +13,8 @@ export interface Fault {
    */
   how: 'lostBefore' | 'lostAfter' | number;
   headers?: Record<string, string>;
+  /** What the server gives as its reason where it answers with a status. Default: that it is a fault. */
+  detail?: string;
 }
 
 export interface SeenRequest {
@@ -49,7 +51,7 @@ export class Faults {
     if (fault.how === 'lostBefore') incoming.socket.destroy();
     else {
       outgoing.writeHead(fault.how, { 'content-type': 'application/json', ...fault.headers });
-      outgoing.end(JSON.stringify({ detail: `fault ${fault.how}` }));
+      outgoing.end(JSON.stringify({ detail: fault.detail ?? `fault ${fault.how}` }));
     }
     return true;
   }

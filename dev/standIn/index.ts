@@ -1,11 +1,11 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { startScriptedModel, type ScriptedModel } from '../model';
 import { authentication, authRoutes } from './auth';
-import { behaviourOf } from './behaviour';
+import { behaviourOf, isAtLeast } from './behaviour';
 import { chatListRoutes, chatRoutes } from './chats';
 import { completionRoutes } from './completions';
 import { Documents } from './documents';
@@ -13,6 +13,7 @@ import { Faults, type Fault, type SeenRequest } from './faults';
 import { fileRoutes, knowledgeRoutes } from './knowledge';
 import { Partials } from './partial';
 import { fallback, serverRoutes } from './serverRoutes';
+import { sidebarRoutes } from './sidebar';
 import { Sockets } from './sockets';
 import { taskRoutes } from './taskRoutes';
 import { Tasks } from './taskList';
@@ -29,6 +30,11 @@ export interface StandInOptions {
   latency?: number;
   /** Milliseconds of silence after which the model is given up. Default 300 000. */
   upstreamTimeout?: number;
+  /**
+   * Processes behind the port, which do not know of each other's tasks, as without Redis; connections lead to them in turn.
+   * Events are told by the first only. Default 1.
+   */
+  processes?: number;
 }
 
 /** A person with an account. */
@@ -56,6 +62,9 @@ export class StandIn {
   readonly #documents = new Documents();
   readonly #faults = new Faults();
   readonly #world: World;
+  readonly #processes: number;
+  /** Of the other processes. */
+  #others: World[] = [];
   #server: Server;
   #port = 0;
 
@@ -65,6 +74,7 @@ export class StandIn {
     this.ownModel = own;
     this.admin = this.addAccount('Ada', 'admin@example.com', 'admin');
     this.user = this.addAccount('Bob', 'user@example.com', 'user');
+    this.#processes = options.processes ?? 1;
     this.#server = createServer();
     const is = behaviourOf(this.release);
     this.#world = {
@@ -130,8 +140,17 @@ export class StandIn {
 
   /** The process dies as by SIGKILL: running replies are lost without a trace, connections break and are refused. */
   async kill(): Promise<void> {
-    this.#world.tasks.kill();
+    for (const { tasks } of [this.#world, ...this.#others]) tasks.kill();
     await this.#close();
+  }
+
+  /**
+   * The tasks of a chat die without a trace and stay listed, as with Redis after a kill: for ever, or on releases that tidy up
+   * (seen on 0.8.12, not on 0.6.43) until somebody stops them.
+   */
+  async haunt(chatId: string): Promise<void> {
+    const untilStopped = isAtLeast(this.release, '0.8.12');
+    for (const { tasks } of [this.#world, ...this.#others]) await tasks.haunt(chatId, untilStopped);
   }
 
   /** The process comes back on the same port, with its documents and without its tasks. */
@@ -152,20 +171,18 @@ export class StandIn {
   }
 
   #serve(): void {
-    const app: App = new Hono<Environment>();
-    authentication(app, this.#world);
-    for (const routes of [serverRoutes, authRoutes, chatListRoutes, chatRoutes, completionRoutes, taskRoutes]) {
-      routes(app, this.#world);
-    }
-    fileRoutes(app, this.#world);
-    knowledgeRoutes(app, this.#world);
-    fallback(app);
-    const listener = getRequestListener(app.fetch);
+    this.#others = Array.from({ length: this.#processes - 1 }, () => anotherProcess(this.#world));
+    const listeners = [this.#world, ...this.#others].map(listenerOf);
+    const listenerOfSocket = new WeakMap<Socket, Listener | undefined>();
+    let connections = 0;
+    this.#server.on('connection', (socket) => {
+      listenerOfSocket.set(socket, listeners[connections++ % listeners.length]);
+    });
     this.#server.on('request', (incoming, outgoing) => {
       if (incoming.url?.startsWith('/ws/socket.io')) return;
       if (this.#faults.meet(incoming, outgoing)) return;
       const late = this.latency > 0 ? sleep(this.latency) : undefined;
-      void Promise.resolve(late).then(() => listener(incoming, outgoing));
+      void Promise.resolve(late).then(() => listenerOfSocket.get(incoming.socket)?.(incoming, outgoing));
     });
   }
 
@@ -184,6 +201,23 @@ export class StandIn {
     this.#server.closeAllConnections();
     await closed;
   }
+}
+
+type Listener = ReturnType<typeof getRequestListener>;
+
+function listenerOf(world: World): Listener {
+  const app: App = new Hono<Environment>();
+  authentication(app, world);
+  const parts = [serverRoutes, authRoutes, chatListRoutes, chatRoutes, sidebarRoutes, completionRoutes, taskRoutes];
+  for (const routes of [...parts, fileRoutes, knowledgeRoutes]) routes(app, world);
+  fallback(app);
+  return getRequestListener(app.fetch);
+}
+
+/** Everything but what a process keeps in its memory is the same as in the first one. */
+function anotherProcess(first: World): World {
+  const own = { tasks: new Tasks(), partials: new Partials() };
+  return Object.assign(Object.create(first) as World, own);
 }
 
 /** Starts a stand-in. Stop it with `stop()`. */

@@ -32,7 +32,8 @@ export class Sockets {
   }
 
   close(): void {
-    this.#server.disconnectSockets(true);
+    // Without a word, as a process that dies.
+    for (const { conn } of this.#server.sockets.sockets.values()) conn.close();
     void this.#server.close();
   }
 

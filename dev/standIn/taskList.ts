@@ -53,6 +53,23 @@ export class Tasks {
     return task !== undefined;
   }
 
+  /** All tasks of a chat; where the list shrinks while it is gone through, it skips every second one. */
+  async stopAll(chatId: string, skips: boolean): Promise<void> {
+    const ids = this.of(chatId).filter((_, i) => !skips || i % 2 === 0);
+    for (const id of ids) await this.stop(id);
+  }
+
+  /** The chat's tasks die without a trace and stay in the list, as in a store that outlives its process. */
+  async haunt(chatId: string, untilStopped: boolean): Promise<void> {
+    for (const id of this.of(chatId)) {
+      const task = this.#running.get(id);
+      task?.abort('killed');
+      await task?.ended;
+      const abort = (): void => void (untilStopped && this.#running.delete(id));
+      if (task) this.#running.set(id, { ...task, ended: Promise.resolve(), abort });
+    }
+  }
+
   kill(): void {
     this.#life.abort('killed');
     for (const task of this.#running.values()) task.abort('killed');

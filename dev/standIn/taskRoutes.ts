@@ -42,7 +42,7 @@ async function stopChat(c: Call, world: World): Promise<Response> {
   const chat = world.documents.ownChat(id, c.get('user'));
   if (!chat) return refuse(c, 404, NOT_FOUND);
   const tasks = world.tasks.of(id);
-  for (const task of tasks) await world.tasks.stop(task);
+  await world.tasks.stopAll(id, is.stopSkips);
   const [last] = tasks.slice(-1);
   if (last) {
     const message = is.stopNamesTask ? `Task ${last} successfully stopped.` : `All tasks for item ${id} stopped.`;

@@ -93,9 +93,22 @@ export class OpenWebUIClient {
     return this.post(chatPath(chatId), { chat }, chatSchema, signal);
   }
 
-  /** POST /api/v1/chats/{id}/messages/{id}: sets one message's text and nothing else. */
+  /**
+   * POST /api/v1/chats/{id}/messages/{id}: sets one message's text and nothing else. 0.7.0 to 0.8.10 fail at every such
+   * request; there the history is written, as it was read just before.
+   */
   async setMessageContent(chatId: string, messageId: string, content: string, signal?: AbortSignal): Promise<void> {
-    await this.post(`${chatPath(chatId)}/messages/${encodeURIComponent(messageId)}`, { content }, z.unknown(), signal);
+    const path = `${chatPath(chatId)}/messages/${encodeURIComponent(messageId)}`;
+    try {
+      await this.post(path, { content }, z.unknown(), signal);
+    } catch (error) {
+      if (!(error instanceof ServerError && error.context.status === 500)) throw error;
+      const { history } = (await this.chat(chatId, signal)).chat;
+      const message = history?.messages[messageId];
+      if (history === undefined || message === undefined) throw error;
+      const messages = { ...history.messages, [messageId]: { ...message, content } };
+      await this.updateChat(chatId, { history: { ...history, messages } }, signal);
+    }
   }
 
   /**

@@ -183,7 +183,7 @@ export class Http {
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
       const failure = transportError(error, context, begun);
-      this.onUnreachable(failure instanceof NetworkError);
+      this.onUnreachable(failure instanceof NetworkError && wasThere(failure, error));
       throw failure;
     }
   }
@@ -273,6 +273,11 @@ function transportError(error: unknown, context: RequestContext, begun: boolean)
   const reason = error instanceof Error ? redact(error.message) : 'unknown reason';
   const what = `Open WebUI cannot be reached (${code ?? reason})`;
   return new NetworkError(what, context, code === undefined || !NEVER_SENT.has(code), { cause: error });
+}
+
+/** Refused or broken off by the server's machine. A name that is not found or a way that is barred says nothing about it. */
+function wasThere({ maybeServed }: NetworkError, error: unknown): boolean {
+  return maybeServed || codeOf(error) === 'ECONNREFUSED';
 }
 
 // Not by `instanceof`: the errors of Node's own modules are of another realm where the code runs in a context of its own.

@@ -3,7 +3,7 @@
  * share their listings, and each chat is read once, however many look for theirs.
  */
 import type { OpenWebUIClient } from './client';
-import { NotFoundError } from './errors';
+import { NotFoundError, ResponseTooLargeError } from './errors';
 import type { Chat, ChatRow } from './schemas';
 import { unlessAborted } from './sharedFlight';
 
@@ -81,12 +81,22 @@ export class RecentChats {
     const unread = (await this.rowsSince(sinceMs)).filter((row) => !this.read.has(row.id));
     const readNext = async (): Promise<void> => {
       for (let row = unread.pop(); row !== undefined; row = unread.pop()) {
-        const chat = await this.chat(row.id);
+        const chat = await this.unlessHuge(row.id);
         if (chat === undefined) this.read.set(row.id, row.created_at * 1000);
         else this.index(chat);
       }
     };
     await Promise.all(Array.from({ length: READS_AT_A_TIME }, readNext));
+  }
+
+  /** What was made just now can be read: a chat that is too large for that is another one. */
+  private async unlessHuge(chatId: string): Promise<Chat | undefined> {
+    try {
+      return await this.chat(chatId);
+    } catch (error) {
+      if (error instanceof ResponseTooLargeError) return undefined;
+      throw error;
+    }
   }
 
   private async rowsSince(sinceMs: number): Promise<ChatRow[]> {

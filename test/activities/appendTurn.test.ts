@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_REPLY } from '../../dev/model';
 import { turnIds } from '../../src/activities/ids';
 import type { OrchestrateChatInput } from '../../src/contract';
@@ -176,6 +177,32 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
     await bench.call('POST', `/api/v1/chats/${first.chatId}`, { chat: { title: 'Renamed', mine: { kept: true } } });
     await converse({ id: first.chatId });
     expect((await bench.chat(first.chatId)).chat).toMatchObject({ title: 'Renamed', mine: { kept: true } });
+  });
+});
+
+describe.each(['0.6.15', '0.8.12', '0.12.4'])('appendTurn in a chat with a task that died, on %s', (release) => {
+  const HALF_AN_HOUR = 30 * 60_000;
+  afterEach(() => jest.restoreAllMocks());
+
+  it('waits for it as long as a reply may take, and no longer', async () => {
+    bench = await Bench.start({ release });
+    const first = await bench.createChat({ prompt: 'x [stall=1]' }, FIRST);
+    await bench.run('triggerCompletion', { input: carried(asked()), turn: first, mayExist: false }, FIRST);
+    await bench.standIn.haunt(first.chatId);
+    const now = Date.now();
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(now + HALF_AN_HOUR - 5_000);
+    expect(await failureOf(append({ id: first.chatId }))).toMatchObject({ type: 'ChatBusy' });
+    clock.mockReturnValue(now + HALF_AN_HOUR + 1_000);
+    const turn = await append({ id: first.chatId });
+    expect(turn).toMatchObject({ parentId: first.messageId });
+    const input = asked({ prompt: PROMPT, chat: { id: first.chatId } });
+    const carriedInput = turn.unwritten === 'turn' ? input : carried(input);
+    clock.mockReturnValue(now + 2 * HALF_AN_HOUR + 2_000);
+    const triggered = await bench.run('triggerCompletion', { input: carriedInput, turn, mayExist: false });
+    clock.mockRestore();
+    while ((await bench.message(turn))?.content !== DEFAULT_REPLY) await sleep(20);
+    const awaiting = { turn, ...triggered, triggeredAt: now, replyBudgetMs: 60_000 };
+    expect(await bench.run('awaitReply', awaiting, { attempt: 2 })).toMatchObject({ content: DEFAULT_REPLY });
   });
 });
 

@@ -161,7 +161,11 @@ describe('awaitReply', () => {
         const failure = await failureOf(retried(() => bench.run('awaitReply', awaiting, { attempt: 2 })));
         expect(Date.now() - startedAt).toBeGreaterThanOrEqual(5_000);
         expect(Date.now() - startedAt).toBeLessThan(9_000);
-        expect(failure).toMatchObject({ type: 'ReplyLost', nonRetryable: true, details: [{ chatId: turn.chatId }, {}] });
+        expect(failure).toMatchObject({
+          type: 'ReplyLost',
+          nonRetryable: true,
+          details: [{ chatId: turn.chatId }, {}],
+        });
         expect(failure.message).toMatch(
           /without a text and without an error; Open WebUI was restarted, or .* start a new run$/,
         );
@@ -222,6 +226,19 @@ describe('awaitReply', () => {
       category: 'BENIGN',
       nextRetryDelay: 1_000,
     });
+  });
+
+  it('gives its slot back also while the server is away, and says that', async () => {
+    const bench = await start({ release: '0.12.4' });
+    const asked = await bench.ask({ prompt: 'x [stall=1]' });
+    await bench.standIn.kill();
+    const awaiting = { ...asked.awaiting, replyBudgetMs: 3_600_000 };
+    const run = failureOf(bench.run('awaitReply', awaiting, { attempt: 2 }));
+    await sleep(300);
+    const now = Date.now();
+    jest.spyOn(Date, 'now').mockImplementation(() => now + 5 * 60_000);
+    bench.connection.watcher.gap();
+    expect(await run).toMatchObject({ type: 'ServerUnavailable', nonRetryable: false });
   });
 
   it('looks by itself every five minutes, should nothing tell it of the end', async () => {

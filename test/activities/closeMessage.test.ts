@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_REPLY } from '../../dev/model';
-import { Bench } from '../support/bench';
+import { Bench, asked, carried } from '../support/bench';
 import { failureOf, retried } from '../support/failures';
 
 const RELEASES = ['0.6.15', '0.6.43', '0.8.12', '0.9.6', '0.12.4'];
@@ -154,6 +154,88 @@ describe.each(RELEASES)('closeMessage on %s', (release) => {
     expect(await bench.message({ chatId: turn.chatId, messageId: person.messageId })).toMatchObject({
       content: DEFAULT_REPLY,
     });
+    expect(await bench.message(turn)).toMatchObject({ error: { content: REASON } });
+  });
+});
+
+/** A task that is listed on, as of a process that died and left its list behind. */
+describe.each(RELEASES)('closeMessage after a ghost, on %s', (release) => {
+  beforeEach(async () => {
+    bench = await Bench.start({ release });
+  });
+
+  it('closes the message though its task stays in the list until it is stopped, or for ever', async () => {
+    const { turn, triggered } = await bench.ask({ prompt: 'x [stall=1]' });
+    await sleep(100);
+    await bench.standIn.haunt(turn.chatId);
+    expect(await bench.run('closeMessage', { turn, reason: REASON, ...triggered })).toEqual({ closed: true });
+    // Later releases take it off the list.
+    expect(await bench.tasks(turn.chatId)).toHaveLength(release === '0.6.15' || release === '0.6.43' ? 1 : 0);
+    const before = await bench.message(turn);
+    expect(before).toMatchObject({ error: { content: REASON }, done: true });
+    expect(await bench.run('closeMessage', { turn, reason: 'Another', ...triggered }, { attempt: 2 })).toEqual({
+      closed: true,
+    });
+    expect(await bench.message(turn)).toEqual(before);
+  });
+
+  it('closes it also where the answer to the trigger was lost', async () => {
+    const { turn } = await bench.ask({ prompt: 'x [stall=1]' });
+    await sleep(100);
+    await bench.standIn.haunt(turn.chatId);
+    expect(await bench.run('closeMessage', { turn, reason: REASON })).toEqual({ closed: true });
+    expect(await bench.message(turn)).toMatchObject({ error: { content: REASON }, done: true });
+  });
+});
+
+describe.each(RELEASES)('closeMessage while a person is answered in the same chat, on %s', (release) => {
+  // 0.9.6 passes over every second task.
+  const stopsAll = release === '0.12.4';
+  /** Ours runs, and so does that of somebody who went on in the chat. */
+  async function both(account: 'admin' | 'user') {
+    bench = await Bench.start({ release, account });
+    const { turn, triggered } = await bench.ask({ prompt: 'x [slow=2000]' });
+    await sleep(100);
+    const person = await personAsks(turn.chatId, turn.userMessageId);
+    expect(await bench.tasks(turn.chatId)).toHaveLength(2);
+    bench.sent.clear();
+    return { turn, triggered, person };
+  }
+
+  it('lets an administrator stop ours alone', async () => {
+    const { turn, triggered, person } = await both('admin');
+    const closed = await retried(() => bench.run('closeMessage', { turn, reason: REASON, ...triggered }));
+    expect(closed).toEqual({ closed: true });
+    const stops = writes().filter((line) => /tasks/.test(line));
+    expect(stops[0]).toBe(`POST /api/tasks/stop/${triggered.taskId}`);
+    await bench.untilNoTask(turn.chatId);
+    const theirs = await bench.message({ chatId: turn.chatId, messageId: person.messageId });
+    expect(theirs).toMatchObject({ content: DEFAULT_REPLY });
+    expect(theirs).not.toHaveProperty('error');
+    expect(await bench.message(turn)).toMatchObject({ error: { content: REASON } });
+  });
+
+  it('stops ours also where it is not the first of the list', async () => {
+    bench = await Bench.start({ release });
+    const turn = await bench.createChat({ prompt: 'x [slow=2000]' });
+    await personAsks(turn.chatId, turn.userMessageId);
+    const triggered = await bench.run('triggerCompletion', { input: carried(asked()), turn, mayExist: false });
+    await sleep(100);
+    const closed = await retried(() => bench.run('closeMessage', { turn, reason: REASON, ...triggered }));
+    expect(closed).toMatchObject({ closed: true });
+    expect(await bench.tasks(turn.chatId)).not.toContain(triggered.taskId);
+    await bench.untilNoTask(turn.chatId);
+    expect(await bench.message(turn)).toMatchObject({ error: { content: REASON } });
+  });
+
+  it('says so where it had to stop theirs as well', async () => {
+    const { turn, triggered, person } = await both('user');
+    const closed = await retried(() => bench.run('closeMessage', { turn, reason: REASON, ...triggered }));
+    expect(closed).toEqual(stopsAll ? { closed: true, stoppedOthers: true } : { closed: true });
+    await bench.untilNoTask(turn.chatId);
+    const theirs = await bench.message({ chatId: turn.chatId, messageId: person.messageId });
+    if (!stopsAll) expect(theirs).toMatchObject({ content: DEFAULT_REPLY });
+    expect(theirs).not.toHaveProperty('error');
     expect(await bench.message(turn)).toMatchObject({ error: { content: REASON } });
   });
 });

@@ -24,6 +24,9 @@ const NOBODY = '00000000-0000-4000-8000-000000000000';
 const CREATE = { method: 'POST', path: /^\/api\/v1\/chats\/new$/ };
 const seconds = expect.any(Number) as number;
 
+/** As the next worker finds it, a while after the attempt whose answer was lost. */
+const again = () => ({ attempt: 2, heartbeatDetails: { since: Date.now() - 4_000, startedAt: Date.now() - 4_000 } });
+
 let bench: Bench;
 afterEach(() => bench.stop());
 
@@ -98,7 +101,7 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('createChat on %s', (rel
     bench.standIn.fault({ ...CREATE, how: 'lostAfter' });
     expect(await failureOf(bench.createChat())).toMatchObject({ type: 'ServerUnavailable', nonRetryable: false });
     const [made] = await bench.chats();
-    expect(await bench.createChat({}, { attempt: 2 })).toMatchObject({ chatId: made?.id, ...IDS });
+    expect(await bench.createChat({}, again())).toMatchObject({ chatId: made?.id, ...IDS });
     expect(await bench.chats()).toHaveLength(1);
   });
 
@@ -107,20 +110,20 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('createChat on %s', (rel
     const input = { folder_id: folder.id, tags: ['one', { name: 'Two words' }] };
     bench.standIn.fault({ ...CREATE, how: 'lostAfter' });
     await failureOf(bench.createChat(input));
-    const { chatId } = await bench.createChat(input, { attempt: 2 });
+    const { chatId } = await bench.createChat(input, again());
     expect(await bench.chats()).toHaveLength(1);
     expect(await bench.chat(chatId)).toMatchObject({ folder_id: folder.id, meta: { tags: ['one', 'two_words'] } });
     // And if the answer to the very last request was lost.
     bench.standIn.fault({ method: 'POST', path: /\/tags$/, how: 'lostAfter' });
-    await failureOf(bench.createChat(input, { attempt: 3 }));
-    expect(await bench.createChat(input, { attempt: 4 })).toMatchObject({ chatId });
+    await failureOf(bench.createChat(input, again()));
+    expect(await bench.createChat(input, again())).toMatchObject({ chatId });
     expect(await bench.chats()).toHaveLength(1);
   });
 
   it('creates the chat of an attempt that never reached the server', async () => {
     bench.standIn.fault({ ...CREATE, how: 'lostBefore' });
     await failureOf(bench.createChat());
-    await bench.createChat({}, { attempt: 2 });
+    await bench.createChat({}, again());
     expect(await bench.chats()).toHaveLength(1);
   });
 
@@ -134,8 +137,8 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('createChat on %s', (rel
   it('does not take the chat of another workflow, or of another prompt, for its own', async () => {
     await bench.createChat();
     const workflowExecution = { workflowId: 'chat/other', runId: 'r' };
-    await bench.createChat({}, { attempt: 2, workflowExecution });
-    await bench.createChat({ prompt: 'Something else' }, { attempt: 2 });
+    await bench.createChat({}, { ...again(), workflowExecution });
+    await bench.createChat({ prompt: 'Something else' }, again());
     expect(await bench.chats()).toHaveLength(3);
   });
 
@@ -235,6 +238,127 @@ describe('createChat', () => {
     const blank = await failureOf(bench.createChat({ prompt: ' ' }));
     expect(blank).toMatchObject({ type: 'InvalidInput', nonRetryable: true });
     expect(bench.sent.all).toEqual([]);
+  });
+});
+
+describe.each(['0.6.15', '0.8.12', '0.12.4'])('createChat after a lost answer, on %s', (release) => {
+  const lost = async (input: Partial<OrchestrateChatInput> = {}): Promise<string> => {
+    const known = new Set((await bench.chats()).map(({ id }) => id));
+    bench.standIn.fault({ ...CREATE, how: 'lostAfter' });
+    await failureOf(bench.createChat(input));
+    const made = (await bench.chats()).find(({ id }) => !known.has(id));
+    bench.sent.clear();
+    return made?.id ?? '';
+  };
+  const created = (): number => bench.sent.bodies(CREATE.method, CREATE.path).length;
+  const others = async (count: number): Promise<void> => {
+    const chat = { title: 'Other', history: { messages: {}, currentId: null } };
+    await Promise.all(Array.from({ length: count }, () => bench.call('POST', '/api/v1/chats/new', { chat })));
+  };
+  beforeEach(async () => {
+    bench = await Bench.start({ release });
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  it.each(['archive', 'pin'])('finds its chat where a person has used %s on it', async (action) => {
+    const chatId = await lost();
+    await bench.call('POST', `/api/v1/chats/${chatId}/${action}`);
+    expect(await bench.createChat({}, again())).toMatchObject({ chatId, createRetried: true });
+    expect(created()).toBe(0);
+  });
+
+  it('finds its chat where a person has renamed it and moved it into a folder', async () => {
+    const folder = (await bench.call('POST', '/api/v1/folders/', { name: 'Work' })) as { id: string };
+    const chatId = await lost({ folder_id: folder.id });
+    await bench.call('POST', `/api/v1/chats/${chatId}`, { chat: { title: 'Renamed' } });
+    await bench.call('POST', `/api/v1/chats/${chatId}/folder`, { folder_id: folder.id });
+    expect(await bench.createChat({ folder_id: folder.id }, again())).toMatchObject({ chatId, title: 'Renamed' });
+    expect(created()).toBe(0);
+  });
+
+  it('finds its chat among many newer ones', async () => {
+    const chatId = await lost();
+    await others(130);
+    expect(await bench.createChat({}, again())).toMatchObject({ chatId });
+    expect(created()).toBe(0);
+  });
+
+  it.each([3_600_000, -3_600_000])('finds its chat where the clock of the server is %d ms off', async (offMs) => {
+    const chatId = await lost();
+    // Another server's clock: every time that it tells is off.
+    const { client } = bench.connection;
+    for (const name of ['chatList', 'archivedChats'] as const) {
+      const list = client[name].bind(client);
+      jest.spyOn(client, name).mockImplementation(async (...page: [number, (AbortSignal | undefined)?]) => {
+        const { value, status, serverTimeMs = 0 } = await list(...page);
+        const off = (seconds: number): number => seconds + offMs / 1000;
+        const rows = value.map((row) => ({
+          ...row,
+          created_at: off(row.created_at),
+          updated_at: off(row.updated_at),
+        }));
+        return { value: rows, status, serverTimeMs: serverTimeMs + offMs };
+      });
+    }
+    expect(await bench.createChat({}, again())).toMatchObject({ chatId });
+    expect(created()).toBe(0);
+  });
+
+  it('waits three seconds from the request whose answer was lost before it looks', async () => {
+    bench.standIn.fault({ ...CREATE, how: 'lostBefore' });
+    await failureOf(bench.createChat());
+    const [document] = bench.sent.bodies(CREATE.method, CREATE.path);
+    const sentAt = Date.now() - 1_500;
+    const startedAt = Date.now();
+    const retry = bench.createChat({}, { attempt: 2, heartbeatDetails: { since: sentAt, startedAt: sentAt } });
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    // The server was slow: only now it does what it was asked to.
+    const late = (await bench.call('POST', '/api/v1/chats/new', document)) as { id: string };
+    expect(await retry).toMatchObject({ chatId: late.id });
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(1_450);
+    expect(Date.now() - startedAt).toBeLessThan(3_000);
+    expect(await bench.chats()).toHaveLength(1);
+  });
+
+  it('takes the older one of two', async () => {
+    const chatId = await lost();
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await bench.call('POST', `/api/v1/chats/${chatId}`, { chat: { title: 'Changed last' } });
+    const document = (await bench.chat(chatId)).chat;
+    await bench.call('POST', '/api/v1/chats/new', { chat: document });
+    expect(await bench.createChat({}, again())).toMatchObject({ chatId });
+  });
+
+  it('takes none that a person has put another question into', async () => {
+    const chatId = await lost();
+    const history = (await bench.chat(chatId)).chat.history;
+    const question = { ...history?.messages[IDS.userMessageId], content: 'Something else' };
+    const messages = { ...history?.messages, [IDS.userMessageId]: question };
+    await bench.call('POST', `/api/v1/chats/${chatId}`, { chat: { history: { ...history, messages } } });
+    expect((await bench.createChat({}, again())).chatId).not.toBe(chatId);
+  });
+
+  it('does not take a deleted one', async () => {
+    const chatId = await lost();
+    expect(await bench.createChat({}, again())).toMatchObject({ chatId });
+    await bench.call('DELETE', `/api/v1/chats/${chatId}`);
+    expect((await bench.createChat({}, again())).chatId).not.toBe(chatId);
+  });
+
+  it('shares its listings with all who look, and reads each chat once', async () => {
+    await others(30);
+    const runs = Array.from({ length: 20 }, (_, i) => ({ workflowExecution: { workflowId: `chat/${i}`, runId: 'r' } }));
+    const made: string[] = [];
+    for (const run of runs) made.push((await bench.createChat({}, run)).chatId);
+    const from = bench.standIn.requests.length;
+    const found = await Promise.all(runs.map((run) => bench.createChat({}, { ...run, ...again() })));
+    expect(found.map(({ chatId }) => chatId)).toEqual(made);
+    const sent = bench.standIn.requests.slice(from).map(({ path }) => path);
+    expect(sent.filter((path) => path.startsWith('/api/v1/chats/list')).length).toBeLessThanOrEqual(4);
+    const reads = sent.filter((path) => /^\/api\/v1\/chats\/[0-9a-f-]{36}$/.test(path));
+    for (const chatId of made) expect(reads.filter((path) => path.endsWith(chatId)).length).toBeLessThanOrEqual(2);
+    expect(reads.length).toBe(50 + 20);
+    expect(await bench.chats()).toHaveLength(50);
   });
 });
 

@@ -1,11 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NetworkError, ServerError } from '../../src/openwebui/errors';
 import { Bench, asked, carried, environmentFor } from '../support/bench';
-import { failureOf } from '../support/failures';
+import { failureOf, retried } from '../support/failures';
 
 let bench: Bench;
 beforeEach(async () => {
   bench = await Bench.start();
 });
-afterEach(() => bench.stop());
+afterEach(() => {
+  jest.restoreAllMocks();
+  return bench.stop();
+});
 
 const CREATE = { method: 'POST', path: /^\/api\/v1\/chats\/new$/ };
 const LIST = /^GET \/api\/v1\/chats\/list/;
@@ -68,6 +73,66 @@ describe('a step', () => {
     const heartbeatDetails = ago(100_000);
     const { left } = await attemptOf({ attempt: 7, heartbeatDetails });
     expect(left).toMatchObject({ ...heartbeatDetails, unsent: false });
+  });
+
+  it('says when it was that something was sent, not when the attempt began', async () => {
+    bench.standIn.fault({ ...CREATE, how: 'lostAfter' });
+    bench.standIn.latency = 300;
+    const startedAt = Date.now();
+    const { left } = await attemptOf();
+    expect((left as { startedAt: number }).startedAt).toBeGreaterThanOrEqual(startedAt + 300);
+    expect(left).toMatchObject({ unsent: false });
+  });
+
+  it('remembers what it has sent though a later request was refused', async () => {
+    const refused = new NetworkError('Refused', { connection: 'default', method: 'POST', path: '/' }, false);
+    jest.spyOn(bench.connection.client, 'addTag').mockRejectedValueOnce(refused);
+    const input = { input: asked({ tags: ['one'] }), turnKey: '1' };
+    const environment = environmentFor();
+    let left: unknown;
+    environment.on('heartbeat', (details: unknown) => (left = details));
+    const failure = await failureOf(environment.run(bench.activities.createChat, input));
+    expect(failure).toMatchObject({ type: 'ServerUnavailable', details: [{}, { written: true }] });
+    await bench.run('createChat', input, { attempt: 2, heartbeatDetails: left });
+    expect(await bench.chats()).toHaveLength(1);
+  });
+
+  it('remembers that it has triggered though what it looked at afterwards was refused', async () => {
+    const turn = await bench.createChat({ prompt: 'x [slow=50]' });
+    const input = { input: carried(asked()), turn, mayExist: false };
+    const trigger = bench.connection.client.triggerCompletion.bind(bench.connection.client);
+    const { client } = bench.connection;
+    jest.spyOn(client, 'triggerCompletion').mockImplementationOnce(async (body) => {
+      await trigger(body);
+      await sleep(200);
+      await bench.standIn.kill();
+      throw new ServerError('Bad gateway', { connection: 'default', method: 'POST', path: '/', status: 502 });
+    });
+    const environment = environmentFor();
+    let left: unknown;
+    environment.on('heartbeat', (details: unknown) => (left = details));
+    await failureOf(environment.run(bench.activities.triggerCompletion, input));
+    expect(left).toMatchObject({ unsent: false });
+    await bench.standIn.restart();
+    await retried(() => bench.run('triggerCompletion', input, { attempt: 2, heartbeatDetails: left }));
+    expect(bench.generations()).toHaveLength(1);
+  });
+
+  it('tells the workflow whether anything may stand in Open WebUI, of a step that puts a turn there', async () => {
+    bench.standIn.fault({ path: /^\/api\/models/, how: 503 });
+    expect((await attemptOf()).failure.details).toEqual([{}, { searchAttributes: true, written: false }]);
+    bench.standIn.fault({ ...CREATE, how: 'lostAfter' });
+    expect((await attemptOf()).failure.details).toEqual([{}, { searchAttributes: true, written: true }]);
+    bench.standIn.fault({ path: /^\/api\/models/, how: 503 });
+    const died = { attempt: 2, heartbeatDetails: ago(10_000) };
+    expect((await attemptOf(died)).failure.details).toEqual([{}, { searchAttributes: true, written: true }]);
+  });
+
+  it('ends for good though no attempt comes to its own end', async () => {
+    const over = { attempt: 200, heartbeatDetails: ago(46 * 60_000) };
+    const { failure } = await attemptOf(over);
+    expect(failure).toMatchObject({ type: 'ServerUnavailable', nonRetryable: true });
+    expect(failure.message).toMatch(/^Every attempt was cut off before its end/);
   });
 
   it('is handed over at once where the worker shuts down, which is no failure', async () => {

@@ -84,6 +84,68 @@ describe('what a connection knows of its server', () => {
   });
 });
 
+describe('a server that went away', () => {
+  beforeEach(() => start('0.12.4'));
+
+  it('is known from a refused connection, and when that was', async () => {
+    await connection.capabilities();
+    expect(connection.wentAwayAt).toBeUndefined();
+    await standIn.kill();
+    const before = Date.now();
+    await expect(connection.client.version()).rejects.toBeInstanceOf(NetworkError);
+    expect(connection.wentAwayAt).toBeGreaterThanOrEqual(before);
+    await standIn.restart();
+  });
+
+  it('is known from the event socket, though nothing was asked of it', async () => {
+    const { url } = standIn;
+    const credentials = fixedToken(standIn.user.token);
+    const listening = new Connection({ name: 'listening', url, credentials, warn: () => undefined });
+    try {
+      listening.watcher.open();
+      // It hears, and has not always heard.
+      while (listening.watcher.missesNothingSince(0)) await sleep(5);
+      await standIn.kill();
+      while (listening.wentAwayAt === undefined) await sleep(5);
+    } finally {
+      await listening.close();
+      await standIn.restart();
+    }
+  });
+
+  it.each([500, 503, 504])('is not one that answers %d', async (how) => {
+    standIn.fault({ path: /^\/api\/version/, how });
+    await expect(connection.client.version()).rejects.toMatchObject({ name: 'ServerError' });
+    expect(connection.wentAwayAt).toBeUndefined();
+  });
+
+  it('is looked for by all who wait at once when it is back, and not oftener than every five seconds', async () => {
+    await connection.capabilities();
+    const gap = jest.spyOn(connection.watcher, 'gap').mockReturnValue(undefined);
+    for (let i = 0; i < 4; i++) {
+      standIn.fault({ path: /^\/api\/version/, how: 503 });
+      await expect(connection.client.version()).rejects.toThrow();
+      await connection.client.version();
+      await connection.client.version();
+    }
+    expect(gap).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('the tasks of a chat', () => {
+  beforeEach(() => start('0.12.4'));
+
+  it('are asked for once, or of many processes where the server is known to have several', async () => {
+    const lists = [['a'], [], ['b'], ['a', 'b']];
+    const asked = jest.spyOn(connection.client, 'chatTasks').mockImplementation(async () => lists.shift() ?? []);
+    expect(await connection.tasks('c')).toEqual(['a']);
+    expect(asked).toHaveBeenCalledTimes(1);
+    connection.hasSeveralProcesses = true;
+    expect(await connection.tasks('c')).toEqual(['b', 'a']);
+    expect(asked).toHaveBeenCalledTimes(9);
+  });
+});
+
 describe('a release', () => {
   it('with a trap is warned of once', async () => {
     await start('0.6.15');

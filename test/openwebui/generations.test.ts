@@ -117,6 +117,12 @@ describe('a generation that this process started', () => {
     expect(await settled(second, 50)).toBe(true);
   });
 
+  it('has ended for us when no reply can take as long, though its task is listed for ever', async () => {
+    const ended = generations.started({ ...GENERATION, until: Date.now() + 100 });
+    expect(await settled(ended, 50)).toBe(false);
+    expect(await settled(ended, 500)).toBe(true);
+  });
+
   it('ends with the process', async () => {
     const ended = generations.started(GENERATION);
     generations.close();

@@ -332,3 +332,88 @@ it('tells when the server is away, and when it answers again', async () => {
   await failureOf();
   expect(told.slice(2)).toEqual(['away', 'away']);
 });
+
+describe('what is to happen right before a request that changes something', () => {
+  const before = jest.fn<Promise<void>, []>();
+  beforeEach(async () => {
+    before.mockReset();
+    await http.close();
+    http = connect({ beforeWriting: before });
+    answer = json({});
+  });
+
+  it('happens once for each such request, and for no other', async () => {
+    await get();
+    await get({ method: 'POST', body: {}, writes: false });
+    expect(before).not.toHaveBeenCalled();
+    await get({ method: 'POST', body: {} });
+    await get({ method: 'DELETE' });
+    await get({ writes: true });
+    expect(before).toHaveBeenCalledTimes(3);
+  });
+
+  it('keeps the request from being sent where it fails', async () => {
+    before.mockRejectedValue(new Error('fenced off'));
+    await expect(get({ method: 'POST', body: {} })).rejects.toThrow('fenced off');
+    expect(received).toHaveLength(0);
+  });
+
+  it('happens again where the request is sent again with a newer token', async () => {
+    let token = 'first';
+    await http.close();
+    const renewing: Credentials = { push: false, token: async () => token, rejected: () => void (token = 'second') };
+    http = connect({ beforeWriting: before, credentials: renewing });
+    answer = (request, response) => {
+      const known = request.headers.authorization === 'Bearer second';
+      (known ? json({}) : json({ detail: '401 Unauthorized' }, 401))(request, response);
+    };
+    await get({ method: 'POST', body: {} });
+    expect(received).toHaveLength(2);
+    expect(before).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe('a server is gone', () => {
+  let told: boolean[];
+  beforeEach(async () => {
+    told = [];
+    await http.close();
+    http = connect({ onUnreachable: (gone) => void told.push(gone) });
+  });
+  const html = { 'content-type': 'text/html' };
+
+  it.each<[string, boolean[], RequestListener]>([
+    ['where it broke the connection off', [true], (request) => request.socket.resetAndDestroy()],
+    [
+      'where it broke off its answer',
+      [true],
+      raw((response) => {
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
+        response.write('{', () => response.destroy());
+      }),
+    ],
+    ['where a gateway found nobody', [true], raw((response) => response.writeHead(502, html).end('Bad Gateway'))],
+    ['not where it answers 502 itself', [false], json({ detail: 'the provider failed' }, 502)],
+    ['not where it is overloaded', [false], raw((response) => response.writeHead(503, html).end('Busy'))],
+    ['not where it is slow', [false], raw((response) => response.writeHead(504, html).end('Slow'))],
+    ['not where it fails', [], raw((response) => response.writeHead(500, html).end('Internal Server Error'))],
+    ['not where it answers a page', [], raw((response) => response.writeHead(200, html).end('<html>'))],
+  ])('%s', async (_, gone, answering) => {
+    answer = answering;
+    await failureOf();
+    expect(told).toEqual(gone);
+  });
+
+  it('not where it gives no answer in time', async () => {
+    answer = () => undefined;
+    await failureOf({ headersTimeoutMs: 100 });
+    expect(told).toEqual([false]);
+  });
+
+  it('not where we left', async () => {
+    const controller = new AbortController();
+    answer = () => controller.abort(new Error('cancelled'));
+    await expect(get({ signal: controller.signal })).rejects.toThrow('cancelled');
+    expect(told).toEqual([]);
+  });
+});

@@ -22,6 +22,7 @@ let user: (token: string) => object | null;
 let events: string[];
 let gaps: number;
 let rejected: string[];
+let gone: number;
 let token: string;
 
 const credentials: Credentials = {
@@ -31,7 +32,7 @@ const credentials: Credentials = {
 };
 
 beforeEach(async () => {
-  [connected, joins, events, gaps, rejected] = [[], [], [], 0, []];
+  [connected, joins, events, gaps, rejected, gone] = [[], [], [], 0, [], 0];
   token = 'jwt';
   user = () => ({ id: 'u', name: 'Ada' });
   http = createServer();
@@ -49,6 +50,7 @@ beforeEach(async () => {
     credentials,
     onEvent: (chatId) => void events.push(chatId),
     onGap: () => (gaps += 1),
+    onGone: () => (gone += 1),
     rejoinPauseMs: 50,
   });
 });
@@ -142,6 +144,25 @@ describe('the event socket', () => {
     token = 'renewed';
     await until(() => push.hearingSince !== undefined);
     expect(joins.at(-1)).toBe('renewed');
+  });
+
+  it('tells that the server went away where the connection broke off', async () => {
+    const socket = await joined();
+    expect(gone).toBe(0);
+    socket.conn.close();
+    await until(() => gone === 1);
+    await until(() => push.hearingSince !== undefined);
+    expect(gone).toBe(1);
+  });
+
+  it('does not take for that a server that sends it away, nor its own end', async () => {
+    const socket = await joined();
+    socket.disconnect();
+    await until(() => push.hearingSince === undefined);
+    await until(() => push.hearingSince !== undefined);
+    push.close();
+    await sleep(50);
+    expect(gone).toBe(0);
   });
 
   it('is silent after its end', async () => {

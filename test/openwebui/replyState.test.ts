@@ -354,6 +354,10 @@ describe('the error of a failed reply', () => {
 
   it('is the content where the error is only a flag', () => {
     const message = answer({ error: true, content: 'out of tokens' });
-    expect(replyState({ taskIds: [], message }, OLD)).toEqual({ kind: 'failed', error: 'out of tokens', cutStream: false });
+    expect(replyState({ taskIds: [], message }, OLD)).toEqual({
+      kind: 'failed',
+      error: 'out of tokens',
+      cutStream: false,
+    });
   });
 });

@@ -2,7 +2,7 @@
 import type { Info } from '@temporalio/activity';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
-import { startStandIn, type StandIn } from '../../dev/standIn';
+import { startStandIn, type Account, type StandIn } from '../../dev/standIn';
 import { createActivities, type Activities, type ActivityDependencies, type PlacedTurn } from '../../src/activities';
 import { Admission } from '../../src/activities/admission';
 import { passFence } from '../../src/activities/fence';
@@ -19,6 +19,12 @@ export interface BenchOptions {
   release?: string;
   /** `jwt` opens the event socket, `key` leaves polling. Default `key`. */
   credential?: 'jwt' | 'key';
+  /** Whose it is. Default `user`. */
+  account?: 'admin' | 'user';
+  /** Of Open WebUI, which do not know of each other's tasks. Default 1. */
+  processes?: number;
+  /** In place of what a worker would have. */
+  dependencies?: Partial<Pick<ActivityDependencies, 'confirmAttempt' | 'patience' | 'searchAttributes'>>;
   limits?: Partial<ActivityDependencies['limits']>;
 }
 
@@ -43,7 +49,8 @@ export class Bench {
   }
 
   static async start(options: BenchOptions = {}): Promise<Bench> {
-    return new Bench(await startStandIn(options.release === undefined ? {} : { release: options.release }), options);
+    const { release, processes = 1 } = options;
+    return new Bench(await startStandIn({ ...(release === undefined ? {} : { release }), processes }), options);
   }
 
   /** Goes on as another worker process. The old connection stays open, and is the caller's to close. */
@@ -83,7 +90,7 @@ export class Bench {
     const response = await fetch(this.standIn.url + path, {
       method,
       headers: {
-        authorization: `Bearer ${this.standIn.user.token}`,
+        authorization: `Bearer ${this.account.token}`,
         'content-type': 'application/json',
         [BY_TEST]: '1',
       },
@@ -94,7 +101,7 @@ export class Bench {
 
   async chats(): Promise<Array<{ id: string; title: string }>> {
     const response = await fetch(`${this.standIn.url}/api/v1/chats/all`, {
-      headers: { authorization: `Bearer ${this.standIn.user.token}`, [BY_TEST]: '1' },
+      headers: { authorization: `Bearer ${this.account.token}`, [BY_TEST]: '1' },
     });
     const text = await response.text();
     if (text.startsWith('[')) return JSON.parse(text) as Array<{ id: string; title: string }>;
@@ -121,8 +128,8 @@ export class Bench {
   }
 
   private newWorker(): [Connection, Activities] {
-    const { credential = 'key', limits = {} } = this.options;
-    this.token ??= credential === 'jwt' ? this.standIn.user.token : this.standIn.apiKey(this.standIn.user);
+    const { credential = 'key', limits = {}, dependencies = {} } = this.options;
+    this.token ??= credential === 'jwt' ? this.account.token : this.standIn.apiKey(this.account);
     const connection = new Connection({
       name: 'default',
       url: this.standIn.url,
@@ -130,7 +137,18 @@ export class Bench {
       warn: (message) => this.warnings.push(message),
       beforeWriting: passFence,
     });
-    return [connection, createActivities(dependenciesFor([connection], { admission: this.admission, limits }))];
+    const all = dependenciesFor([connection], { admission: this.admission, limits });
+    return [connection, createActivities({ ...all, ...dependencies })];
+  }
+
+  /** Whose chats they are. */
+  private get account(): Account {
+    return this.options.account === 'admin' ? this.standIn.admin : this.standIn.user;
+  }
+
+  /** Waits until the model has begun as many replies. */
+  async untilGenerations(count: number): Promise<void> {
+    while (this.generations().length < count) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
   /** What the model was asked to generate. */

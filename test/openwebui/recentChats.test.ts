@@ -1,0 +1,240 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { NotFoundError, ServerError } from '../../src/openwebui/errors';
+import { RecentChats } from '../../src/openwebui/recentChats';
+import type { Chat, ChatRow } from '../../src/openwebui/schemas';
+
+const PAGE = 60;
+const CONTEXT = { connection: 'default', method: 'GET', path: '/api/v1/chats/x' };
+const NOW = 1_800_000_000;
+
+interface Stored {
+  id: string;
+  /** In seconds, by the server's clock. */
+  createdAt: number;
+  updatedAt?: number;
+  messageId: string;
+  where?: 'archived' | 'pinned' | 'folder';
+}
+
+/** A user's chats on an old release: each list leaves out what the others show. */
+class Server {
+  reads: string[] = [];
+  lists: string[] = [];
+  /** By how much its clock is ahead of ours, in seconds. */
+  ahead = 0;
+  /** Tells its time in the answers. */
+  tellsTime = true;
+  onRead: (id: string) => void = () => undefined;
+  readonly recent: RecentChats;
+
+  constructor(public stored: Stored[] = []) {
+    const list = (where: Stored['where']) => async (page: number) => {
+      this.lists.push(`${where ?? 'list'} ${page}`);
+      await sleep(1);
+      const serverTimeMs = this.tellsTime ? (NOW + this.ahead) * 1000 : undefined;
+      return { value: this.rows(where).slice((page - 1) * PAGE, page * PAGE), status: 200, serverTimeMs };
+    };
+    this.recent = new RecentChats({
+      chatList: list(undefined),
+      archivedChats: list('archived'),
+      pinnedChats: async () => this.rows('pinned'),
+      chatsInFolder: async (folderId) => {
+        const inFolder = this.stored.filter(({ where }) => where === 'folder' && folderId === 'f');
+        return inFolder.map((one) => this.view(one));
+      },
+      chat: async (id) => {
+        this.reads.push(id);
+        this.onRead(id);
+        await sleep(1);
+        const found = this.stored.find((one) => one.id === id);
+        if (found === undefined) throw new NotFoundError('Gone', CONTEXT);
+        return this.view(found);
+      },
+    });
+  }
+
+  find(messageId: string, options: { sinceMs?: number; folderId?: string; signal?: AbortSignal } = {}) {
+    const { sinceMs = NOW * 1000, folderId, signal = new AbortController().signal } = options;
+    return this.recent.find({ messageId, sinceMs, folderId }, signal).then((chats) => chats.map(({ id }) => id));
+  }
+
+  private rows(where: Stored['where']): ChatRow[] {
+    return this.stored
+      .filter((one) => one.where === where)
+      .map(({ id, createdAt, updatedAt }) => ({ id, created_at: createdAt, updated_at: updatedAt ?? createdAt }))
+      .sort((a, b) => b.updated_at - a.updated_at);
+  }
+
+  private view({ id, createdAt, messageId }: Stored): Chat {
+    const messages = {
+      [messageId]: { role: 'user', content: 'x' },
+      [`${messageId}-answer`]: { role: 'assistant', content: 'y' },
+    };
+    return { id, created_at: createdAt, updated_at: createdAt, chat: { history: { messages } } };
+  }
+}
+
+const many = (count: number, from = 0): Stored[] =>
+  Array.from({ length: count }, (_, i) => ({
+    id: `other-${from + i}`,
+    createdAt: NOW,
+    messageId: `theirs-${from + i}`,
+  }));
+
+beforeEach(() => void jest.spyOn(Date, 'now').mockReturnValue(NOW * 1000));
+afterEach(() => jest.restoreAllMocks());
+
+describe('a look-up of chats by a message', () => {
+  it.each([undefined, 'archived', 'pinned'] as const)('finds one that is %s, and no other', async (where) => {
+    const mine = { id: 'mine', createdAt: NOW, messageId: 'm', ...(where === undefined ? {} : { where }) };
+    const server = new Server([...many(5), mine]);
+    expect(await server.find('m')).toEqual(['mine']);
+    expect(await server.find('n')).toEqual([]);
+  });
+
+  it('finds one in the folder that it was made in', async () => {
+    const server = new Server([{ id: 'mine', createdAt: NOW, messageId: 'm', where: 'folder' }]);
+    expect(await server.find('m', { folderId: 'f' })).toEqual(['mine']);
+    expect(new Set(server.reads)).toEqual(new Set(['mine']));
+  });
+
+  it('does not take the text of an answer for a question', async () => {
+    const server = new Server([{ id: 'mine', createdAt: NOW, messageId: 'm' }]);
+    expect(await server.find('m-answer')).toEqual([]);
+  });
+
+  it('turns pages until it is past the time in question', async () => {
+    const old = Array.from({ length: 600 }, (_, i) => ({ id: `old-${i}`, createdAt: NOW - 10_000, messageId: 'o' }));
+    const server = new Server([...many(130), { id: 'mine', createdAt: NOW - 1, messageId: 'm' }, ...old]);
+    expect(await server.find('m')).toEqual(['mine']);
+    expect(server.lists.filter((list) => list.startsWith('list'))).toEqual(['list 1', 'list 2', 'list 3', 'list 4']);
+    expect(server.reads.filter((id) => id.startsWith('old'))).toEqual([]);
+  });
+
+  it('is not led astray by old chats that were used just now', async () => {
+    const used = Array.from({ length: 70 }, (_, i) => ({
+      id: `used-${i}`,
+      createdAt: NOW - 10_000,
+      updatedAt: NOW + 1,
+      messageId: 'u',
+    }));
+    const server = new Server([...used, { id: 'mine', createdAt: NOW, messageId: 'm' }]);
+    expect(await server.find('m')).toEqual(['mine']);
+    expect(server.reads).toEqual(['mine', 'mine']);
+  });
+
+  it.each([3_600, -3_600, 30 * 24 * 3_600, -30 * 24 * 3_600])(
+    'goes by the clock of the server, be it %d s ahead',
+    async (ahead) => {
+      const server = new Server([
+        { id: 'mine', createdAt: NOW + ahead, messageId: 'm' },
+        { id: 'older', createdAt: NOW + ahead - 60, messageId: 'm' },
+      ]);
+      server.ahead = ahead;
+      expect(await server.find('m')).toEqual(['mine']);
+      expect(await server.find('m')).toEqual(['mine']);
+      expect(await server.find('m', { sinceMs: (NOW - 60) * 1000 })).toEqual(['older', 'mine']);
+    },
+  );
+
+  it('goes by ours where the server does not tell its time', async () => {
+    const server = new Server([{ id: 'mine', createdAt: NOW - 4, messageId: 'm' }]);
+    server.tellsTime = false;
+    expect(await server.find('m')).toEqual(['mine']);
+  });
+
+  it('ends on a release that answers the same page for ever', async () => {
+    const server = new Server(many(60));
+    const rows = many(60).map(({ id }) => ({ id, created_at: NOW, updated_at: NOW }));
+    const listed = jest.fn(async () => ({ value: rows, status: 200, serverTimeMs: NOW * 1000 }));
+    const chat = async (id: string): Promise<Chat> => ({ id, created_at: NOW, updated_at: NOW, chat: {} });
+    const client = { chatList: listed, archivedChats: listed, pinnedChats: async () => rows };
+    const recent = new RecentChats({ ...client, chat, chatsInFolder: async () => [] });
+    expect(await recent.find({ messageId: 'm', sinceMs: NOW * 1000 }, new AbortController().signal)).toEqual([]);
+    expect(listed.mock.calls.length).toBeLessThanOrEqual(4);
+    expect(server.lists).toEqual([]);
+  });
+
+  it('gives the oldest first', async () => {
+    const server = new Server([
+      { id: 'second', createdAt: NOW + 2, messageId: 'm', where: 'pinned' },
+      { id: 'first', createdAt: NOW + 1, messageId: 'm', where: 'archived' },
+      { id: 'third', createdAt: NOW + 3, messageId: 'm' },
+    ]);
+    expect(await server.find('m')).toEqual(['first', 'second', 'third']);
+  });
+
+  it('reads each chat once, however many look at once', async () => {
+    const server = new Server(many(100));
+    const found = await Promise.all(Array.from({ length: 100 }, (_, i) => server.find(`theirs-${i}`)));
+    expect(found).toEqual(Array.from({ length: 100 }, (_, i) => [`other-${i}`]));
+    // Once for all, and once as it is now for the one whose it is.
+    expect(server.reads).toHaveLength(200);
+    expect(server.lists.filter((list) => list === 'list 1').length).toBeLessThanOrEqual(2);
+  });
+
+  it('remembers what it has read, and sees what came since', async () => {
+    const server = new Server(many(20));
+    await server.find('m');
+    expect(server.reads).toHaveLength(20);
+    server.stored.push({ id: 'mine', createdAt: NOW, messageId: 'm' });
+    expect(await server.find('m')).toEqual(['mine']);
+    expect(server.reads).toHaveLength(22);
+  });
+
+  it('sees what was made before it was asked, though another listing was under way', async () => {
+    const server = new Server(many(3));
+    const before = server.find('m');
+    await sleep(4);
+    server.stored.push({ id: 'mine', createdAt: NOW, messageId: 'm' });
+    expect(await server.find('m')).toEqual(['mine']);
+    await before;
+  });
+
+  it('looks as far back as any of those who share a listing asks for', async () => {
+    const server = new Server([...many(3), { id: 'mine', createdAt: NOW - 1_000, messageId: 'm' }]);
+    const [, found] = await Promise.all([server.find('x'), server.find('m', { sinceMs: (NOW - 2_000) * 1000 })]);
+    expect(found).toEqual(['mine']);
+  });
+
+  it('passes over a chat that is deleted between the list and the read', async () => {
+    const server = new Server([...many(3), { id: 'mine', createdAt: NOW, messageId: 'm' }]);
+    server.onRead = (id) => {
+      if (id === 'other-1') server.stored = server.stored.filter((one) => one.id !== id);
+    };
+    expect(await server.find('m')).toEqual(['mine']);
+    server.stored = [];
+    expect(await server.find('m')).toEqual([]);
+  });
+
+  it('fails for all who share a listing that fails, and is made anew by the next', async () => {
+    const server = new Server([...many(3), { id: 'mine', createdAt: NOW, messageId: 'm' }]);
+    let failures = 1;
+    server.onRead = () => {
+      if (failures-- > 0) throw new ServerError('Down', CONTEXT);
+    };
+    const both = await Promise.allSettled([server.find('m'), server.find('n')]);
+    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(await server.find('m')).toEqual(['mine']);
+  });
+
+  it('may be left by one, and goes on for the others', async () => {
+    const server = new Server([...many(3), { id: 'mine', createdAt: NOW, messageId: 'm' }]);
+    const abort = new AbortController();
+    const [left, stayed] = [server.find('m', { signal: abort.signal }), server.find('m')];
+    abort.abort(new Error('cancelled'));
+    await expect(left).rejects.toThrow('cancelled');
+    expect(await stayed).toEqual(['mine']);
+  });
+
+  it('forgets after a day', async () => {
+    const server = new Server([{ id: 'mine', createdAt: NOW, messageId: 'm' }]);
+    await server.find('m');
+    jest.spyOn(Date, 'now').mockReturnValue((NOW + 25 * 3_600) * 1000);
+    server.ahead = 25 * 3_600;
+    server.stored = [];
+    server.reads = [];
+    expect(await server.find('m', { sinceMs: (NOW + 25 * 3_600) * 1000 })).toEqual([]);
+    expect(server.reads).toEqual([]);
+  });
+});
