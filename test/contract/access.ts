@@ -1,8 +1,6 @@
 import { findCapabilities } from '../../src/openwebui/capabilities';
-import { OpenWebUIClient } from '../../src/openwebui/client';
-import { fixedToken } from '../../src/openwebui/credentials';
-import { Http } from '../../src/openwebui/http';
 import type { Driver } from './driver';
+import { withClient } from './product';
 
 const NOBODY = '00000000-0000-4000-8000-000000000000';
 
@@ -16,15 +14,13 @@ export function aboutAccess(driver: () => Driver): void {
     expect(version).toMatchObject({ status: 200, body: { version: server.release } });
   });
 
-  it('is recognised by what it answers, whatever it calls itself', async () => {
-    const { server, can } = driver();
-    const credentials = fixedToken(server.person.token);
-    const http = new Http({ connection: 'contract', url: server.url, credentials });
-    try {
-      expect(await findCapabilities(new OpenWebUIClient(http))).toEqual(can);
-    } finally {
-      await http.close();
-    }
+  it.each([
+    ['an administrator', async ({ server }: Driver) => server.person.token],
+    ['a user', async ({ server }: Driver) => server.stranger.token],
+    ['an API key', ({ server }: Driver) => server.makeApiKey()],
+  ])('is recognised by what it answers to %s, whatever it calls itself', async (_, credential) => {
+    const token = await credential(driver());
+    expect(await withClient(driver(), (client) => findCapabilities(client), token)).toEqual(driver().can);
   });
 
   it('answers a path that it does not know with its web page, and other methods with 405', async () => {

@@ -5,8 +5,11 @@ import { Driver } from './driver';
 import { aboutEndings } from './endings';
 import { aboutFilters } from './filters';
 import { aboutKnowledge } from './knowledge';
+import { aboutLists } from './lists';
+import { aboutPermissions } from './permissions';
 import type { ContractServer, MortalServer } from './server';
 import { aboutSockets } from './sockets';
+import { aboutStops } from './stops';
 import { aboutTurns } from './turns';
 
 export interface ContractSubject {
@@ -16,6 +19,9 @@ export interface ContractSubject {
   /** A server that may be killed. */
   startMortal(): Promise<MortalServer>;
 }
+
+/** A real server takes its time. */
+const START_TIMEOUT = 300_000;
 
 /**
  * What the product relies on, sentence by sentence, by raw HTTP. Where releases differ, the expectation is what the
@@ -32,13 +38,26 @@ export function contractSuite(name: string, subject: ContractSubject): void {
       afterAll(() => current?.server.stop());
       const driver = () => current;
       describe('lets in', () => aboutAccess(driver));
-      describe('as a store of chats', () => aboutChats(driver));
+      describe('as a store of chats', () => aboutChats(driver, release));
+      describe('in its lists', () => aboutLists(driver, release));
       describe('asked for a reply', () => aboutTurns(driver, release));
       describe('at the end of a reply', () => aboutEndings(driver, release));
+      describe('told to stop', () => aboutStops(driver, release));
       describe('with filters', () => aboutFilters(driver, release));
       describe('with knowledge', () => aboutKnowledge(driver));
       describe('on its socket', () => aboutSockets(driver, release));
     });
-    describe('killed', () => aboutDeaths(() => subject.startMortal()));
+    describe('in a life of its own', () => {
+      let server: MortalServer;
+      let current: Driver;
+      beforeAll(async () => {
+        server = await subject.startMortal();
+        current = new Driver(server);
+      }, START_TIMEOUT);
+      afterAll(() => server?.stop());
+      const driver = () => current;
+      describe('with permissions', () => aboutPermissions(driver));
+      describe('killed', () => aboutDeaths(() => server, driver));
+    });
   });
 }

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_REPLY, TITLE } from '../../dev/model';
 import { isAtLeast, textOf, type Driver, type StoredMessage } from './driver';
+import { stateOf } from './product';
 
 const HELD_TEXT = DEFAULT_REPLY.slice(0, 39);
 
@@ -37,9 +37,24 @@ export function aboutEndings(driver: () => Driver, release: string): void {
   });
 
   it('drops the text of a stream that is cut, and tells of it from 0.6.23 on', async () => {
-    const reply = await driver().reply(await driver().ask('Break off. [slow=20] [cut=4]'));
+    const turn = await driver().ask('Break off. [slow=20] [cut=4]');
+    const reply = await driver().reply(turn);
     expect(textOf(reply)).toBe('');
     expect(hasError(reply)).toBe(from('0.6.23'));
+    expect(await stateOf(driver(), turn)).toMatchObject(
+      from('0.6.23') ? { kind: 'failed', cutStream: true } : { kind: 'lost' },
+    );
+  });
+
+  it.each([
+    ['[fail=500]', 'failed'],
+    ['[html=502]', from('0.6.22') && !from('0.12.0') ? 'lost' : 'failed'],
+    ['[end=3]', 'finished'],
+    ['[empty]', from('0.8.11') ? 'finished' : 'lost'],
+    ['[think]', 'finished'],
+  ])('is read by the product after %s as %s', async (how, kind) => {
+    const state = await stateOf(driver(), await driver().ask(`Read me. ${how}`));
+    expect(state).toMatchObject({ kind, ...(kind === 'failed' && { cutStream: false }) });
   });
 
   it('takes a stream that ends too early for a whole reply', async () => {
@@ -71,32 +86,6 @@ export function aboutEndings(driver: () => Driver, release: string): void {
     const onlyInOutput = from('0.10.0') && !from('0.10.3');
     expect(reply.content).toBe(onlyInOutput ? '' : DEFAULT_REPLY);
     expect(reply.usage?.total_tokens).toBe(from('0.8.0') ? 32 : undefined);
-  });
-
-  it('stops a running reply on request, keeps what there is, and leaves the model', async () => {
-    const { turn, answer } = await driver().askAndHold('Stop me.');
-    const { task_id: task } = answer.body as { task_id?: string };
-    // What the model sent is not yet what the server has read.
-    await sleep(300);
-    const byChat = await driver().call('POST', `/api/tasks/chat/${turn.chatId}/stop`);
-    expect(byChat.status).toBe(driver().can.stopRoute === 'chat' ? 200 : 405);
-    if (driver().can.stopRoute === 'task') {
-      expect((await driver().call('POST', `/api/tasks/stop/${task}`)).status).toBe(200);
-    }
-    await driver().untilIdle(turn);
-    const reply = await driver().reply(turn);
-    expect(textOf(reply)).toBe(HELD_TEXT);
-    expect(reply.done).toBe(driver().can.doneMark !== 'none');
-    const item = reply.output?.find(({ type }) => type === 'message');
-    expect(item?.status).toBe(from('0.11.4') ? 'incomplete' : from('0.8.0') ? 'in_progress' : undefined);
-    await driver().until(async () => (await driver().generations(turn))[0]?.state === 'clientGone');
-  });
-
-  it('lets a stop of a chat without tasks pass, and ends what never will from 0.11.4 on', async () => {
-    if (driver().can.stopRoute === 'task') return;
-    const turn = await driver().newChat('Never asked.');
-    expect((await driver().call('POST', `/api/tasks/chat/${turn.chatId}/stop`)).status).toBe(200);
-    expect((await driver().reply(turn)).done).toBe(from('0.11.4'));
   });
 
   it('lets a message that nobody will finish be closed: from 0.9 by a stop first, then the write', async () => {
@@ -132,14 +121,5 @@ export function aboutEndings(driver: () => Driver, release: string): void {
     expect(title).toBe('New Chat');
     expect(meta.tags ?? []).toEqual([]);
     expect(await driver().reply(turn)).not.toHaveProperty('followUps');
-  });
-
-  it('forgets the tasks of a chat that is deleted, and from 0.9 on leaves the model', async () => {
-    const { turn } = await driver().askAndHold('Delete me.');
-    expect((await driver().call('DELETE', `/api/v1/chats/${turn.chatId}`)).status).toBe(200);
-    expect(await driver().tasks(turn)).toEqual([]);
-    if (!from('0.9.0')) await driver().letGoOn(turn);
-    await driver().until(async () => (await driver().generations(turn))[0]?.endedAt !== undefined);
-    expect((await driver().generations(turn))[0]?.state).toBe(from('0.9.0') ? 'clientGone' : 'finished');
   });
 }

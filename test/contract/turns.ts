@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { DEFAULT_REPLY } from '../../dev/model';
 import { isAtLeast, textOf, type Driver } from './driver';
+import { askAnew, putAway } from './product';
 
 const NOBODY = '00000000-0000-4000-8000-000000000000';
 
@@ -129,6 +130,24 @@ export function aboutTurns(driver: () => Driver, release: string): void {
     expect(messages[first.userId]?.childrenIds).toEqual([first.replyId, again.replyId]);
     expect(textOf(messages[first.replyId] ?? {})).toBe(DEFAULT_REPLY);
     expect(textOf(messages[again.replyId] ?? {})).toBe(DEFAULT_REPLY);
+  });
+
+  it('puts a second reply beside one whose stream broke off, which keeps its reason', async () => {
+    const first = await driver().ask('Break off once. [slow=20] [cut=4] [times=1]');
+    await putAway(driver(), first, 'The stream broke off.');
+    const { error } = await driver().reply(first);
+    expect(error).toMatchObject({ content: expect.stringMatching(/broke off|not completed/) as string });
+    const again = await askAnew(driver(), first);
+    await driver().untilIdle(again);
+    const { currentId, messages } = (await driver().chat(again)).chat.history;
+    expect(currentId).toBe(again.replyId);
+    expect(messages[first.userId]).toMatchObject({
+      content: first.prompt,
+      childrenIds: [first.replyId, again.replyId],
+    });
+    expect(messages[first.replyId]).toMatchObject({ done: true, error, parentId: first.userId });
+    expect(textOf(messages[again.replyId] ?? {})).toBe(DEFAULT_REPLY);
+    expect(await driver().generations(first)).toHaveLength(2);
   });
 
   if (isAtLeast(release, '0.9.0')) {

@@ -90,6 +90,13 @@ describe('an error', () => {
     expect(errorOf(status, detail, path).constructor).toBe(type);
   });
 
+  it('for the delete of a chat without the permission is not that of a missing chat', () => {
+    const context = { connection: 'default', method: 'DELETE', path: '/api/v1/chats/1', status: 401 };
+    const detail = 'You do not have permission to access this resource.';
+    expect(errorFor({ detail }, context)).toBeInstanceOf(ForbiddenError);
+    expect(errorFor({ detail }, { ...context, method: 'POST' })).toBeInstanceOf(NotFoundError);
+  });
+
   it('names the connection, the request and the request id', () => {
     const error = errorFor(
       { detail: 'no' },
