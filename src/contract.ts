@@ -164,6 +164,8 @@ export interface ChatStatus {
   failure?: string;
   /** Stopping the reply has stopped somebody else's in the same chat too. */
   stoppedOthers?: boolean;
+  /** As in the outcome. */
+  duplicateChats?: DuplicateChat[];
 }
 
 /** A source that the reply was answered from, without its text. */
@@ -289,11 +291,14 @@ export interface FailureDetails {
   content?: string;
   /** Stopping the reply has stopped somebody else's in the same chat too: only an administrator can stop one of several. */
   stoppedOthers?: boolean;
+  /** As in the outcome. */
+  duplicateChats?: DuplicateChat[];
 }
 
 /** What a run's status says of what stands in Open WebUI. */
-export function placeOf({ chatId, messageId, url, stoppedOthers }: ChatStatus): FailureDetails {
+export function placeOf({ chatId, messageId, url, stoppedOthers, duplicateChats }: ChatStatus): FailureDetails {
   return {
+    ...(duplicateChats === undefined ? {} : { duplicateChats }),
     ...(stoppedOthers === undefined ? {} : { stoppedOthers }),
     ...(chatId === undefined ? {} : { chatId }),
     ...(messageId === undefined ? {} : { messageId }),

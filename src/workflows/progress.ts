@@ -6,6 +6,7 @@ import {
   DEFAULT_CONNECTION,
   SEARCH_ATTRIBUTES,
   type ChatStatus,
+  type DuplicateChat,
   type OrchestrateChatInput,
   type Stage,
 } from '../contract';
@@ -79,6 +80,11 @@ export class Progress {
   replaced({ messageId }: PlacedTurn): void {
     this.current = { ...this.current, messageId };
     this.enter('triggering');
+  }
+
+  /** Second chats that could not be deleted. */
+  duplicated(duplicateChats: DuplicateChat[]): void {
+    if (duplicateChats.length > 0) this.current = { ...this.current, duplicateChats };
   }
 
   /** Stopping our reply has stopped somebody else's. */

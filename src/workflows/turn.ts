@@ -34,7 +34,7 @@ async function answered(
   } catch (error) {
     await CancellationScope.nonCancellable(async () => {
       await close(input, asked, closingReason(error), progress);
-      await withoutTwins(input, turnKey, asked.turn);
+      progress.duplicated(await withoutTwins(input, turnKey, asked.turn));
     });
     throw error;
   }
@@ -49,7 +49,9 @@ async function placed(input: OrchestrateChatInput, turnKey: string, progress: Pr
     progress.searchableIf(notes.searchAttributes);
     // A step that was cancelled does not say how far it came.
     if (isCancellation(error) || notes.written === true) {
-      const { place, searchAttributes } = await settle(input, turnKey, { reason: closingReason(error) });
+      const settled = await settle(input, turnKey, { reason: closingReason(error) });
+      const { place, searchAttributes } = settled;
+      progress.duplicated(settled.duplicateChats);
       progress.searchableIf(searchAttributes);
       if (place !== undefined) progress.found(place);
     }
