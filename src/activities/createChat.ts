@@ -10,8 +10,9 @@ import type { Chat, ChatDocument } from '../openwebui/schemas';
 import { triggerTaskQueue } from './admission';
 import { finalFailure } from './failures';
 import { checkFiles } from './files';
-import { findChats, untilCommitted } from './findChats';
+import { findChats } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
+import { untilCommitted } from './lateEffects';
 import { latestAnswer } from './latestAnswer';
 import { connectionNamed, runStep, type ActivityDependencies, type Attempt } from './step';
 
@@ -43,6 +44,8 @@ export interface PlacedTurn {
   unwritten: 'turn' | 'answer' | 'nothing';
   /** The chat was asked for more than once: a second one may show up later. */
   createRetried?: boolean;
+  /** When it was asked for without an answer, in ms since the epoch. */
+  askedInVainAt?: number;
   /** Which generation `messageId` is, counted from 1. Missing for the first. */
   generation?: number;
   /** That generation of an earlier run has ended without a reply: the model is to be asked for another message. */
@@ -93,6 +96,7 @@ export async function createChat(
       unusable,
       unwritten: 'nothing',
       createRetried: mayExist && (existing === undefined || existing.id !== knownChatId),
+      askedInVainAt: earlierAt,
     });
   });
 }
@@ -124,6 +128,7 @@ export interface Placement {
   unusable: UnusableFile[];
   unwritten: PlacedTurn['unwritten'];
   createRetried?: boolean;
+  askedInVainAt?: number | undefined;
   generation?: number;
   spent?: boolean;
 }
@@ -145,6 +150,7 @@ export function placedTurn(
     ...(system === undefined ? {} : { system }),
     unwritten,
     ...(more.createRetried === true ? { createRetried: true } : {}),
+    ...(more.askedInVainAt === undefined ? {} : { askedInVainAt: more.askedInVainAt }),
     ...(more.generation === undefined || more.generation === 1 ? {} : { generation: more.generation }),
     ...(more.spent === true ? { spent: true } : {}),
     needsCompletion: capabilities.outletFilters === 'client',

@@ -73,6 +73,10 @@ function verdictOn(error: unknown, context: FailureContext): Verdict | undefined
   if (error instanceof ServerError) {
     return { type: 'ServerUnavailable', retryable: true, remedy: 'it is retried', ...delay(error.retryAfterMs) };
   }
+  if (error instanceof ResponseTooLargeError && error.context.method !== 'GET') {
+    // No answer to a POST is as long as that; what answers is not Open WebUI itself.
+    return { type: 'ServerUnavailable', retryable: true, remedy: 'it is retried' };
+  }
   if (error instanceof ResponseTooLargeError) {
     return {
       type: 'RequestRefused',

@@ -10,8 +10,9 @@ import { ForbiddenError, NotFoundError } from '../openwebui/errors';
 import { replyState } from '../openwebui/replyState';
 import type { Chat } from '../openwebui/schemas';
 import { turnKeyOf } from './createChat';
-import { findChats, untilCommitted } from './findChats';
+import { findChats } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
+import { untilCommitted, untilSettled } from './lateEffects';
 import { putAway } from './putAway';
 import { readReply } from './reply';
 import { turnStep, type ActivityDependencies } from './step';
@@ -23,6 +24,8 @@ export interface SettleTurnInput {
   sinceMs: number;
   /** The chat that the run knows of and has brought to its end itself. */
   keep?: string;
+  /** When the chat was asked for without an answer, in ms since the epoch: it is given time to show up. */
+  askedInVainAt?: number;
   /** Without `keep`: shown in the chat where the reply would have been. */
   reason: string;
 }
@@ -47,6 +50,7 @@ export async function settleTurn(deps: ActivityDependencies, settling: SettleTur
     const signal = new AbortController().signal;
     // The step that placed the turn ended right before this one was scheduled, perhaps without the answer to its request.
     if (keep === undefined) await untilCommitted(activityInfo().scheduledTimestampMs, signal);
+    else if (settling.askedInVainAt !== undefined) await untilSettled(settling.askedInVainAt, signal);
     if (request.chat !== undefined) {
       const place = await close(connection, request.chat.id, ids, request, settling.reason);
       return { ...place, duplicateChats: [], searchAttributes };

@@ -11,6 +11,7 @@ import type { Chat } from '../openwebui/schemas';
 import { othersFinished } from './appendTurn';
 import type { PlacedTurn } from './createChat';
 import { finalFailure, notYet } from './failures';
+import { untilCommitted } from './lateEffects';
 import { readReply } from './reply';
 import { turnStep, type ActivityDependencies, type Attempt } from './step';
 
@@ -43,13 +44,14 @@ export async function triggerCompletion(
     const request = parseChatInput(withPrompt(input, turn), deps.limits);
     const capabilities = await connection.capabilities();
     if (mayExist || attempt.earlierAt !== undefined) {
+      if (attempt.earlierAt !== undefined) await untilCommitted(attempt.earlierAt, cancellationSignal());
       const found = await alreadyTriggered(connection, turn, attempt.earlierAt);
       if (found !== undefined) return watched(deps, connection, input, turn, found);
       refuseWhileHeld(deps, capabilities, attempt);
     }
     if (input.chat !== undefined) await othersFinished(connection, turn.chatId, cancellationSignal());
     const body = await requestBody(connection, capabilities, request, turn);
-    return watched(deps, connection, input, turn, await send(connection, turn, body, attempt));
+    return watched(deps, connection, input, turn, await send(connection, capabilities, turn, body, attempt));
   });
 }
 
@@ -92,6 +94,7 @@ async function alreadyTriggered(
 
 async function send(
   connection: Connection,
+  { triggerAnswers }: Capabilities,
   turn: TriggerInput['turn'],
   body: CompletionRequest,
   { sending }: Attempt,
@@ -99,7 +102,8 @@ async function send(
   const triggeredAt = Date.now();
   try {
     // Not cancelled half-way: a generation that was asked for must become known, or nobody could stop it.
-    const [taskId] = await sending(() => connection.client.triggerCompletion(body));
+    const isHeld = triggerAnswers !== 'at once';
+    const [taskId] = await sending(() => connection.client.triggerCompletion(body, { isHeld }));
     return { triggeredAt, ...(taskId === undefined ? {} : { taskId }) };
   } catch (error) {
     // A refusal does not say whether the message was written to: releases up to 0.6.22 answer 400 for the model's own errors,

@@ -38,8 +38,10 @@ export interface CompletionRequest {
   [field: string]: unknown;
 }
 
+/** Time to the answer of a trigger, in milliseconds. */
+const TRIGGER_HEADERS_TIMEOUT_MS = 60_000;
 /** Open WebUI ≤ 0.6.22 answers a trigger only when the model has begun, which may take the provider's whole time-out. */
-const TRIGGER_HEADERS_TIMEOUT_MS = 330_000;
+const HELD_TRIGGER_HEADERS_TIMEOUT_MS = 330_000;
 
 const chatPath = (chatId: string): string => `/api/v1/chats/${encodeURIComponent(chatId)}`;
 
@@ -168,13 +170,16 @@ export class OpenWebUIClient {
   }
 
   /** POST /api/chat/completions with chat, message and session: an enqueue. Answers the ids of the server's tasks. */
-  async triggerCompletion(request: CompletionRequest, signal?: AbortSignal): Promise<string[]> {
+  async triggerCompletion(
+    request: CompletionRequest,
+    { isHeld, signal }: { isHeld: boolean; signal?: AbortSignal },
+  ): Promise<string[]> {
     const answer = await this.http.request({
       method: 'POST',
       path: '/api/chat/completions',
       body: request,
       schema: triggerAnswerSchema,
-      headersTimeoutMs: TRIGGER_HEADERS_TIMEOUT_MS,
+      headersTimeoutMs: isHeld ? HELD_TRIGGER_HEADERS_TIMEOUT_MS : TRIGGER_HEADERS_TIMEOUT_MS,
       ...withSignal(signal),
     });
     const { task_ids: taskIds, task_id: taskId } = answer.value;

@@ -81,13 +81,15 @@ async function putIntoChat(input: OrchestrateChatInput, turnKey: string): Promis
 /** A chat that was asked for more than once may have come into being more than once: the other ones go, as far as they can. */
 async function withoutTwins(input: OrchestrateChatInput, turnKey: string, turn: PlacedTurn): Promise<DuplicateChat[]> {
   if (turn.createRetried !== true) return [];
-  return (await settle(input, turnKey, { keep: turn.chatId, reason: '' })).duplicateChats;
+  const { chatId: keep, askedInVainAt } = turn;
+  const about = { keep, reason: '', ...(askedInVainAt === undefined ? {} : { askedInVainAt }) };
+  return (await settle(input, turnKey, about)).duplicateChats;
 }
 
 async function settle(
   input: OrchestrateChatInput,
   turnKey: string,
-  about: { keep?: string; reason: string },
+  about: { keep?: string; askedInVainAt?: number; reason: string },
 ): Promise<Pick<Settled, 'place' | 'duplicateChats'> & Partial<Settled>> {
   const sinceMs = mayExistSince(input) ?? workflowInfo().startTime.getTime();
   try {

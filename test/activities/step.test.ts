@@ -102,8 +102,8 @@ describe('a step', () => {
     const input = { input: carried(asked()), turn, mayExist: false };
     const trigger = bench.connection.client.triggerCompletion.bind(bench.connection.client);
     const { client } = bench.connection;
-    jest.spyOn(client, 'triggerCompletion').mockImplementationOnce(async (body) => {
-      await trigger(body);
+    jest.spyOn(client, 'triggerCompletion').mockImplementationOnce(async (body, options) => {
+      await trigger(body, options);
       await sleep(200);
       await bench.standIn.kill();
       throw new ServerError('Bad gateway', { connection: 'default', method: 'POST', path: '/', status: 502 });

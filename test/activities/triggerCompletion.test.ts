@@ -195,9 +195,11 @@ describe('triggerCompletion', () => {
     await bench.connect();
     await connection.close();
     expect(await lost).toMatchObject({ type: 'ServerUnavailable' });
-    const again = await failureOf(bench.run('triggerCompletion', input, { attempt: 2 }));
+    const before = { since: Date.now() - 6_000, startedAt: Date.now() - 6_000 };
+    const retry = { attempt: 2, heartbeatDetails: before };
+    const again = await failureOf(bench.run('triggerCompletion', input, retry));
     expect(again).toMatchObject({ type: 'ServerUnavailable', category: 'BENIGN' });
-    const { triggeredAt } = await retried(() => bench.run('triggerCompletion', input, { attempt: 3 }));
+    const { triggeredAt } = await retried(() => bench.run('triggerCompletion', input, { ...retry, attempt: 3 }));
     expect(triggeredAt).toBeLessThanOrEqual(Date.now());
     await bench.untilNoTask(turn.chatId);
     expect(bench.generations()).toHaveLength(1);

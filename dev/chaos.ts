@@ -1,0 +1,181 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { cellsOf, checkNames, ENDS, type CellSet } from '../test/chaos/catalogue';
+import { nameOf, type Cell } from '../test/chaos/cell';
+import { documentOf } from '../test/chaos/document';
+import { isGood, LONGEST_TAKEOVER_MS, reportOf } from '../test/chaos/report';
+import { playAll, replayAll, type PlayedCell } from '../test/chaos/runner';
+import { playSoak, soakCell } from '../test/chaos/soak';
+import { Stage } from '../test/chaos/stage';
+import { WorkerHost } from '../test/chaos/workers';
+import { prepareOpenWebUI } from './openWebUI';
+import { terminalProgress, type Progress } from './progress';
+import { temporalExecutable } from './temporalExecutable';
+
+const EXAMPLES = `
+Examples:
+  npm run chaos                            the standard set: both ends of the range, on stand-ins and on real servers
+  npm run chaos -- --json                  the same; the last line of standard output is one JSON object
+  npm run chaos -- --fast                  a few cells on stand-ins, in a minute
+  npm run chaos -- --full                  besides, stand-ins in every profile
+  npm run chaos -- --list --only 'F7'      which cells there are about a killed Open WebUI
+  npm run chaos -- --only 'F3 S1.*real' --runs 0
+  npm run chaos -- --seed 42 --runs 500    a longer soak with other dice
+  npm run chaos -- --docs                  the standard set, and docs/fault-matrix.md made anew
+
+A cell is one fault at one step of one run; the exit code is 0 only if all pass and no worker kill took over ${LONGEST_TAKEOVER_MS / 1000} s.`;
+
+interface Flags {
+  json?: boolean;
+  fast?: boolean;
+  full?: boolean;
+  docs?: boolean;
+  list?: boolean;
+  only?: RegExp;
+  seed: string;
+  runs: number;
+  atATime: number;
+}
+
+/** Cells that only wait cost nothing. */
+const PATIENT_AT_A_TIME = 10;
+const CELLS_A_STAGE = 450;
+const DOCUMENT = join(__dirname, '..', 'docs', 'fault-matrix.md');
+
+async function main(): Promise<void> {
+  const flags = new Command('npm run chaos --')
+    .description('Makes everything fail that can fail, at every step of a run, and looks from outside whether it held.')
+    .option('--json', 'print one JSON object as the last line of standard output')
+    .option('--fast', 'only the few cells that are part of npm test')
+    .option('--full', 'every profile of Open WebUI')
+    .option('--only <regex>', 'only the cells whose names fit', asRegExp)
+    .option('--list', 'print the names of the cells, and do nothing')
+    .option('--seed <text>', 'of the soak', '1')
+    .option('--runs <n>', 'runs of the soak on each release; 0 for none', asCount, 20)
+    .option('--at-a-time <n>', 'cells that work at the same time', asCount, 6)
+    .option('--docs', 'write docs/fault-matrix.md')
+    .addHelpText('after', EXAMPLES)
+    .parse()
+    .opts<Flags>();
+  const { cells, soaks } = chosen(flags);
+  if (flags.list) return void [...cells, ...soaks].forEach((cell) => console.log(nameOf(cell)));
+  if (cells.length + soaks.length === 0) throw new Error('There is no such cell. --list shows their names.');
+  const results = await playOnStages(cells, soaks, flags);
+  const report = reportOf(results);
+  if (flags.docs) await writeDocument(documentOf(report));
+  if (flags.json) console.log(JSON.stringify(report));
+  else console.log(`${report.passed} passed, ${report.failed} failed`);
+  process.exitCode = isGood(report) ? 0 : 1;
+}
+
+function chosen({ fast, full, only, runs }: Flags): { cells: Cell[]; soaks: Cell[] } {
+  const set: CellSet = full ? 'full' : fast ? 'fast' : 'standard';
+  const fits = (cell: Cell): boolean => only?.test(nameOf(cell)) ?? true;
+  const cells = cellsOf(set).filter(fits);
+  checkNames(cells);
+  const soaks = fast || runs === 0 ? [] : ENDS.map(soakCell).filter(fits);
+  return { cells, soaks };
+}
+
+async function playOnStages(cells: Cell[], soaks: Cell[], flags: Flags): Promise<PlayedCell[]> {
+  const progress = terminalProgress({ yes: true });
+  const told = teller(progress, cells.length + soaks.length);
+  await temporalExecutable(progress);
+  const workers = await WorkerHost.open();
+  const results: PlayedCell[] = [];
+  try {
+    for (const some of inStages(cells)) {
+      results.push(...(await playOnStage(some, [], flags, { workers, progress, told })));
+    }
+    if (soaks.length > 0) results.push(...(await playOnStage([], soaks, flags, { workers, progress, told })));
+    return results;
+  } finally {
+    await workers.close();
+  }
+}
+
+/** Temporal keeps every run in memory, and a stage with thousands of them gets slow. Real servers are started once. */
+function inStages(cells: Cell[]): Cell[][] {
+  const onReal = cells.filter(({ server }) => server === 'real');
+  const others = cells.filter(({ server }) => server !== 'real');
+  const first = [...onReal, ...others.splice(0, CELLS_A_STAGE - onReal.length)];
+  const stages = [cells.filter((cell) => first.includes(cell))];
+  while (others.length > 0) stages.push(others.splice(0, CELLS_A_STAGE));
+  return stages.filter((stage) => stage.length > 0);
+}
+
+interface Around {
+  workers: WorkerHost;
+  progress: Progress;
+  told: (played: PlayedCell) => void;
+}
+
+async function playOnStage(
+  cells: Cell[],
+  soaks: Cell[],
+  { seed, runs, atATime }: Flags,
+  { workers, progress, told }: Around,
+): Promise<PlayedCell[]> {
+  const realReleases = [...new Set(cells.filter(({ server }) => server === 'real').map(({ release }) => release))];
+  for (const release of realReleases) await prepareOpenWebUI(release, progress);
+  const stop = new AbortController();
+  const stage = await Stage.set(workers, realReleases, progress);
+  const interrupt = (): void => {
+    stop.abort();
+    void Promise.all([stage.strike(), workers.close()]).finally(() => process.exit(130));
+  };
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, interrupt);
+  try {
+    const { signal } = stop;
+    const lanes = { busy: atATime, patient: PATIENT_AT_A_TIME };
+    const results = await playAll(stage, cells, lanes, { onPlayed: told, signal });
+    for (const { release } of soaks) {
+      const played = await playSoak(stage, release, { seed, runs, signal });
+      told(played);
+      results.push(played);
+    }
+    await replayAll(stage, results);
+    return results;
+  } finally {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, interrupt);
+    await stage.strike();
+  }
+}
+
+async function writeDocument(text: string): Promise<void> {
+  const { format, resolveConfig } = await import('prettier');
+  await writeFile(DOCUMENT, await format(text, { ...(await resolveConfig(DOCUMENT)), filepath: DOCUMENT }));
+}
+
+function teller(progress: Progress, total: number): (played: PlayedCell) => void {
+  let count = 0;
+  return ({ cell, passed, findings, ms, recoveries }) => {
+    count += 1;
+    const recovered = recoveries.map((one) => `, went on after ${one.ms} ms`).join('');
+    const line = `${passed ? 'passed' : 'FAILED'}  ${nameOf(cell)}  ${ms} ms${recovered}`;
+    progress.say(`${String(count).padStart(4)}/${total}  ${line}`);
+    for (const { text } of findings) progress.say(`           ${text}`);
+  };
+}
+
+function asRegExp(text: string): RegExp {
+  try {
+    return new RegExp(text, 'i');
+  } catch (error) {
+    throw new InvalidArgumentError(String(error));
+  }
+}
+
+function asCount(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('A whole number is needed.');
+  return Number(text);
+}
+
+main().then(
+  () => process.exit(),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,82 @@
+/** F8: the model, or its provider, fails. */
+import type { Play } from '../cell';
+import type { Expected } from '../judge';
+import { isAtLeast } from '../steps';
+
+interface Failing {
+  name: string;
+  directives: string;
+  expected: (release: string) => Expected;
+  on?: Play['on'];
+  real?: boolean;
+}
+
+/** A stream that breaks off leaves no trace up to 0.6.22. */
+const afterCut = (release: string): Expected =>
+  isAtLeast(release, '0.6.23') ? { ends: ['done'], orphans: 1, leastGenerations: 2 } : { ends: ['ReplyLost'] };
+
+const FAILING: Failing[] = [
+  { name: 'the model answers 500', directives: '[fail=500]', expected: () => ({ ends: ['ReplyFailed'] }), real: true },
+  {
+    name: "a gateway's error page",
+    directives: '[html=502]',
+    expected: () => ({ ends: ['ReplyFailed', 'ReplyLost'] }),
+  },
+  { name: 'an empty reply', directives: '[empty]', expected: () => ({ ends: ['ReplyEmpty', 'ReplyLost'] }) },
+  { name: 'a blank reply', directives: '[blank]', expected: () => ({ ends: ['ReplyEmpty'] }) },
+  { name: 'the stream breaks off once', directives: '[cut=3] [times=1]', expected: afterCut },
+  {
+    name: 'the stream breaks off each time',
+    directives: '[cut=3]',
+    expected: (release) => ({ ends: ['ReplyFailed', 'ReplyLost'], orphans: isAtLeast(release, '0.6.23') ? 1 : 0 }),
+  },
+  {
+    name: 'an error in the stream',
+    directives: '[error=3]',
+    // Older servers take what came before it for the reply.
+    on: (release) => isAtLeast(release, '0.12.0'),
+    expected: () => ({ ends: ['ReplyFailed'] }),
+  },
+];
+
+const failing: Play[] = FAILING.map(({ name, directives, expected, on, real = false }) => ({
+  fault: 'F8',
+  step: 'S3',
+  ...{ name, real },
+  ...(on === undefined ? {} : { on }),
+  run: async (scene) => {
+    await scene.worker();
+    await scene.ask(directives);
+    await scene.until('the model is asked', () => scene.generations().length > 0);
+    return expected(scene.release);
+  },
+}));
+
+const silent: Play = {
+  fault: 'F8',
+  step: 'S3',
+  name: 'the model falls silent for longer than the reply may take',
+  run: async (scene) => {
+    await scene.worker();
+    await scene.ask('[stall=3]', { replyBudgetMs: 6_000 });
+    scene.mustHappen('a reply that was begun', () => scene.generations().some((one) => one.charactersSent > 0));
+    return { ends: ['ReplyTimedOut'] };
+  },
+};
+
+const killed: Play = {
+  fault: 'F8',
+  step: 'S3',
+  name: 'the model is killed in the middle of the reply',
+  own: { model: true },
+  fast: true,
+  run: async (scene) => {
+    await scene.worker();
+    await scene.ask('[hold=3]');
+    await scene.untilWriting();
+    await scene.place.restartModel();
+    return afterCut(scene.release);
+  },
+};
+
+export const model: Play[] = [...failing, silent, killed];

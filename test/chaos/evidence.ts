@@ -1,0 +1,76 @@
+/** Gathers what the judge is shown. */
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils';
+import { judge, type Evidence, type Expected, type Finding, type LeftText, type RunEnd } from './judge';
+import { chatsWith, tasksOf } from './outside';
+import type { Scene } from './scene';
+import type { WorkerHost } from './workers';
+
+export interface HistoryEvent extends Record<string, unknown> {
+  eventType: string;
+  /** ISO 8601. */
+  eventTime: string;
+}
+export interface RunHistory {
+  events: HistoryEvent[];
+}
+
+/** How long what was ended may take to look ended, in milliseconds. */
+const PATIENCE_MS = 4_000;
+
+export async function historyOf(scene: Scene): Promise<RunHistory> {
+  return JSON.parse(historyToJSON(await scene.run.handle.fetchHistory())) as RunHistory;
+}
+
+/** The judge's findings; looked at again while something only seems to be at work still. */
+export async function judged(
+  scene: Scene,
+  workers: WorkerHost,
+  { end, history, expected }: { end: RunEnd; history: RunHistory; expected: Expected },
+): Promise<Finding[]> {
+  const texts = await textsLeft(scene, workers, { end, history });
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const findings = judge({ ...(await lookAround(scene, end)), texts }, expected);
+    const maySettle = findings.length > 0 && findings.every(({ kind }) => kind === 'open');
+    if (!maySettle || Date.now() > deadline) return findings;
+    await sleep(250);
+  }
+}
+
+async function lookAround(scene: Scene, end: RunEnd): Promise<Omit<Evidence, 'texts'>> {
+  const { marker, release, place } = scene;
+  const chats = await chatsWith(place.person, marker);
+  const tasks = await Promise.all(chats.map(async ({ id }) => [id, await tasksOf(place.person, id)] as const));
+  return {
+    ...{ release, marker, chats, end },
+    tasks: Object.fromEntries(tasks),
+    generations: scene.generations(),
+    secrets: place.secrets,
+  };
+}
+
+async function textsLeft(
+  scene: Scene,
+  workers: WorkerHost,
+  { end, history }: { end: RunEnd; history: RunHistory },
+): Promise<LeftText[]> {
+  const logs = await Promise.all(scene.logFiles.map((file) => readFile(file, 'utf8')));
+  const { raw } = await scene.run.handle.describe();
+  return [
+    { where: 'history', text: decoded(history).join('\n'), mayHoldPrompt: true },
+    { where: 'memo and search attributes', text: decoded(raw.workflowExecutionInfo).join('\n'), mayHoldPrompt: true },
+    { where: 'log', text: [workers.log(), ...logs].join('\n'), mayHoldPrompt: false },
+    { where: 'metrics', text: await workers.metrics(), mayHoldPrompt: false },
+    { where: 'failure', text: end.message ?? '', mayHoldPrompt: false },
+  ];
+}
+
+/** All texts in it, those of payloads decoded. */
+function decoded(value: unknown): string[] {
+  if (typeof value === 'string') return [value, Buffer.from(value, 'base64').toString('utf8')];
+  if (value instanceof Uint8Array) return [Buffer.from(value).toString('utf8')];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value).flatMap(decoded);
+}

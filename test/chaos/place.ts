@@ -1,0 +1,139 @@
+/** Where a cell is played: an Open WebUI with a user of its own, a proxy before it, a namespace of its own. */
+import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { msToTs } from '@temporalio/common/lib/time';
+import { Connection } from '@temporalio/client';
+import { startScriptedModel, type ScriptedModel } from '../../dev/model';
+import { addAccount, makeApiKey, newAccount, type SignedIn } from '../../dev/openWebUIAccounts';
+import { startStandIn } from '../../dev/standIn';
+import { startTemporal, type TemporalServer } from '../../dev/temporal';
+import type { Cell } from './cell';
+import type { Person } from './outside';
+import { FaultProxy } from './proxy';
+import type { Stage } from './stage';
+
+/** An Open WebUI that can be killed. */
+export interface MortalServer {
+  url: string;
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+}
+
+export interface Place {
+  release: string;
+  server: MortalServer;
+  person: Person;
+  proxy: FaultProxy;
+  /** May be killed only if it is the cell's own. */
+  temporal: TemporalServer;
+  namespace: string;
+  /** Those that have run under the address of the one behind Open WebUI, the last one first. */
+  models: ScriptedModel[];
+  /** What of the worker's environment says who it is at Open WebUI. */
+  credential: Record<string, string>;
+  /** What must not stand in any text. */
+  secrets: string[];
+  /** What a client or worker finds of Temporal in its environment. */
+  temporalEnvironment(): Record<string, string>;
+  /** Voids the key of the credential; what it gives puts the new one into its file. Only for the kind `keyFile`. */
+  voidKey(): Promise<() => Promise<void>>;
+  /** Kills the model and starts it again. Only for a model of the cell's own. */
+  restartModel(): Promise<void>;
+  leave(): Promise<void>;
+}
+
+interface ServerToUse {
+  server: MortalServer;
+  adminToken: string;
+  keyFor: (account: SignedIn) => Promise<string>;
+  leave: () => unknown;
+}
+
+export async function takePlace(stage: Stage, { play, release, server: kind }: Cell): Promise<Place> {
+  const leaving: Array<() => unknown> = [];
+  const leave = async (): Promise<void> => {
+    for (const step of leaving.splice(0).reverse()) await step();
+  };
+  try {
+    const model = play.own?.model ? await startScriptedModel() : stage.model;
+    const models = [model];
+    if (model !== stage.model) leaving.push(() => models[0]?.stop());
+    const used =
+      kind === 'real' ? await real(stage, release, play.killsServer === true) : await standIn(release, model);
+    leaving.push(used.leave);
+    const { server } = used;
+    const account = newAccount('Eve', `${randomUUID()}@example.com`);
+    const signedIn = await addAccount(server.url, used.adminToken, account, 'admin');
+    const proxy = await FaultProxy.start(server.url);
+    leaving.push(() => proxy.stop());
+    const temporal = play.own?.temporal ? await startTemporal() : stage.temporal;
+    if (temporal !== stage.temporal) leaving.push(() => temporal.stop());
+    const namespace = await newNamespace(temporal.address);
+    const keyFile = join(stage.directory, `${namespace}.key`);
+    const credential = await credentialOf(play.credential ?? 'jwt', signedIn, keyFile, used);
+    return {
+      ...{ release, server, proxy, temporal, namespace, models, credential, leave },
+      voidKey: async () => {
+        const key = await used.keyFor(signedIn);
+        return () => writeFile(keyFile, key, { mode: 0o600 });
+      },
+      restartModel: async () => {
+        await models[0]?.stop();
+        models.unshift(await startScriptedModel({ port: Number(new URL(model.url).port), key: model.key }));
+      },
+      person: { url: server.url, token: signedIn.token },
+      secrets: [
+        signedIn.token,
+        signedIn.password,
+        ...Object.values(credential).filter((one) => one !== signedIn.email),
+      ],
+      temporalEnvironment: () => ({ TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: namespace }),
+    };
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+}
+
+async function real(stage: Stage, release: string, alone: boolean): Promise<ServerToUse> {
+  const { server, turnstile } = await stage.realServer(release);
+  const leave = await turnstile.enter(alone);
+  const keyFor = ({ token }: SignedIn) => makeApiKey(server.url, token);
+  return { server, adminToken: server.token, keyFor, leave };
+}
+
+/** One for each cell: it costs nothing. */
+async function standIn(release: string, model: ScriptedModel): Promise<ServerToUse> {
+  const server = await startStandIn({ release, model });
+  const keyFor = async (account: SignedIn) => server.apiKey({ ...account, role: 'admin' });
+  return { server, adminToken: server.admin.token, keyFor, leave: () => server.stop() };
+}
+
+async function credentialOf(
+  kind: NonNullable<Cell['play']['credential']>,
+  account: SignedIn,
+  keyFile: string,
+  { keyFor }: ServerToUse,
+): Promise<Record<string, string>> {
+  const { token, email, password } = account;
+  if (kind === 'password') return { OPENWEBUI_EMAIL: email, OPENWEBUI_PASSWORD: password };
+  if (kind === 'jwt') return { OPENWEBUI_API_KEY: token };
+  const key = await keyFor(account);
+  if (kind === 'key') return { OPENWEBUI_API_KEY: key };
+  await writeFile(keyFile, key, { mode: 0o600 });
+  return { OPENWEBUI_API_KEY_FILE: keyFile };
+}
+
+/** Several cells run at once, and the task queues have fixed names. */
+async function newNamespace(address: string): Promise<string> {
+  const namespace = `chaos-${randomUUID().slice(0, 13)}`;
+  const connection = await Connection.connect({ address });
+  try {
+    const workflowExecutionRetentionPeriod = msToTs('1 day');
+    await connection.workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
+  } finally {
+    await connection.close();
+  }
+  return namespace;
+}

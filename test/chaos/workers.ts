@@ -1,0 +1,148 @@
+/** Workers of two kinds: quick ones in this process, and processes that can be killed and stopped. */
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { freePort, startService } from '../../dev/processes';
+import { LOCAL_SETTINGS } from '../../dev/workerProcess';
+import { loadConfig, secretsOf } from '../../src/config';
+import { createLogger, installRuntime } from '../../src/logging';
+import { ensureSearchAttributes } from '../../src/searchAttributes';
+import { connectWorker } from '../../src/temporal';
+import { createWorkers, openConnections, runWorkers } from '../../src/worker';
+import { compileWorker, type CompiledWorker } from './compiledWorker';
+
+/** Of the local stack, and shorter than production where a cell would only wait. */
+const SETTINGS = { ...LOCAL_SETTINGS, ORCHESTRATOR_HELD_TRIGGER_SECONDS: '12' };
+
+export interface WorkerTarget {
+  /** Names the worker's directory. */
+  name: string;
+  /** Addresses and credential, as a worker finds them in its environment. */
+  environment: Record<string, string>;
+}
+
+export interface ChaosWorker {
+  /** In ms since the epoch: when it was ready. */
+  readyAt: number;
+  stop(): Promise<void>;
+}
+
+export interface MortalWorker extends ChaosWorker {
+  logFile: string;
+  pid: number;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+  /** SIGSTOP and SIGCONT. */
+  pause(): void;
+  goOn(): void;
+}
+
+/** What this process's workers have in common: Temporal's runtime, its metrics, and the log. */
+export class WorkerHost {
+  private readonly lines: string[] = [];
+
+  private constructor(
+    readonly compiled: CompiledWorker,
+    private readonly metricsAddress: string,
+  ) {}
+
+  /** Once in a process: Temporal's runtime is installed once. */
+  static async open(): Promise<WorkerHost> {
+    const host = new WorkerHost(await compileWorker(), `127.0.0.1:${await freePort()}`);
+    host.install();
+    return host;
+  }
+
+  async close(): Promise<void> {
+    await rm(this.compiled.directory, { recursive: true, force: true });
+  }
+
+  private install(): void {
+    const nowhere = { OPENWEBUI_URL: 'http://127.0.0.1:9', OPENWEBUI_API_KEY: 'sk-00000000000000000000000000000000' };
+    const config = loadConfig({ ...nowhere, ORCHESTRATOR_METRICS_ADDRESS: this.metricsAddress });
+    installRuntime(config, this.logger());
+  }
+
+  /** The log of all the workers here, so far. */
+  log(): string {
+    return this.lines.join('');
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(`http://${this.metricsAddress}/metrics`)).text();
+  }
+
+  async start({ name, environment }: WorkerTarget): Promise<ChaosWorker> {
+    const state = await this.directory(name);
+    const config = loadConfig({ ...SETTINGS, ...environment, ORCHESTRATOR_STATE_DIRECTORY: state });
+    const log = this.logger(config);
+    const temporal = await connectWorker({ ...environment, XDG_CONFIG_HOME: '/nowhere' });
+    const { connection, namespace, namespaceId } = temporal;
+    const opened = openConnections(config, log);
+    const workers = await createWorkers({
+      connection,
+      namespace,
+      workflows: { workflowBundle: this.compiled.workflowBundle },
+      settings: config.worker,
+      dependencies: {
+        ...opened,
+        namespaceId,
+        searchAttributes: await ensureSearchAttributes(connection, namespace, log),
+        heartbeatTimeoutMs: config.worker.heartbeatMs,
+        limits: config.limits,
+      },
+    });
+    const run = runWorkers(workers).catch((error: unknown) => void this.lines.push(`${String(error)}\n`));
+    return {
+      readyAt: Date.now(),
+      stop: async () => {
+        for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+        await run;
+        await Promise.all([...opened.connections.values()].map((each) => each.close()));
+        await connection.close();
+      },
+    };
+  }
+
+  async startProcess({ name, environment }: WorkerTarget): Promise<MortalWorker> {
+    const state = await this.directory(name);
+    const logFile = join(state, `${Date.now()}.log`);
+    const service = await startService({
+      name: 'The worker',
+      command: process.execPath,
+      args: [this.compiled.program],
+      environment: {
+        PATH: process.env['PATH'],
+        HOME: process.env['HOME'],
+        ...SETTINGS,
+        ORCHESTRATOR_LOG_FORMAT: 'json',
+        ORCHESTRATOR_STATE_DIRECTORY: state,
+        ...environment,
+      },
+      logFile,
+      ready: async () => (await readFile(logFile, 'utf8')).includes('Worker runs'),
+      readyWithin: 60_000,
+    });
+    const { pid } = service;
+    if (pid === undefined) throw new Error('The worker ended at once.');
+    return {
+      readyAt: Date.now(),
+      logFile,
+      pid,
+      stop: () => service.kill(),
+      kill: () => service.kill(),
+      pause: () => void process.kill(pid, 'SIGSTOP'),
+      goOn: () => void process.kill(pid, 'SIGCONT'),
+    };
+  }
+
+  private async directory(name: string): Promise<string> {
+    const directory = join(this.compiled.directory, 'state', name);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    return directory;
+  }
+
+  private logger(config?: ReturnType<typeof loadConfig>) {
+    const destination = { write: (line: string) => void this.lines.push(line) };
+    return createLogger({ format: 'json', secrets: config === undefined ? [] : secretsOf(config), destination });
+  }
+}

@@ -1,0 +1,22 @@
+/** `npm run chaos` as a process of its own. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import type { Report } from '../chaos/report';
+
+const PROGRAM = join(__dirname, '..', '..', 'dev', 'chaos.ts');
+
+/** Its result; what it tells meanwhile is shown where cells failed. @throws Error with its last lines, if it has none */
+export async function runChaos(args: string[]): Promise<Report> {
+  const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, '--json', ...args]);
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
+  child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  if (code !== 0) process.stderr.write(stderr);
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  if (!last.startsWith('{')) throw new Error(`No report, exit code ${code}:\n${stderr.slice(-2_000)}`);
+  return JSON.parse(last) as Report;
+}
