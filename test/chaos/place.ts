@@ -86,7 +86,8 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
       secrets: [
         signedIn.token,
         signedIn.password,
-        ...Object.values(credential).filter((one) => one !== signedIn.email),
+        // A key in a file is known by its file, which may be named.
+        ...Object.values(credential).filter((one) => one !== signedIn.email && one !== keyFile),
       ],
       temporalEnvironment: () => ({ TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: namespace }),
     };

@@ -1,6 +1,7 @@
 /** What a cell has to play with: its own user, proxies, workers and run, on the shared stage. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NamespaceNotFoundError } from '@temporalio/client';
 import { releaseHeld } from '../../dev/model';
 import { OrchestrationError, Orchestrator, type ChatRun, type OrchestrateChatInput } from '../../src/client';
 import { connectClient, type ClientTarget } from '../../src/temporal';
@@ -22,6 +23,7 @@ export interface Recovery {
 }
 
 const LOOK_MS = 100;
+const NAMESPACE_LIMIT_MS = 15_000;
 
 export class Scene {
   /** The word by which everything of this cell is known. */
@@ -139,9 +141,22 @@ export class Scene {
     requestKey: string = this.requestKey,
   ): Promise<ChatRun> {
     const input = { prompt: this.prompt(directives), model: 'model-a', ...more };
-    const run = await new Orchestrator(this.client.client).startChat(input, { requestKey });
+    const run = await this.started(input, requestKey);
     if (!this.runs.some(({ workflowId }) => workflowId === run.workflowId)) this.runs.push(run);
     return run;
+  }
+
+  /** Under load it takes Temporal a while until all its parts know a namespace that has just been made. */
+  private async started(input: OrchestrateChatInput, requestKey: string): Promise<ChatRun> {
+    const deadline = Date.now() + NAMESPACE_LIMIT_MS;
+    for (;;) {
+      try {
+        return await new Orchestrator(this.client.client).startChat(input, { requestKey });
+      } catch (error) {
+        if (!(error instanceof NamespaceNotFoundError) || Date.now() > deadline) throw error;
+        await sleep(LOOK_MS);
+      }
+    }
   }
 
   get run(): ChatRun {

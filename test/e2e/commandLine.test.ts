@@ -69,7 +69,7 @@ describe(`the command line at a real Open WebUI ${VERSION}`, () => {
       chat(`${key} [chunks=4] [slow=300]`, '--key', key, '--json'),
     ]);
     expect(after).toMatchObject({ code: 1, stdout: '' });
-    expect(after.stderr).toMatch(/^Cancelled: [^\n]+\n$/);
+    expect(after.stderr).toMatch(/^Cancelled: [^\n]+\nhttp:[^\n]+\/c\/[^\n]+\n$/);
     expect(done.stdout).toMatch(/^done since /);
     expect(JSON.parse(again.stdout)).toMatchObject({ content: WHOLE });
     expect((await askedOfModel(key)).generations).toHaveLength(1);

@@ -103,7 +103,8 @@ describe.each(realVersions())('replies of a real Open WebUI %s', (version) => {
       expect(stored.error).toBeTruthy();
       expect(await user.tasks(String(details.chatId))).toEqual([]);
       const { generations } = await askedOfModel(word);
-      expect(generations).toHaveLength(1);
+      // A stream that broke off is asked for once more, where the server tells of it.
+      expect(generations).toHaveLength(script === '[cut=3]' && !isOld ? 2 : 1);
       expect(generations[0]?.endedAt).toBeDefined();
       expect(await run.status()).toMatchObject({ stage: 'failed', failure: type });
       expect((await run.handle.describe()).status.name).toBe('FAILED');
