@@ -24,7 +24,7 @@ const NOT_UNIT = ['integration', 'e2e', 'contract', 'proofs'];
 /** @type {import('jest').Config} */
 module.exports = {
   // The tests wait more than they compute.
-  maxWorkers: 2,
+  maxWorkers: 3,
   // Jest takes this for all projects; what needs longer says so itself.
   testTimeout: 120_000,
   projects: [

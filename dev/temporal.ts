@@ -46,7 +46,7 @@ export interface TemporalOptions {
   searchAttributes?: boolean | undefined;
   /** Whether tasks and timers are dispatched as fast as on a large cluster. Default true. */
   tuned?: boolean | undefined;
-  /** Further dynamic configuration; values as JSON has them. */
+  /** Further dynamic configuration, or other values for ours; as JSON has them. */
   dynamicConfig?: Record<string, string | number | boolean> | undefined;
   /** Default: silent. */
   progress?: Progress | undefined;
@@ -63,6 +63,9 @@ export const TUNING = {
   'history.timerProcessorMaxPollRPS': 2_000,
   'history.timerProcessorMaxTimeShift': '10ms',
 };
+
+/** Priorities and fairness keys do nothing on a server that was not told to heed them. */
+const FAIRNESS = { 'matching.useNewMatcher': true, 'matching.enableFairness': true };
 
 /**
  * The Temporal that `TEMPORAL_ADDRESS` names, reached with all of Temporal's environment settings; undefined if none is
@@ -124,7 +127,7 @@ export async function startTemporal(options: TemporalOptions = {}): Promise<Temp
 function serverArguments(options: TemporalOptions & { port: number; webPort: number; databaseFile: string }): string[] {
   const { port, webPort, databaseFile, searchAttributes = true, tuned = true, dynamicConfig = {} } = options;
   const attributes = searchAttributes ? Object.values(SEARCH_ATTRIBUTES) : [];
-  const values = Object.entries({ ...(tuned ? TUNING : {}), ...dynamicConfig });
+  const values = Object.entries({ ...FAIRNESS, ...(tuned ? TUNING : {}), ...dynamicConfig });
   return [
     ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--ui-port', String(webPort)],
     ...['--db-filename', databaseFile, '--log-level', 'warn'],

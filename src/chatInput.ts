@@ -1,6 +1,6 @@
 /** The input of a run made canonical: the tutorial's forms and ours become one, and what cannot be carried out is refused. */
 import { z } from 'zod';
-import { DEFAULT_CONNECTION, type BackgroundTasks, type CompletionMessage } from './contract';
+import { DEFAULT_CONNECTION, type AdmissionClass, type BackgroundTasks, type CompletionMessage } from './contract';
 import { nearest } from './config/nearest';
 
 /** A file or collection to answer from. */
@@ -36,6 +36,7 @@ export interface ChatRequest {
   requireAllFiles: boolean;
   options: CompletionOptions;
   sessionId?: string;
+  admission: AdmissionClass;
 }
 
 export interface InputLimits {
@@ -52,6 +53,9 @@ export class InvalidInputError extends Error {
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** Fewest and most bytes that an outcome may be cut to: what stands around its text, and what Temporal takes. */
+const OUTCOME_BYTES = { fewest: 4 * 1024, most: 1536 * 1024 } as const;
+const OUTCOME_RANGE = `must be from ${OUTCOME_BYTES.fewest} to ${OUTCOME_BYTES.most} bytes`;
 /** Most milliseconds that a timer takes, 24.8 days. */
 const MOST_MS = 2_147_483_647;
 
@@ -117,6 +121,12 @@ const inputSchema = z.strictObject({
   redrive: z.object({ since: z.number(), chatId: uuid('the chat').optional() }).optional(),
   replyBudgetMs: milliseconds.optional(),
   serverBudgetMs: milliseconds.optional(),
+  maxOutcomeBytes: z
+    .int('must be a whole number of bytes')
+    .min(OUTCOME_BYTES.fewest, OUTCOME_RANGE)
+    .max(OUTCOME_BYTES.most, OUTCOME_RANGE)
+    .optional(),
+  admission: z.enum(['interactive', 'batch'], 'must be interactive or batch').default('interactive'),
 });
 
 type ParsedInput = z.output<typeof inputSchema>;
@@ -139,6 +149,7 @@ export function parseChatInput(input: unknown, limits: InputLimits): ChatRequest
     files: filesOf(value),
     requireAllFiles: value.requireAllFiles,
     options: optionsOf(value),
+    admission: value.admission,
     ...(system === undefined ? {} : { system }),
     ...(value.chat === undefined ? {} : { chat: chatOf(value.chat) }),
     ...(value.title === undefined || value.title === '' ? {} : { title: value.title }),

@@ -164,7 +164,8 @@ export class ChatRun {
   }
 }
 
-function orchestrationError(error: unknown, requestKey: string): unknown {
+/** What went wrong, in the words of the contract; what it does not know is left as it is. */
+export function orchestrationError(error: unknown, requestKey: string): unknown {
   if (error instanceof WorkflowNotFoundError) {
     const message = `There is no run with request key "${requestKey}"; look at the key and at the Temporal namespace, or start it`;
     return new OrchestrationError('NotFound', message, {}, { cause: error });

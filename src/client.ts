@@ -3,7 +3,15 @@ import { createHash, randomUUID } from 'node:crypto';
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { InvalidInputError, beginningOf, parseChatInput, type ChatRequest } from './chatInput';
 import { ChatRun, OrchestrationError } from './chatRun';
-import { FAILURES, INPUT_HASH_MEMO, ORCHESTRATE_CHAT, TASK_QUEUES, type OrchestrateChatInput } from './contract';
+import {
+  FAILURES,
+  INPUT_HASH_MEMO,
+  LONGEST_REQUEST_KEY,
+  ORCHESTRATE_CHAT,
+  TASK_QUEUES,
+  WORKFLOW_ID_PREFIX,
+  type OrchestrateChatInput,
+} from './contract';
 
 export { ChatRun, OrchestrationError } from './chatRun';
 export * from './contract';
@@ -21,11 +29,10 @@ export interface OrchestratorOptions {
   maxPromptBytes?: number;
 }
 
-const DEFAULT_MAX_PROMPT_BYTES = 1024 * 1024;
+/** Longest prompt, where nothing else is said, in bytes of UTF-8. */
+export const DEFAULT_MAX_PROMPT_BYTES = 1024 * 1024;
 /** Temporal refuses 2 MiB, and warns of much less. */
 const MOST_INPUT_BYTES = 1.5 * 1024 * 1024;
-const LONGEST_KEY = 200;
-const WORKFLOW_ID_PREFIX = 'chat-';
 const SUMMARY_CHARACTERS = 80;
 
 export class Orchestrator {
@@ -95,10 +102,10 @@ export class Orchestrator {
 
 /** The workflow id of a request key. @throws OrchestrationError InvalidInput */
 export function workflowIdOf(requestKey: string): string {
-  if (requestKey.trim() === '' || requestKey.length > LONGEST_KEY) {
+  if (requestKey.trim() === '' || requestKey.length > LONGEST_REQUEST_KEY) {
     throw new OrchestrationError(
       FAILURES.InvalidInput,
-      `A request key has 1 to ${LONGEST_KEY} characters; "${requestKey.slice(0, 40)}" has ${requestKey.length}`,
+      `A request key has 1 to ${LONGEST_REQUEST_KEY} characters; "${requestKey.slice(0, 40)}" has ${requestKey.length}`,
     );
   }
   return WORKFLOW_ID_PREFIX + requestKey;

@@ -3,7 +3,13 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigError } from './config/configError';
-import { CONNECTION_VARIABLES, loadConnections, type ConnectionProfile } from './config/connections';
+import {
+  CONNECTION_VARIABLES,
+  GENERATIONS_VARIABLES,
+  loadConnections,
+  type ConnectionProfile,
+  type GenerationsSettings,
+} from './config/connections';
 import { CONNECTIONS_FILE_VARIABLE, MOST_GENERATIONS } from './config/connectionsFile';
 import { nearest } from './config/nearest';
 import { isJwt } from './openwebui/token';
@@ -52,10 +58,9 @@ export interface Config {
   warnings: readonly string[];
 }
 
-const wholeNumber = (what: string, preset: number, min: number, max: number) =>
+const wholeNumber = (what: string, min: number, max: number) =>
   z
     .string()
-    .default(String(preset))
     .refine((value) => /^\d+$/.test(value) && Number(value) >= min && Number(value) <= max, {
       error: `must be a whole number of ${what} from ${min} to ${max}`,
     })
@@ -84,8 +89,9 @@ const LARGEST_TEXT = 1.5 * MIB;
 const LARGEST_REPLY = 512 * KIB;
 
 const settingsSchema = z.object({
-  ORCHESTRATOR_GENERATIONS: wholeNumber('generations', 10, 1, MOST_GENERATIONS),
-  ORCHESTRATOR_WAITS: wholeNumber('waits', 1000, 1, 10_000),
+  ORCHESTRATOR_GENERATIONS: wholeNumber('generations', 1, MOST_GENERATIONS).default(10),
+  ORCHESTRATOR_INTERACTIVE_GENERATIONS: wholeNumber('generations', 0, MOST_GENERATIONS - 1).optional(),
+  ORCHESTRATOR_WAITS: wholeNumber('waits', 1, 10_000).default(1000),
   ORCHESTRATOR_HEARTBEAT_SECONDS: seconds(30, 2, 600),
   ORCHESTRATOR_SHUTDOWN_GRACE_SECONDS: seconds(20, 0, 3600),
   ORCHESTRATOR_STICKY_SECONDS: seconds(3, 0.1, 60),
@@ -95,8 +101,8 @@ const settingsSchema = z.object({
     .string()
     .regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[\da-f:]+\]):\d{1,5}$/i, { error: 'must be ip:port, for example 0.0.0.0:9464' })
     .optional(),
-  ORCHESTRATOR_MAX_PROMPT_BYTES: wholeNumber('bytes', MIB, 1, LARGEST_TEXT),
-  ORCHESTRATOR_MAX_REPLY_BYTES: wholeNumber('bytes', 256 * KIB, KIB, LARGEST_REPLY),
+  ORCHESTRATOR_MAX_PROMPT_BYTES: wholeNumber('bytes', 1, LARGEST_TEXT).default(MIB),
+  ORCHESTRATOR_MAX_REPLY_BYTES: wholeNumber('bytes', KIB, LARGEST_REPLY).default(256 * KIB),
   ORCHESTRATOR_STATE_DIRECTORY: z.string().optional(),
   ORCHESTRATOR_LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   ORCHESTRATOR_LOG_FORMAT: oneOf(['json', 'text']).optional(),
@@ -119,7 +125,7 @@ const VARIABLES_OF_OTHERS = ['OPENWEBUI_MODEL', 'OPENWEBUI_VERSION', 'OPENWEBUI_
  */
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const settings = parseSettings(env);
-  const { profiles, warnings } = loadConnections(env, settings.ORCHESTRATOR_GENERATIONS);
+  const { profiles, warnings } = loadConnections(env, generationsOf(settings));
   const format = settings.ORCHESTRATOR_LOG_FORMAT;
   const metricsAddress = settings.ORCHESTRATOR_METRICS_ADDRESS;
   return {
@@ -171,6 +177,16 @@ function parseSettings(env: NodeJS.ProcessEnv): Settings {
   // The value stays out of the sentence: somebody may have put a secret into the wrong variable.
   const issue = parsed.error.issues[0];
   throw new ConfigError(`${String(issue?.path[0])} ${issue?.message ?? 'is wrong'}.`);
+}
+
+function generationsOf(settings: Settings): GenerationsSettings {
+  const generations = settings[GENERATIONS_VARIABLES.generations];
+  const interactiveGenerations = settings[GENERATIONS_VARIABLES.interactiveGenerations];
+  if (interactiveGenerations === undefined) return { generations };
+  if (interactiveGenerations < generations) return { generations, interactiveGenerations };
+  throw new ConfigError(
+    `${GENERATIONS_VARIABLES.interactiveGenerations} leaves none of the ${generations} generations to batches: make it smaller than ${GENERATIONS_VARIABLES.generations}.`,
+  );
 }
 
 function defaultStateDirectory(env: NodeJS.ProcessEnv): string {

@@ -6,6 +6,12 @@
 /** Workflow type names. */
 export const ORCHESTRATE_CHAT = 'orchestrateChat';
 
+/** A run's workflow id is this and its request key. */
+export const WORKFLOW_ID_PREFIX = 'chat-';
+
+/** Most characters of a request key; that of a batch's row is `<batch key>:<row id>`. */
+export const LONGEST_REQUEST_KEY = 200;
+
 /** Task queues with fixed names. Triggers have a queue for each Open WebUI server, see {@link TRIGGER_TASK_QUEUE_PREFIX}. */
 export const TASK_QUEUES = {
   /** Workflows and light calls. */
@@ -85,6 +91,9 @@ export interface Redrive {
   chatId?: string;
 }
 
+/** Somebody waits for the reply, or nobody does. */
+export type AdmissionClass = 'interactive' | 'batch';
+
 /**
  * Input of `orchestrateChat`. Needed: a prompt (or `messages` that end with the user's) and a model (or `models` with one entry).
  */
@@ -142,6 +151,16 @@ export interface OrchestrateChatInput {
   replyBudgetMs?: number;
   /** Wall clock that a step keeps trying while the server fails, in ms. @default 30 minutes */
   serverBudgetMs?: number;
+  /**
+   * Most bytes of the outcome as JSON: a longer text is cut, marked by `truncated`, and read in full from the chat.
+   * @default the worker's limit for the text alone
+   */
+  maxOutcomeBytes?: number;
+  /**
+   * To which share of the server's generations the run is counted. A part of them is kept for interactive runs; the rest is for
+   * both. @default 'interactive'
+   */
+  admission?: AdmissionClass;
 }
 
 /** Where a run is. */

@@ -3,16 +3,25 @@ import { existsSync } from 'node:fs';
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerTuner } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities, type Activities, type ActivityDependencies } from './activities';
-import { Admission, triggerTaskQueue } from './activities/admission';
+import { ADMISSION_CLASSES, Admission, defaultReserve, triggerTaskQueue } from './activities/admission';
 import { passFence } from './activities/fence';
 import { WORKFLOW_BUNDLE } from './bundle';
-import { ConfigError, describeConnections, loadConfig, secretsOf, type Config, type WorkerSettings } from './config';
+import {
+  ConfigError,
+  describeConnections,
+  loadConfig,
+  secretsOf,
+  type Config,
+  type ConnectionProfile,
+  type WorkerSettings,
+} from './config';
 import { maskSecrets } from './config/secret';
 import { TASK_QUEUES } from './contract';
 import { createLogger, installRuntime } from './logging';
 import { Connection, UnsupportedReleaseError } from './openwebui/connection';
 import { credentialsFor } from './openwebui/credentials';
 import { AuthenticationError, ForbiddenError, NotOpenWebUIError } from './openwebui/errors';
+import { warnOfPriorities } from './priorities';
 import { ensureSearchAttributes } from './searchAttributes';
 import { TemporalUnavailableError, confirmAttempt, connectWorker } from './temporal';
 
@@ -29,10 +38,12 @@ export interface WorkersOptions {
   workflows?: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
 }
 
-/** One worker for each task queue: workflows and light calls, waits, and the triggers of each Open WebUI server. */
+type ActivitySlots = ReturnType<Admission['slots']>;
+
+/** One worker for each task queue: workflows and light calls, waits, and both classes of triggers of each Open WebUI server. */
 export async function createWorkers(options: WorkersOptions): Promise<Worker[]> {
   const { connection, namespace, dependencies, settings } = options;
-  const { triggerCompletion, awaitReply, ...others }: Activities = createActivities({
+  const { triggerCompletion, awaitReply, awaitServer, ...others }: Activities = createActivities({
     ...dependencies,
     patience: settings,
     confirmAttempt: (taskToken, details) => confirmAttempt({ connection, namespace }, taskToken, details),
@@ -59,15 +70,16 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       // A wait loses nothing by being handed over at once.
       shutdownGraceTime: 0,
       taskQueue: TASK_QUEUES.wait,
-      activities: { awaitReply },
+      activities: { awaitReply, awaitServer },
       maxConcurrentActivityTaskExecutions: settings.waits,
     }),
   ];
   for (const [origin, admission] of dependencies.admission) {
-    const activities = { triggerCompletion };
-    workers.push(
-      Worker.create({ ...common, taskQueue: triggerTaskQueue(origin), activities, tuner: tunerOf(admission) }),
-    );
+    for (const of of ADMISSION_CLASSES) {
+      const taskQueue = triggerTaskQueue(origin, of);
+      const tuner = tunerOf(admission.slots(of));
+      workers.push(Worker.create({ ...common, taskQueue, activities: { triggerCompletion }, tuner }));
+    }
   }
   return Promise.all(workers);
 }
@@ -97,10 +109,16 @@ export function openConnections(config: Config, log: Logger): Pick<ActivityDepen
     const sockets = SOCKETS + profile.generations;
     const connection = new Connection({ ...profile, credentials, warn, sockets, beforeWriting: passFence });
     connections.set(profile.name, connection);
-    const limit = Math.max(profile.generations, admission.get(connection.origin)?.limit ?? 0);
-    admission.set(connection.origin, new Admission(limit));
+    admission.set(connection.origin, admissionFor(profile, admission.get(connection.origin)));
   }
   return { connections, admission };
+}
+
+/** Of the connections to one server, the largest numbers count. */
+function admissionFor(profile: ConnectionProfile, others: Admission | undefined): Admission {
+  const limit = Math.max(profile.generations, others?.limit ?? 0);
+  const reserve = Math.max(profile.interactiveGenerations ?? defaultReserve(profile.generations), others?.reserve ?? 0);
+  return new Admission(limit, Math.min(reserve, limit - 1));
 }
 
 function builtWorkflows(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
@@ -108,13 +126,13 @@ function builtWorkflows(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath
   return { workflowsPath: require.resolve('./workflows') };
 }
 
-function tunerOf(admission: Admission): WorkerTuner {
+function tunerOf(slots: ActivitySlots): WorkerTuner {
   const none = { type: 'fixed-size', numSlots: 1 } as const;
   return {
     workflowTaskSlotSupplier: none,
     localActivityTaskSlotSupplier: none,
     nexusTaskSlotSupplier: none,
-    activityTaskSlotSupplier: admission,
+    activityTaskSlotSupplier: slots,
   };
 }
 
@@ -170,6 +188,8 @@ async function main(): Promise<void> {
       log.info(
         `Worker runs: Temporal ${temporal.address}, namespace ${namespace}, task queues ${workers.map((worker) => worker.options.taskQueue).join(', ')}`,
       );
+      // Takes a while, and nothing waits for it.
+      void warnOfPriorities(connection, namespace, log);
       await runWorkers(workers);
     } finally {
       await temporal.connection.close();

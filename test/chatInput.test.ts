@@ -21,6 +21,7 @@ describe('the input of a run', () => {
       files: [],
       requireAllFiles: false,
       options: { params: { function_calling: 'legacy' }, features: {}, background_tasks: {} },
+      admission: 'interactive',
     });
   });
 
@@ -55,6 +56,7 @@ describe('the input of a run', () => {
         filter_ids: ['filter'],
       },
       sessionId: 'session-id',
+      admission: 'interactive',
     });
   });
 
@@ -160,6 +162,10 @@ describe('the input of a run', () => {
     expect(with_({ title: '  ' })).not.toHaveProperty('title');
   });
 
+  it('may say how long its outcome may be, and that nobody waits for it', () => {
+    expect(with_({ maxOutcomeBytes: 16_384, admission: 'batch' }).admission).toBe('batch');
+  });
+
   it('is cut nowhere at the limit, which counts bytes', () => {
     expect(with_({ prompt: 'é'.repeat(50) }).prompt).toHaveLength(50);
   });
@@ -241,6 +247,10 @@ describe('an input is refused with one sentence', () => {
     [{ replyBudgetMs: '10s' }, 'Input field replyBudgetMs must be a number of milliseconds.'],
     [{ replyBudgetMs: 0 }, 'Input field replyBudgetMs must be between 1 and 2147483647 milliseconds.'],
     [{ serverBudgetMs: 1e12 }, 'Input field serverBudgetMs must be between 1 and 2147483647 milliseconds.'],
+    [{ maxOutcomeBytes: 100 }, 'Input field maxOutcomeBytes must be from 4096 to 1572864 bytes.'],
+    [{ maxOutcomeBytes: 2e6 }, 'Input field maxOutcomeBytes must be from 4096 to 1572864 bytes.'],
+    [{ maxOutcomeBytes: 5000.5 }, 'Input field maxOutcomeBytes must be a whole number of bytes.'],
+    [{ admission: 'urgent' }, 'Input field admission must be interactive or batch.'],
     [{ chat: ID }, 'Input field chat must be an object.'],
     [{ chat: { id: 'x' } }, 'Input field chat.id must be a UUID, as in the address of the chat.'],
     [

@@ -184,6 +184,40 @@ describe('connections from a file', () => {
     );
   });
 
+  it('says how many generations are kept for interactive runs, for all connections or for one', () => {
+    const team = { url: 'https://a.example', apiKey: API_KEY };
+    const config = loadConfig({
+      ...connections({
+        own: { ...team, generations: 8, interactiveGenerations: 5 },
+        none: { ...team, interactiveGenerations: 0 },
+        few: { ...team, generations: 2 },
+        single: { ...team, generations: 1 },
+      }),
+      OPENWEBUI_URL: 'http://localhost:8080',
+      OPENWEBUI_API_KEY: API_KEY,
+      ORCHESTRATOR_INTERACTIVE_GENERATIONS: '3',
+    });
+    expect([...config.connections].map(([name, { interactiveGenerations }]) => [name, interactiveGenerations])).toEqual(
+      [
+        ['own', 5],
+        ['none', 0],
+        ['few', 1],
+        ['single', 0],
+        ['default', 3],
+      ],
+    );
+  });
+
+  it('refuses to keep all generations of a connection for interactive runs', () => {
+    const profile = { url: 'http://h', apiKey: API_KEY, generations: 4, interactiveGenerations: 4 };
+    expect(refusal(connections({ team: profile }))).toMatch(
+      /^"team.interactiveGenerations" in .* leaves none of the 4 generations to batches: make it smaller than that\.$/,
+    );
+    expect(refusal(connections({ team: { ...profile, interactiveGenerations: -1 } }))).toMatch(
+      /^"team.interactiveGenerations" in .* must be a whole number from 0 to 999\.$/,
+    );
+  });
+
   it('refuses two connections called "default" and names both places', () => {
     const env = connections({ default: { url: 'http://h', apiKey: API_KEY } });
     const message = refusal({ ...env, OPENWEBUI_URL: 'http://h', OPENWEBUI_API_KEY: API_KEY });
@@ -269,6 +303,8 @@ describe('settings of the worker', () => {
   it.each([
     ['ORCHESTRATOR_GENERATIONS', '0', /must be a whole number of generations from 1 to 1000/],
     ['ORCHESTRATOR_GENERATIONS', 'canary', /must be a whole number/],
+    ['ORCHESTRATOR_INTERACTIVE_GENERATIONS', '-1', /must be a whole number of generations from 0 to 999/],
+    ['ORCHESTRATOR_INTERACTIVE_GENERATIONS', '10', /leaves none of the 10 generations to batches/],
     ['ORCHESTRATOR_WAITS', '1.5', /must be a whole number of waits/],
     ['ORCHESTRATOR_HEARTBEAT_SECONDS', '30s', /must be a number of seconds from 2 to 600/],
     ['ORCHESTRATOR_METRICS_ADDRESS', 'localhost:9464', /must be ip:port, for example/],

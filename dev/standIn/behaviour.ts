@@ -105,6 +105,9 @@ const HOLDS = {
   fileOriginal: ['0.12.0'],
 
   // Everything else
+  foldersArePermitted: ['0.6.41'],
+  foldersCreatedByPermission: ['0.10.0'],
+  folderNameIsPattern: ['0.6.15', '0.10.2'],
   // Only the ends of the range were run.
   adminsRead: ['0.12.0'],
   sessionNeedsToken: ['0.12.0'],

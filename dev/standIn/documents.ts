@@ -76,15 +76,23 @@ export interface Knowledge {
   updatedAt: number;
 }
 
+export interface Folder {
+  id: string;
+  userId: string;
+  name: string;
+  createdAt: number;
+  updatedAt: number;
+}
+
 /** What Open WebUI keeps in its database: it survives a kill of the process. */
 export class Documents {
   readonly users: User[] = [];
   readonly chats = new Map<string, ChatRecord>();
-  readonly folders = new Map<string, { id: string; userId: string; name: string }>();
+  readonly folders = new Map<string, Folder>();
   readonly files = new Map<string, StoredFile>();
   readonly knowledge = new Map<string, Knowledge>();
   /** What users who are no administrators may do. */
-  permissions = { chat: { delete: true } };
+  permissions = { chat: { delete: true }, features: { folders: true } };
   /** API key → user id; one key a user. */
   readonly keys = new Map<string, string>();
   /** Tokens are signed, so a restarted server still knows those it gave out. */

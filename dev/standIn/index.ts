@@ -13,6 +13,7 @@ import { Faults, type Fault, type SeenRequest } from './faults';
 import { fileRoutes, knowledgeRoutes } from './knowledge';
 import { Partials } from './partial';
 import { fallback, serverRoutes } from './serverRoutes';
+import { folderRoutes } from './folders';
 import { sidebarRoutes } from './sidebar';
 import { Sockets } from './sockets';
 import { taskRoutes } from './taskRoutes';
@@ -208,7 +209,16 @@ type Listener = ReturnType<typeof getRequestListener>;
 function listenerOf(world: World): Listener {
   const app: App = new Hono<Environment>();
   authentication(app, world);
-  const parts = [serverRoutes, authRoutes, chatListRoutes, chatRoutes, sidebarRoutes, completionRoutes, taskRoutes];
+  const parts = [
+    serverRoutes,
+    authRoutes,
+    chatListRoutes,
+    chatRoutes,
+    sidebarRoutes,
+    folderRoutes,
+    completionRoutes,
+    taskRoutes,
+  ];
   for (const routes of [...parts, fileRoutes, knowledgeRoutes]) routes(app, world);
   fallback(app);
   return getRequestListener(app.fetch);

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { chatView } from './chatView';
 import { seconds, type ChatRecord, type Json } from './documents';
 import { bodyOf, NOT_FOUND, refuse, type App, type World } from './world';
@@ -33,18 +32,6 @@ export function sidebarRoutes(app: App, world: World): void {
   app.get(`${ROOT}/tags`, (c) => {
     const chat = documents.ownChat(c.req.param('id'), c.get('user'));
     return chat ? c.json(tagsOf(chat)) : refuse(c, 401, NOT_FOUND);
-  });
-
-  app.get('/api/v1/folders/:id', (c) => {
-    const folder = documents.folders.get(c.req.param('id'));
-    if (folder?.userId !== c.get('user').id) return refuse(c, 404, NOT_FOUND);
-    return c.json({ id: folder.id, user_id: folder.userId, name: folder.name, parent_id: null });
-  });
-  app.post('/api/v1/folders/', async (c) => {
-    const { name = '' } = await bodyOf<{ name: string }>(c);
-    const folder = { id: randomUUID(), userId: c.get('user').id, name };
-    documents.folders.set(folder.id, folder);
-    return c.json({ id: folder.id, user_id: folder.userId, name, parent_id: null });
   });
 }
 

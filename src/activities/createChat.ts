@@ -154,7 +154,7 @@ export function placedTurn(
     ...(more.generation === undefined || more.generation === 1 ? {} : { generation: more.generation }),
     ...(more.spent === true ? { spent: true } : {}),
     needsCompletion: capabilities.outletFilters === 'client',
-    triggerTaskQueue: triggerTaskQueue(connection.origin),
+    triggerTaskQueue: triggerTaskQueue(connection.origin, request.admission),
     heartbeatTimeoutMs: deps.heartbeatTimeoutMs,
     searchAttributes: deps.searchAttributes,
     files,

@@ -103,14 +103,13 @@ export class EndOfReply {
     return Date.now() - this.lostSince >= believedAfterMs;
   }
 
-  /** Another process of the server may have the task. After the server was seen to go away, nobody has. */
+  /** Another process of the server may have the task: a connection that broke off is no proof that all of them are gone. */
   private async isListedElsewhere({ message, taskIds }: ReplyReading): Promise<boolean> {
     const { connection, awaited } = this;
+    if (connection.hasSeveralProcesses) return false;
     const own = [awaited.taskId, message?.meta?.task_id].filter((id) => typeof id === 'string');
-    const wentAway = (connection.wentAwayAt ?? 0) >= awaited.triggeredAt;
-    if (own.length === 0 || connection.hasSeveralProcesses || wentAway) return false;
     const everywhere = await connection.tasksOfProcesses(awaited.turn.chatId, this.signal);
-    const listed = own.some((id) => everywhere.includes(id) && !taskIds.includes(id));
+    const listed = everywhere.some((id) => !taskIds.includes(id) && (own.length === 0 || own.includes(id)));
     if (listed) connection.hasSeveralProcesses = true;
     return listed;
   }

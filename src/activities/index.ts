@@ -1,16 +1,20 @@
 /** The one place that wires the steps to what they need. */
+import type { PrepareBatchInput } from '../batchContract';
 import { appendTurn } from './appendTurn';
 import { awaitReply, type AwaitReplyInput } from './awaitReply';
+import { awaitServer, type AwaitServerInput } from './awaitServer';
 import { closeMessage, type CloseMessageInput } from './closeMessage';
 import { completeMessage, type CompleteMessageInput } from './completeMessage';
 import { createChat, type PlaceTurnInput } from './createChat';
 import { fetchReply, type FetchReplyInput } from './fetchReply';
+import { prepareBatch } from './prepareBatch';
 import { regenerate, type RegenerateInput } from './regenerate';
 import { settleTurn, type SettleTurnInput } from './settleTurn';
 import type { ActivityDependencies } from './step';
 import { triggerCompletion, type TriggerInput } from './triggerCompletion';
 
 export type { AwaitReplyInput } from './awaitReply';
+export type { AwaitedServer, AwaitServerInput } from './awaitServer';
 export type { PlacedTurn, PlaceTurnInput } from './createChat';
 export type { StepNotes } from './failures';
 export type { PutAway } from './putAway';
@@ -31,6 +35,8 @@ export function createActivities(deps: ActivityDependencies) {
     closeMessage: (input: CloseMessageInput) => closeMessage(deps, input),
     regenerate: (input: RegenerateInput) => regenerate(deps, input),
     settleTurn: (input: SettleTurnInput) => settleTurn(deps, input),
+    prepareBatch: (input: PrepareBatchInput) => prepareBatch(deps, input),
+    awaitServer: (input: AwaitServerInput) => awaitServer(deps, input),
   };
 }
 

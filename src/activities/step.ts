@@ -5,6 +5,7 @@ import { DEFAULT_SERVER_BUDGET_MS, FAILURES } from '../contract';
 import { NetworkError } from '../openwebui/errors';
 import type { Connection } from '../openwebui/connection';
 import type { Admission } from './admission';
+import type { Probing } from './awaitServer';
 import { fenced, wasFencedOff, type ConfirmAttempt } from './fence';
 import { finalFailure, toFailure, withNotes, withoutRetry, type StepNotes } from './failures';
 
@@ -22,6 +23,8 @@ export interface ActivityDependencies {
   heartbeatTimeoutMs: number;
   confirmAttempt: ConfirmAttempt;
   patience: Patience;
+  /** How servers are looked after. @default every ten seconds */
+  probing?: Probing;
   limits: InputLimits & {
     /** Longest reply that an outcome holds, in bytes of UTF-8; of a longer one it holds the beginning. */
     maxReplyBytes: number;
@@ -68,10 +71,10 @@ export interface StepOptions {
 
 /** Heartbeat details: they outlive the attempt, and so the worker. Times in ms since the epoch. */
 interface Heartbeat {
-  /** When the first attempt began. Time in the queue is not counted against Open WebUI. */
-  since: number;
+  /** When the first attempt began that got as far as Open WebUI: time in the queue is not counted against it. */
+  since?: number;
   /** When the last request was sent that may have written something; while none is known of, when this attempt began. */
-  startedAt: number;
+  startedAt?: number;
   /** No attempt so far can have written anything. Missing where an attempt died and cannot say. */
   unsent?: boolean;
   /** When the server was last seen to go away. */
@@ -125,7 +128,8 @@ export async function runStep<T>(
   const info = activityInfo();
   const before = info.heartbeatDetails as Heartbeat | undefined;
   const now = Date.now();
-  const beatDetails: Heartbeat = { since: before?.since ?? now, startedAt: now };
+  const since = before?.since ?? now;
+  const beatDetails: Heartbeat = { since, startedAt: now };
   const unsentBefore = info.attempt === 1 || before?.unsent === true;
   const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? now);
   let sent = false;
@@ -150,15 +154,33 @@ export async function runStep<T>(
         throw error;
       }
     };
-    const attempt: Attempt = { since: beatDetails.since, earlierAt, wentAwayAt, sending };
+    const attempt: Attempt = { since, earlierAt, wentAwayAt, sending };
     return await fenced(fenceOf(deps, info, beatDetails), () => step(attempt));
   } catch (error) {
     beatDetails.unsent = unsentBefore && !sent;
     if (!sent) beatDetails.startedAt = earlierAt ?? now;
     beat();
     if (isShutdown(error)) throw handedOver();
-    const failure = failureOf(error, connection, options, beatDetails.since);
+    const failure = failureOf(error, connection, options, since);
     throw options.firstContact ? withNotes(failure, placingNotes(deps, beatDetails)) : failure;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Waits with heartbeats for what a step needs before it begins; the time is not counted against Open WebUI. */
+export async function beforeStep<T>(wait: () => Promise<T>): Promise<T> {
+  const info = activityInfo();
+  const details =
+    (info.heartbeatDetails as Heartbeat | undefined) ?? (info.attempt === 1 ? { unsent: true } : undefined);
+  const context = Context.current();
+  const beat = (): void => context.heartbeat(details);
+  const timer = setInterval(beat, heartbeatTimeoutOf(info) / 3);
+  try {
+    return await wait();
+  } catch (error) {
+    beat();
+    throw isShutdown(error) ? handedOver() : error;
   } finally {
     clearInterval(timer);
   }
@@ -200,7 +222,7 @@ function giveUpAt(options: StepOptions, since: number): number {
 
 /** Attempts that end by a time-out or with their worker never come to where the budget is looked at. */
 function isOverdue(before: Heartbeat | undefined, options: StepOptions, now: number): boolean {
-  return before !== undefined && now >= giveUpAt(options, before.since) + LAST_CHANCE_MS;
+  return before?.since !== undefined && now >= giveUpAt(options, before.since) + LAST_CHANCE_MS;
 }
 
 function neverEnded(): ApplicationFailure {

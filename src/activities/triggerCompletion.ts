@@ -1,13 +1,14 @@
 /** Step 4 of the tutorial: asks Open WebUI for the reply. An enqueue; the generation runs on in the server. */
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import { parseChatInput, type ChatRequest } from '../chatInput';
-import { DEFAULT_REPLY_BUDGET_MS, type OrchestrateChatInput } from '../contract';
+import { DEFAULT_REPLY_BUDGET_MS, type AdmissionClass, type OrchestrateChatInput } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import { branchTo, toCompletionMessages } from '../openwebui/chatTree';
 import type { CompletionRequest } from '../openwebui/client';
 import type { Connection } from '../openwebui/connection';
 import { ConflictError, RefusedError, ServerError } from '../openwebui/errors';
 import type { Chat } from '../openwebui/schemas';
+import { admitted } from './admitted';
 import { othersFinished } from './appendTurn';
 import type { PlacedTurn } from './createChat';
 import { finalFailure, notYet } from './failures';
@@ -34,19 +35,30 @@ export interface Triggered {
   taskId?: string;
   /** When the generation began, in ms since the epoch. */
   triggeredAt: number;
+  /** It was an earlier run of this workflow id that asked. */
+  byEarlierRun?: true;
 }
 
-export async function triggerCompletion(
-  deps: ActivityDependencies,
-  { input, turn, mayExist }: TriggerInput,
-): Promise<Triggered> {
+export async function triggerCompletion(deps: ActivityDependencies, trigger: TriggerInput): Promise<Triggered> {
+  const origin = deps.connections.get(trigger.turn.connection)?.origin ?? '';
+  return admitted(deps.admission.get(origin), classOf(trigger.input), () => triggerStep(deps, trigger));
+}
+
+function classOf({ admission = 'interactive' }: OrchestrateChatInput): AdmissionClass {
+  return admission;
+}
+
+function triggerStep(deps: ActivityDependencies, { input, turn, mayExist }: TriggerInput): Promise<Triggered> {
   return turnStep(deps, turn.connection, { serverBudgetMs: input.serverBudgetMs }, async (connection, attempt) => {
     const request = parseChatInput(withPrompt(input, turn), deps.limits);
     const capabilities = await connection.capabilities();
     if (mayExist || attempt.earlierAt !== undefined) {
       if (attempt.earlierAt !== undefined) await untilCommitted(attempt.earlierAt, cancellationSignal());
       const found = await alreadyTriggered(connection, turn, attempt.earlierAt);
-      if (found !== undefined) return watched(deps, connection, input, turn, found);
+      if (found !== undefined) {
+        const byEarlierRun = mayExist && attempt.earlierAt === undefined;
+        return watched(deps, connection, input, turn, byEarlierRun ? { ...found, byEarlierRun } : found);
+      }
       refuseWhileHeld(deps, capabilities, attempt);
     }
     if (input.chat !== undefined) await othersFinished(connection, turn.chatId, cancellationSignal());
@@ -89,7 +101,9 @@ async function alreadyTriggered(
     // A task of the chat, and nothing on our message: it may be somebody else's reply.
     throw notYet('ChatBusy', `A reply is under way in chat ${turn.chatId}, and it is not known whose`, PAUSE_MS);
   }
-  return { triggeredAt, ...(typeof taskId === 'string' ? { taskId } : {}) };
+  // What has ended tells nobody any more: without a task the wait looks at once.
+  const isAtWork = state.kind === 'running' && typeof taskId === 'string';
+  return { triggeredAt, ...(isAtWork ? { taskId } : {}) };
 }
 
 async function send(
@@ -129,7 +143,7 @@ function watched(
     taskId: triggered.taskId,
     until: triggered.triggeredAt + (input.replyBudgetMs ?? DEFAULT_REPLY_BUDGET_MS),
   });
-  deps.admission.get(connection.origin)?.hold(ended);
+  deps.admission.get(connection.origin)?.hold(ended, classOf(input));
   connection.placements.end(turn.chatId, turn.messageId);
   return triggered;
 }

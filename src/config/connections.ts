@@ -22,7 +22,12 @@ export interface ConnectionProfile {
   credential: CredentialProfile;
   /** Generations in flight at this server for each worker process. */
   generations: number;
+  /** How many of them batches leave to interactive runs, less than `generations`. @default a quarter */
+  interactiveGenerations?: number;
 }
+
+/** For profiles that do not say it themselves. */
+export type GenerationsSettings = Pick<ConnectionProfile, 'generations' | 'interactiveGenerations'>;
 
 /** The variables that make the connection `default`. */
 export const CONNECTION_VARIABLES = {
@@ -33,6 +38,12 @@ export const CONNECTION_VARIABLES = {
   email: 'OPENWEBUI_EMAIL',
   password: 'OPENWEBUI_PASSWORD',
   passwordFile: 'OPENWEBUI_PASSWORD_FILE',
+} as const;
+
+/** The variables for connections that do not say it themselves. */
+export const GENERATIONS_VARIABLES = {
+  generations: 'ORCHESTRATOR_GENERATIONS',
+  interactiveGenerations: 'ORCHESTRATOR_INTERACTIVE_GENERATIONS',
 } as const;
 
 /** How the settings of one profile are named in messages, and what relative paths in it are relative to. */
@@ -49,10 +60,9 @@ export interface Connections {
 
 /**
  * All connections. The environment makes `default`; the file may hold any number.
- * @param generations for profiles that do not say it themselves
  * @throws ConfigError
  */
-export function loadConnections(env: NodeJS.ProcessEnv, generations: number): Connections {
+export function loadConnections(env: NodeJS.ProcessEnv, generations: GenerationsSettings): Connections {
   const connections: Connections = { profiles: new Map(), warnings: [] };
   const file = env[CONNECTIONS_FILE_VARIABLE]?.trim();
   if (file) addFromFile(resolve(file), generations, connections);
@@ -66,7 +76,7 @@ export function loadConnections(env: NodeJS.ProcessEnv, generations: number): Co
     const origin: Origin = {
       name: DEFAULT_CONNECTION,
       directory: process.cwd(),
-      setting: (key) => (key === 'generations' ? 'ORCHESTRATOR_GENERATIONS' : CONNECTION_VARIABLES[key]),
+      setting: (key) => ({ ...GENERATIONS_VARIABLES, ...CONNECTION_VARIABLES })[key],
     };
     connections.profiles.set(DEFAULT_CONNECTION, profileOf(raw, origin, generations, connections.warnings));
   }
@@ -84,7 +94,7 @@ function fromEnvironment(env: NodeJS.ProcessEnv): RawProfile | undefined {
   return Object.values(raw).some((value) => value !== undefined) ? raw : undefined;
 }
 
-function addFromFile(file: string, generations: number, { profiles, warnings }: Connections): void {
+function addFromFile(file: string, generations: GenerationsSettings, { profiles, warnings }: Connections): void {
   const raws = readProfiles(file);
   if (Object.keys(raws).length === 0) {
     throw new ConfigError(`${CONNECTIONS_FILE_VARIABLE} names ${file}, which holds no connection: add one.`);
@@ -102,7 +112,12 @@ function addFromFile(file: string, generations: number, { profiles, warnings }: 
   }
 }
 
-function profileOf(raw: RawProfile, origin: Origin, generations: number, warnings: string[]): ConnectionProfile {
+function profileOf(
+  raw: RawProfile,
+  origin: Origin,
+  presets: GenerationsSettings,
+  warnings: string[],
+): ConnectionProfile {
   const credential = credentialOf(raw, origin, warnings);
   if (raw.url === undefined) {
     throw new ConfigError(
@@ -115,8 +130,19 @@ function profileOf(raw: RawProfile, origin: Origin, generations: number, warning
     url,
     publicUrl: raw.publicUrl === undefined ? url : parseUrl(raw.publicUrl, origin.setting('publicUrl')),
     credential,
-    generations: raw.generations ?? generations,
+    ...generationsOf(raw, origin, presets),
   };
+}
+
+function generationsOf(raw: RawProfile, { setting }: Origin, presets: GenerationsSettings): GenerationsSettings {
+  const generations = raw.generations ?? presets.generations;
+  const interactiveGenerations = raw.interactiveGenerations ?? presets.interactiveGenerations;
+  if (interactiveGenerations === undefined) return { generations };
+  if (interactiveGenerations < generations) return { generations, interactiveGenerations };
+  if (raw.interactiveGenerations === undefined) return { generations, interactiveGenerations: generations - 1 };
+  throw new ConfigError(
+    `${setting('interactiveGenerations')} leaves none of the ${generations} generations to batches: make it smaller than that.`,
+  );
 }
 
 function credentialOf(raw: RawProfile, origin: Origin, warnings: string[]): CredentialProfile {

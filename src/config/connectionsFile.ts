@@ -27,6 +27,12 @@ export const profileSchema = z.strictObject({
   password: text,
   passwordFile: text,
   generations: z.number().int().min(1).max(MOST_GENERATIONS).optional(),
+  interactiveGenerations: z
+    .number()
+    .int()
+    .min(0)
+    .max(MOST_GENERATIONS - 1)
+    .optional(),
 });
 export type RawProfile = z.infer<typeof profileSchema>;
 
@@ -78,6 +84,9 @@ function whatIsWrong(error: z.ZodError, name: string, file: string): string {
   const path = [name, ...(issue?.path ?? [])].join('.');
   if (issue?.path[0] === 'generations') {
     return `"${path}" in ${file} must be a whole number from 1 to ${MOST_GENERATIONS}.`;
+  }
+  if (issue?.path[0] === 'interactiveGenerations') {
+    return `"${path}" in ${file} must be a whole number from 0 to ${MOST_GENERATIONS - 1}.`;
   }
   return `"${path}" in ${file} must be ${issue?.path.length ? 'a text in quotes' : 'an object with url and credential'}.`;
 }

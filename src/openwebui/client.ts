@@ -9,6 +9,7 @@ import {
   completedSchema,
   fileSchema,
   fileStatusSchema,
+  folderSchema,
   knowledgeFilesSchema,
   knowledgeSchema,
   modelListSchema,
@@ -20,6 +21,7 @@ import {
   type Chat,
   type ChatDocument,
   type ChatRow,
+  type Folder,
   type Knowledge,
   type KnowledgeFile,
   type Message,
@@ -157,6 +159,16 @@ export class OpenWebUIClient {
   /** GET /api/v1/folders/{id}. @throws NotFoundError */
   async folder(folderId: string, signal?: AbortSignal): Promise<void> {
     await this.get(`/api/v1/folders/${encodeURIComponent(folderId)}`, z.unknown(), signal);
+  }
+
+  /** GET /api/v1/folders/: all of the user's. @throws ForbiddenError where the user may not have any, from 0.6.41 on */
+  async folders(signal?: AbortSignal): Promise<Folder[]> {
+    return this.get('/api/v1/folders/', z.array(folderSchema), signal);
+  }
+
+  /** POST /api/v1/folders/: a new one at the root. @throws RefusedError where there is one of that name, in any case of letters */
+  async createFolder(name: string, signal?: AbortSignal): Promise<Folder> {
+    return this.post('/api/v1/folders/', { name }, folderSchema, signal);
   }
 
   /** POST /api/v1/chats/{id}/tags: one tag more. */

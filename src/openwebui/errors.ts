@@ -74,12 +74,14 @@ export class NotOpenWebUIError extends OpenWebUIError {}
 export class ResponseTooLargeError extends OpenWebUIError {}
 
 const LONGEST_QUOTE = 500;
+// What a database was to store: Open WebUI's own words come before it.
+const STATEMENT = /\[(?:SQL|parameters):[\s\S]*/;
 // A server may quote what it was sent.
 const NAMED_SECRET = /((?:password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}&]+/gi;
 
 /** Text of a foreign server made fit to stand in a message: secrets out, one line, at most 500 characters. */
 export function redact(text: string): string {
-  const masked = maskSecrets(text.slice(0, 4 * LONGEST_QUOTE)).replace(NAMED_SECRET, '$1***');
+  const masked = maskSecrets(text.replace(STATEMENT, '').slice(0, 4 * LONGEST_QUOTE)).replace(NAMED_SECRET, '$1***');
   const clean = masked.replace(/\s+/g, ' ').trim();
   return clean.length > LONGEST_QUOTE ? `${clean.slice(0, LONGEST_QUOTE)}…` : clean;
 }

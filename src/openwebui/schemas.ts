@@ -87,6 +87,15 @@ export const chatRowSchema = z.looseObject({
 export type ChatRow = z.infer<typeof chatRowSchema>;
 export const chatListSchema = z.array(chatRowSchema);
 
+/** `parent_id` is null at the root; `created_at` in seconds. */
+export const folderSchema = z.looseObject({
+  id: uuidish,
+  name: z.string(),
+  parent_id: z.string().nullish(),
+  created_at: seconds.nullish(),
+});
+export type Folder = z.infer<typeof folderSchema>;
+
 export const modelSchema = z.looseObject({ id: z.string(), name: z.string().nullish() });
 export const modelListSchema = z.looseObject({ data: z.array(modelSchema) });
 export type Model = z.infer<typeof modelSchema>;

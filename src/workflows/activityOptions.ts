@@ -53,6 +53,28 @@ export function waiting(turn: PlacedTurn): Steps<'awaitReply'> {
   });
 }
 
+/** Looking after the servers of a batch, where waits are. */
+export function minding(): Steps<'awaitServer'> {
+  return proxyActivities<Activities>({
+    taskQueue: TASK_QUEUES.wait,
+    startToCloseTimeout: START_TO_CLOSE.wait,
+    heartbeatTimeout: FIRST_HEARTBEAT,
+    cancellationType: READS,
+    retry: RETRY,
+  });
+}
+
+/** What a worker is asked before a batch. */
+export function preparing(): Steps<'prepareBatch'> {
+  return proxyActivities<Activities>({
+    taskQueue: TASK_QUEUES.chat,
+    startToCloseTimeout: START_TO_CLOSE.call,
+    heartbeatTimeout: FIRST_HEARTBEAT,
+    cancellationType: WRITES,
+    retry: RETRY,
+  });
+}
+
 /** Wall clock of one generation, in milliseconds. */
 export function replyBudgetMs(input: OrchestrateChatInput): number {
   return input.replyBudgetMs ?? DEFAULT_REPLY_BUDGET_MS;

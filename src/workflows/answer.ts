@@ -41,7 +41,7 @@ export async function answerTo(
       const reply = await replyTo(input, asked.turn, asked.triggered, progress);
       return { reply, triggeredAt, repliedAt: Date.now() };
     } catch (error) {
-      const reason = reasonToAskAgain(error, input);
+      const reason = reasonToAskAgain(error, input, asked.triggered);
       if (reason === undefined || generation >= last) throw error;
       await makePlaceForAnother(input, turnKey, asked, generation + 1, reason);
       if (asked.triggered === undefined) progress.replaced(asked.turn);
@@ -50,9 +50,16 @@ export async function answerTo(
 }
 
 /** Why the model is to be asked once more; undefined where it is not. */
-function reasonToAskAgain(error: unknown, input: OrchestrateChatInput): string | undefined {
+function reasonToAskAgain(
+  error: unknown,
+  input: OrchestrateChatInput,
+  triggered: Triggered | undefined,
+): string | undefined {
   const { dead } = notesOf(error);
   if (dead === undefined) return undefined;
+  // Whoever starts a run once more wants an answer in place of the one that it lost.
+  if (input.redrive !== undefined && triggered?.byEarlierRun === true)
+    return dead.evidence ?? 'the run was started anew';
   return dead.evidence ?? (input.regenerateUnexplained === true ? 'nothing says why' : undefined);
 }
 

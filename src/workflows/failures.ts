@@ -2,14 +2,17 @@
 import { ApplicationFailure, isCancellation, rootCause } from '@temporalio/workflow';
 import type { StepNotes } from '../activities';
 import { FAILURES, type FailureDetails } from '../contract';
+import { fittedDetails } from './outcomeSize';
 
 const TYPES: ReadonlySet<string> = new Set(Object.keys(FAILURES));
 
 /**
  * The failure with which a run ends: an ApplicationFailure of a type that the contract lists, or of the type of a defect, or
  * the cancellation. `place` says what stands in Open WebUI, as far as the failure itself does not.
+ *
+ * @param maxBytes of its details as JSON
  */
-export function runFailure(error: unknown, place: FailureDetails): unknown {
+export function runFailure(error: unknown, place: FailureDetails, maxBytes?: number): unknown {
   if (isCancellation(error)) return error;
   const cause = namedCause(error) ?? applicationCause(error);
   if (cause === undefined) return error;
@@ -18,7 +21,7 @@ export function runFailure(error: unknown, place: FailureDetails): unknown {
     type: cause.type ?? FAILURES.ServerUnavailable,
     message: cause.message,
     nonRetryable: true,
-    details: [{ ...place, ...details }],
+    details: [fittedDetails({ ...place, ...details }, maxBytes)],
   });
 }
 

@@ -8,6 +8,7 @@ import {
   type FailureDetails,
   type OrchestrateChatInput,
 } from '../contract';
+import { fittedOutcome } from './outcomeSize';
 import { failureTypeOf, runFailure } from './failures';
 import { Progress } from './progress';
 import { replyJson } from './replyJson';
@@ -32,9 +33,9 @@ export async function orchestrateChat(input: OrchestrateChatInput): Promise<Chat
   try {
     const outcome = asWanted(input, await runTurn(input, '1', progress));
     progress.ended('done');
-    return outcome;
+    return fittedOutcome(outcome, input.maxOutcomeBytes);
   } catch (error) {
-    const failure = runFailure(error, placeOf(progress.status));
+    const failure = runFailure(error, placeOf(progress.status), input.maxOutcomeBytes);
     if (isCancellation(error)) progress.ended('cancelled');
     else progress.ended('failed', failureTypeOf(failure));
     throw failure;

@@ -2,12 +2,15 @@
 import { nameOf, type Cell, type Play } from './cell';
 import { answers, lateCommits } from './cells/answers';
 import { cancels } from './cells/cancels';
+import { exhaustion } from './cells/exhaustion';
 import { kills } from './cells/kills';
 import { model } from './cells/model';
 import { openWebUI } from './cells/openWebUI';
 import { others } from './cells/others';
 import { people } from './cells/people';
+import { processes } from './cells/processes';
 import { refusals } from './cells/refusals';
+import { retries } from './cells/retries';
 import { temporal } from './cells/temporal';
 import { zombies } from './cells/zombies';
 
@@ -23,12 +26,15 @@ const PLAYS: Play[] = [
   ...cancels,
   ...others,
   ...zombies,
+  ...exhaustion,
+  ...retries,
+  ...processes,
 ];
 
 /** The oldest and the newest. */
 export const ENDS = ['0.6.15', '0.12.4'];
 /** The last one that leaves the call for filters to the client: the newest with that step. */
-const NEWEST_WITH_COMPLETED = '0.8.12';
+export const NEWEST_WITH_COMPLETED = '0.8.12';
 /** One of each set of capabilities that the product branches on. */
 export const PROFILES = [
   ...['0.6.15', '0.6.30', '0.6.41', '0.6.43', '0.8.0', '0.8.12'],

@@ -26,6 +26,8 @@ export interface Play {
   patient?: boolean;
   /** It kills the Open WebUI that it is played on. */
   killsServer?: boolean;
+  /** Processes of the server that do not know of each other's tasks. Only on stand-ins. Default 1. */
+  processes?: number;
   /** What is made for it alone: a Temporal that may be killed, a model that may be killed. */
   own?: { temporal?: boolean; model?: boolean };
   /** The worker's credential. Default `jwt`, which hears the event socket. */

@@ -16,7 +16,9 @@ const ROWS: Record<string, string> = {
   F12: 'The worker is replaced in the middle of a run',
   F13: 'Started again with the same request key',
   F14: 'A worker stands still for longer than its heartbeat and goes on',
-  F15: "The server's clock is wrong",
+  F15: "The server's clock is wrong; a disk is full; file descriptors run out",
+  F16: 'A run that ended without an outcome is started once more',
+  F17: "Open WebUI runs in several processes that do not know of each other's tasks",
   soak: 'One request in ten goes wrong, many runs at once',
 };
 const COLUMNS: Array<[string, string]> = [

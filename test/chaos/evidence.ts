@@ -42,13 +42,20 @@ export async function judged(
 async function lookAround(scene: Scene, end: RunEnd): Promise<Omit<Evidence, 'texts'>> {
   const { marker, release, place } = scene;
   const chats = await chatsWith(place.person, marker);
-  const tasks = await Promise.all(chats.map(async ({ id }) => [id, await tasksOf(place.person, id)] as const));
+  const tasks = await Promise.all(chats.map(async ({ id }) => [id, await allTasksOf(place, id)] as const));
   return {
     ...{ release, marker, chats, end },
     tasks: Object.fromEntries(tasks),
     generations: scene.generations(),
     secrets: place.secrets,
   };
+}
+
+/** Each request has a connection of its own, and so many in turn lead to every process. */
+async function allTasksOf({ person, processes }: Scene['place'], chatId: string): Promise<string[]> {
+  const tasks = new Set<string>();
+  for (let asked = 0; asked < processes; asked++) for (const task of await tasksOf(person, chatId)) tasks.add(task);
+  return [...tasks];
 }
 
 async function textsLeft(
@@ -59,7 +66,7 @@ async function textsLeft(
   const logs = await Promise.all(scene.logFiles.map((file) => readFile(file, 'utf8')));
   const { raw } = await scene.run.handle.describe();
   return [
-    { where: 'history', text: decoded(history).join('\n'), mayHoldPrompt: true },
+    { where: 'history', text: decoded([history, ...scene.earlierHistories]).join('\n'), mayHoldPrompt: true },
     { where: 'memo and search attributes', text: decoded(raw.workflowExecutionInfo).join('\n'), mayHoldPrompt: true },
     { where: 'log', text: [workers.log(), ...logs].join('\n'), mayHoldPrompt: false },
     { where: 'metrics', text: await workers.metrics(), mayHoldPrompt: false },

@@ -70,6 +70,13 @@ describe('the judge', () => {
     expect(judge(evidence({ chats: [twice] }), expected)).toMatchObject([{ kind: 'messages', count: 1 }]);
   });
 
+  it('finds that what a person made of the question is lost', () => {
+    const question = `${MARKER} where, please?`;
+    expect(kinds({}, { ends: ['done'], question })).toBe('messages');
+    const edited = chat('c1', ({ u1 }) => void (u1!.content = question));
+    expect(kinds({ chats: [edited] }, { ends: ['done'], question })).toBe('');
+  });
+
   it('finds a second reply that nothing explains, and takes it after an orphan', () => {
     const again = chat('c1', (messages) => {
       messages['a0'] = { id: 'a0', role: 'assistant', parentId: 'u1', childrenIds: [], content: '', error: 'lost' };

@@ -55,6 +55,8 @@ export interface Expected {
   leastGenerations?: number;
   /** What a person has written into the chat meanwhile: message ids and their texts. */
   personsMessages?: Record<string, string>;
+  /** The text of the question, if a person has changed it. */
+  question?: string;
   /** The chat's title, if somebody has changed it. */
   title?: string;
 }
@@ -120,6 +122,9 @@ function aboutMessages(chat: StoredChat, { marker, end }: Evidence, expected: Ex
     if (kept === undefined || textOf(kept) !== text) {
       findings.push(finding('messages', `chat ${chat.id} has lost what a person wrote (${id})`, 0));
     }
+  }
+  if (expected.question !== undefined && asked.some(([, one]) => textOf(one) !== expected.question)) {
+    findings.push(finding('messages', `chat ${chat.id} has lost what a person made of the question`, 0));
   }
   if (expected.title !== undefined && chat.title !== expected.title) {
     findings.push(finding('messages', `chat ${chat.id} is called "${chat.title}", not "${expected.title}"`, 0));

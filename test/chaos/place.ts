@@ -23,6 +23,8 @@ export interface MortalServer {
 export interface Place {
   release: string;
   server: MortalServer;
+  /** Of the server: so many connections in turn lead to all of them. */
+  processes: number;
   person: Person;
   proxy: FaultProxy;
   /** May be killed only if it is the cell's own. */
@@ -45,6 +47,7 @@ export interface Place {
 
 interface ServerToUse {
   server: MortalServer;
+  processes: number;
   adminToken: string;
   keyFor: (account: SignedIn) => Promise<string>;
   leave: () => unknown;
@@ -60,12 +63,14 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
     const models = [model];
     if (model !== stage.model) leaving.push(() => models[0]?.stop());
     const used =
-      kind === 'real' ? await real(stage, release, play.killsServer === true) : await standIn(release, model);
+      kind === 'real'
+        ? await real(stage, release, play.killsServer === true)
+        : await standIn(release, model, play.processes ?? 1);
     leaving.push(used.leave);
-    const { server } = used;
+    const { server, processes } = used;
     const account = newAccount('Eve', `${randomUUID()}@example.com`);
     const signedIn = await addAccount(server.url, used.adminToken, account, 'admin');
-    const proxy = await FaultProxy.start(server.url);
+    const proxy = await FaultProxy.start(server.url, { keepsConnections: processes > 1 });
     leaving.push(() => proxy.stop());
     const temporal = play.own?.temporal ? await startTemporal() : stage.temporal;
     if (temporal !== stage.temporal) leaving.push(() => temporal.stop());
@@ -73,7 +78,7 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
     const keyFile = join(stage.directory, `${namespace}.key`);
     const credential = await credentialOf(play.credential ?? 'jwt', signedIn, keyFile, used);
     return {
-      ...{ release, server, proxy, temporal, namespace, models, credential, leave },
+      ...{ release, server, processes, proxy, temporal, namespace, models, credential, leave },
       voidKey: async () => {
         const key = await used.keyFor(signedIn);
         return () => writeFile(keyFile, key, { mode: 0o600 });
@@ -101,14 +106,14 @@ async function real(stage: Stage, release: string, alone: boolean): Promise<Serv
   const { server, turnstile } = await stage.realServer(release);
   const leave = await turnstile.enter(alone);
   const keyFor = ({ token }: SignedIn) => makeApiKey(server.url, token);
-  return { server, adminToken: server.token, keyFor, leave };
+  return { server, processes: 1, adminToken: server.token, keyFor, leave };
 }
 
 /** One for each cell: it costs nothing. */
-async function standIn(release: string, model: ScriptedModel): Promise<ServerToUse> {
-  const server = await startStandIn({ release, model });
+async function standIn(release: string, model: ScriptedModel, processes: number): Promise<ServerToUse> {
+  const server = await startStandIn({ release, model, processes });
   const keyFor = async (account: SignedIn) => server.apiKey({ ...account, role: 'admin' });
-  return { server, adminToken: server.admin.token, keyFor, leave: () => server.stop() };
+  return { server, processes, adminToken: server.admin.token, keyFor, leave: () => server.stop() };
 }
 
 async function credentialOf(

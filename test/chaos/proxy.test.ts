@@ -5,14 +5,16 @@ import { seeded, type Fault } from './faults';
 import { FaultProxy } from './proxy';
 
 const CREATE = '/api/v1/chats/new';
-const JSON_ANSWER = { id: 'c1', created_at: 1_700_000_000, updated_at: 1_700_000_001 };
+const JSON_ANSWER = { id: 'c1', created_at: 1_700_000_000, updated_at: 1_700_000_001, task_ids: ['t1', 't2'] };
 
 let server: Server;
 let served: string[];
+let connections: number;
 let proxy: FaultProxy;
 let agent: Agent;
 beforeEach(async () => {
   served = [];
+  connections = 0;
   server = createServer((incoming, outgoing) => {
     incoming.resume().on('end', () => {
       served.push(`${incoming.method} ${incoming.url}`);
@@ -20,8 +22,9 @@ beforeEach(async () => {
       outgoing.end(JSON.stringify(JSON_ANSWER));
     });
   });
+  server.on('connection', () => (connections += 1));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  proxy = await FaultProxy.start(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  proxy = await FaultProxy.start(target());
   agent = new Agent();
 });
 afterEach(async () => {
@@ -29,6 +32,10 @@ afterEach(async () => {
   await proxy.stop();
   server.close();
 });
+
+function target(): string {
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 async function ask(method: 'GET' | 'POST' = 'POST', path = CREATE) {
   const options = { method, dispatcher: agent, headersTimeout: 300, bodyTimeout: 3_000 };
@@ -51,6 +58,27 @@ describe('the fault proxy', () => {
   it('passes on what it was told nothing about', async () => {
     expect(JSON.parse((await ask()).text)).toEqual(JSON_ANSWER);
     expect(proxy.calls).toMatchObject([{ endpoint: 'create', status: 200, fault: undefined }]);
+  });
+
+  it('tells how many tasks a list has', async () => {
+    await ask('GET', '/api/tasks/chat/9f0c4ba0-0000-4000-8000-000000000000');
+    await ask();
+    expect(proxy.calls).toMatchObject([{ endpoint: 'tasks', tasks: 2 }, { tasks: undefined }]);
+  });
+
+  it('has a connection for each request, or where it is told so one for each of the client', async () => {
+    for (let i = 0; i < 3; i++) await ask();
+    expect(connections).toBe(3);
+    await Promise.all([proxy.stop(), agent.destroy()]);
+    agent = new Agent({ connections: 1 });
+    proxy = await FaultProxy.start(target(), { keepsConnections: true });
+    connections = 0;
+    for (let i = 0; i < 3; i++) await ask();
+    expect([connections, served.length]).toEqual([1, 6]);
+    fault({ kind: 'resetAfter' });
+    await codeOf(ask());
+    await ask();
+    expect(connections).toBe(2);
   });
 
   it('resets before the request was served', async () => {

@@ -1,12 +1,6 @@
 /** Stands between a worker and Open WebUI, passes everything on, and does to single requests what it was told. */
 import { once } from 'node:events';
-import {
-  createServer,
-  request as httpRequest,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deliver, type Answer } from './delivery';
@@ -14,6 +8,7 @@ import { oversized, refusalOf, SIGN_IN_PAGE, withClockOff } from './forgeries';
 import { endpointOf, type Endpoint } from './endpoints';
 import { ArmedFault, type Fault } from './faults';
 import { passUpgrade } from './upgrade';
+import { bytesOf, Upstream, type Received } from './upstream';
 
 /** A request that arrived. */
 export interface SeenCall {
@@ -26,13 +21,13 @@ export interface SeenCall {
   fault: Fault['kind'] | undefined;
   /** The server's status; undefined where it was not asked or did not answer. */
   status: number | undefined;
+  /** How many tasks the server's answer lists; undefined where it is no list of a chat's tasks. */
+  tasks: number | undefined;
 }
 
-interface Received {
-  method: string;
-  url: string;
-  headers: IncomingMessage['headers'];
-  body: Buffer;
+export interface ProxyOptions {
+  /** One connection of a client is one to the server, as where nothing stands between. Default: one for each request. */
+  keepsConnections?: boolean;
 }
 
 export class FaultProxy {
@@ -53,14 +48,19 @@ export class FaultProxy {
   private readonly closing = new AbortController();
   private refusesUpgrades = false;
   private readonly late: Array<Promise<unknown>> = [];
+  private readonly upstream: Upstream;
 
-  private constructor(private readonly target: string) {
+  private constructor(
+    private readonly target: string,
+    { keepsConnections = false }: ProxyOptions,
+  ) {
     this.server = this.newServer();
+    this.upstream = new Upstream(target, keepsConnections);
   }
 
   /** @param target origin of an Open WebUI */
-  static async start(target: string): Promise<FaultProxy> {
-    const proxy = new FaultProxy(target);
+  static async start(target: string, options: ProxyOptions = {}): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, options);
     await proxy.open();
     return proxy;
   }
@@ -147,11 +147,12 @@ export class FaultProxy {
   }
 
   private async handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const { method = 'GET', url = '/', headers } = incoming;
-    const received: Received = { method, url, headers, body: await bodyOf(incoming) };
+    const { method = 'GET', url = '/', headers, socket } = incoming;
+    const received: Received = { method, url, headers, socket, body: await bytesOf(incoming) };
     const endpoint = endpointOf(method, url);
     const path = new URL(url, this.target).pathname;
-    const call: SeenCall = { endpoint, method, path, at: Date.now(), fault: undefined, status: undefined };
+    const unanswered = { fault: undefined, status: undefined, tasks: undefined };
+    const call: SeenCall = { endpoint, method, path, at: Date.now(), ...unanswered };
     this.calls.push(call);
     const [due] = this.armed.filter((armed) => armed.isDue(endpoint, this.passed));
     const fault = due?.fire() ?? this.chance?.(endpoint);
@@ -180,8 +181,9 @@ export class FaultProxy {
       default:
     }
     const isServedAnyway = fault !== undefined;
-    const answer = await this.ask(received, isServedAnyway ? undefined : outgoing);
+    const answer = await this.upstream.ask(received, isServedAnyway ? undefined : outgoing);
     call.status = answer.status;
+    if (call.endpoint === 'tasks') call.tasks = tasksIn(answer);
     await this.answer(outgoing, this.skewed(answer), fault);
     if (fault === undefined || ['delay', 'slowBody', 'holdBefore', 'holdAfter'].includes(fault.kind)) {
       this.passed.add(call.endpoint);
@@ -190,7 +192,7 @@ export class FaultProxy {
 
   private async serveLate(received: Received, call: SeenCall, ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.closing.signal });
-    call.status = (await this.ask(received, undefined)).status;
+    call.status = (await this.upstream.ask(received, undefined)).status;
   }
 
   private async answer(outgoing: ServerResponse, answer: Answer, fault: Fault | undefined): Promise<void> {
@@ -219,25 +221,6 @@ export class FaultProxy {
     }
   }
 
-  /** @param client whose going away ends the request; undefined where it is to be served whatever happens */
-  private ask({ method, url, headers, body }: Received, client: ServerResponse | undefined): Promise<Answer> {
-    const { hostname, port } = new URL(this.target);
-    return new Promise((resolve, reject) => {
-      const ours = { host: `${hostname}:${port}`, connection: 'close', 'accept-encoding': 'identity' };
-      const sent = { ...headers, ...ours, ...(body.length === 0 ? {} : { 'content-length': body.length }) };
-      const upstream = httpRequest({ hostname, port, method, path: url, headers: sent, agent: false });
-      client?.on('close', () => upstream.destroy());
-      upstream.on('error', reject);
-      upstream.on('response', (response) => {
-        bodyOf(response).then(
-          (whole) => resolve({ status: response.statusCode ?? 502, headers: response.headers, body: whole }),
-          reject,
-        );
-      });
-      upstream.end(body);
-    });
-  }
-
   private skewed(answer: Answer): Answer {
     if (this.clockSkewSeconds === 0) return answer;
     this.skewedAnswers += 1;
@@ -256,8 +239,6 @@ function reset(outgoing: ServerResponse): void {
   else outgoing.destroy();
 }
 
-async function bodyOf(stream: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
+function tasksIn({ status, body }: Answer): number | undefined {
+  return status === 200 ? (JSON.parse(body.toString('utf8')) as { task_ids: string[] }).task_ids.length : undefined;
 }

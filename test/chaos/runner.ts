@@ -93,7 +93,8 @@ async function playOut(stage: Stage, cell: Cell, scene: Scene, played: PlayedCel
   for (const what of scene.notHappened()) played.findings.push(defect(`it did not happen: ${what}`));
   const history = await historyOf(scene);
   played.findings.push(...(await judged(scene, stage.workers, { end, history, expected })));
-  played.histories.push({ workflowId: scene.run.workflowId, history });
+  const { workflowId } = scene.run;
+  played.histories.push(...[...scene.earlierHistories, history].map((each) => ({ workflowId, history: each })));
   const askedAt = scene.generations().map(({ startedAt }) => startedAt);
   for (const recovery of scene.recoveries) {
     const ms = recoveryMs(recovery, history, askedAt);

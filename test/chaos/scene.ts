@@ -1,16 +1,17 @@
 /** What a cell has to play with: its own user, proxies, workers and run, on the shared stage. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NamespaceNotFoundError } from '@temporalio/client';
 import { releaseHeld } from '../../dev/model';
-import { OrchestrationError, Orchestrator, type ChatRun, type OrchestrateChatInput } from '../../src/client';
+import { OrchestrationError, type ChatRun, type OrchestrateChatInput } from '../../src/client';
 import { connectClient, type ClientTarget } from '../../src/temporal';
 import type { Endpoint } from './endpoints';
+import type { RunHistory } from './evidence';
 import type { ArmedFault, Fault } from './faults';
 import type { RunEnd } from './judge';
 import type { Place } from './place';
 import type { FaultProxy } from './proxy';
 import type { Stage } from './stage';
+import { startPatiently } from './start';
 import { TemporalProxy, type TemporalPoint } from './temporalProxy';
 import type { ChaosWorker, MortalWorker } from './workers';
 
@@ -23,7 +24,6 @@ export interface Recovery {
 }
 
 const LOOK_MS = 100;
-const NAMESPACE_LIMIT_MS = 15_000;
 
 export class Scene {
   /** The word by which everything of this cell is known. */
@@ -33,7 +33,10 @@ export class Scene {
   readonly recoveries: Recovery[] = [];
   /** Texts that a worker process of the cell's wrote. */
   readonly logFiles: string[] = [];
+  /** The last one first. */
   readonly runs: ChatRun[] = [];
+  /** Of runs that were started once more. */
+  readonly earlierHistories: RunHistory[] = [];
   private readonly events: Array<{ what: string; happened: () => boolean }> = [];
   private readonly workers: ChaosWorker[] = [];
   private temporalProxy: TemporalProxy | undefined;
@@ -98,13 +101,20 @@ export class Scene {
     return worker;
   }
 
-  /** A process that can be killed. */
-  async victim(): Promise<MortalWorker> {
+  /** A process that can be killed. @param fewFiles it may run out of file descriptors */
+  async victim({ fewFiles = false } = {}): Promise<MortalWorker> {
     const environment = this.workerEnvironment();
-    const worker = await this.stage.workers.startProcess({ name: this.requestKey, environment });
+    const worker = await this.stage.workers.startProcess({ name: this.requestKey, environment, fewFiles });
     this.logFiles.push(worker.logFile);
     this.workers.push(worker);
     return worker;
+  }
+
+  /** As on a full disk: no worker of the cell's can keep anything, and each has to say so. */
+  async fillDisk(): Promise<void> {
+    const { workers } = this.stage;
+    const file = await workers.fillDisk(this.requestKey);
+    this.mustHappen('a word in the log that nothing can be kept', () => workers.log().includes(file));
   }
 
   private workerEnvironment(): Record<string, string> {
@@ -141,22 +151,9 @@ export class Scene {
     requestKey: string = this.requestKey,
   ): Promise<ChatRun> {
     const input = { prompt: this.prompt(directives), model: 'model-a', ...more };
-    const run = await this.started(input, requestKey);
+    const run = await startPatiently(this.client.client, input, requestKey);
     if (!this.runs.some(({ workflowId }) => workflowId === run.workflowId)) this.runs.push(run);
     return run;
-  }
-
-  /** Under load it takes Temporal a while until all its parts know a namespace that has just been made. */
-  private async started(input: OrchestrateChatInput, requestKey: string): Promise<ChatRun> {
-    const deadline = Date.now() + NAMESPACE_LIMIT_MS;
-    for (;;) {
-      try {
-        return await new Orchestrator(this.client.client).startChat(input, { requestKey });
-      } catch (error) {
-        if (!(error instanceof NamespaceNotFoundError) || Date.now() > deadline) throw error;
-        await sleep(LOOK_MS);
-      }
-    }
   }
 
   get run(): ChatRun {
@@ -195,8 +192,9 @@ export class Scene {
   }
 
   /** Until the model has sent some of the reply, and holds the rest. */
-  untilWriting(): Promise<void> {
-    return this.until('the model writes', () => this.generations().some((one) => one.charactersSent > 40));
+  untilWriting(patienceMs?: number): Promise<void> {
+    const writes = () => this.generations().some((one) => one.charactersSent > 40);
+    return this.until('the model writes', writes, patienceMs);
   }
 
   generations() {

@@ -1,6 +1,8 @@
 /** Workers of two kinds: quick ones in this process, and processes that can be killed and stopped. */
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, startService } from '../../dev/processes';
 import { LOCAL_SETTINGS } from '../../dev/workerProcess';
 import { loadConfig, secretsOf } from '../../src/config';
@@ -9,9 +11,15 @@ import { ensureSearchAttributes } from '../../src/searchAttributes';
 import { connectWorker } from '../../src/temporal';
 import { createWorkers, openConnections, runWorkers } from '../../src/worker';
 import { compileWorker, type CompiledWorker } from './compiledWorker';
+import { FEW_FILES, TAKE_FILES, TAKES_FILES, WITHOUT_FENCE } from './preloads';
 
 /** Of the local stack, and shorter than production where a cell would only wait. */
-const SETTINGS = { ...LOCAL_SETTINGS, ORCHESTRATOR_HELD_TRIGGER_SECONDS: '12' };
+const SETTINGS = {
+  ...LOCAL_SETTINGS,
+  ORCHESTRATOR_HELD_TRIGGER_SECONDS: '12',
+  ORCHESTRATOR_LOST_AFTER_SECONDS: '10',
+};
+const LOOK_MS = 100;
 
 export interface WorkerTarget {
   /** Names the worker's directory. */
@@ -34,6 +42,12 @@ export interface MortalWorker extends ChaosWorker {
   /** SIGSTOP and SIGCONT. */
   pause(): void;
   goOn(): void;
+  /** Takes all file descriptors that are left, for a while. Only of one with few files. @returns when none is left */
+  takeFiles(): Promise<void>;
+}
+
+export interface MortalTarget extends WorkerTarget {
+  fewFiles: boolean;
 }
 
 /** What this process's workers have in common: Temporal's runtime, its metrics, and the log. */
@@ -43,11 +57,15 @@ export class WorkerHost {
   private constructor(
     readonly compiled: CompiledWorker,
     private readonly metricsAddress: string,
+    private readonly withoutFence: boolean,
   ) {}
 
-  /** Once in a process: Temporal's runtime is installed once. */
-  static async open(): Promise<WorkerHost> {
-    const host = new WorkerHost(await compileWorker(), `127.0.0.1:${await freePort()}`);
+  /**
+   * Once in a process: Temporal's runtime is installed once.
+   * @param withoutFence worker processes write whenever they wake, to see that the judge notices
+   */
+  static async open({ withoutFence = false } = {}): Promise<WorkerHost> {
+    const host = new WorkerHost(await compileWorker(), `127.0.0.1:${await freePort()}`, withoutFence);
     host.install();
     return host;
   }
@@ -103,13 +121,15 @@ export class WorkerHost {
     };
   }
 
-  async startProcess({ name, environment }: WorkerTarget): Promise<MortalWorker> {
+  async startProcess({ name, environment, fewFiles }: MortalTarget): Promise<MortalWorker> {
     const state = await this.directory(name);
     const logFile = join(state, `${Date.now()}.log`);
+    const preloads = [...(this.withoutFence ? [WITHOUT_FENCE] : []), ...(fewFiles ? [TAKES_FILES] : [])];
+    const node = [process.execPath, ...(await this.preloading(preloads)), this.compiled.program];
+    const [command = '', ...args] = fewFiles ? ['/bin/sh', '-c', FEW_FILES, ...node] : node;
     const service = await startService({
       name: 'The worker',
-      command: process.execPath,
-      args: [this.compiled.program],
+      ...{ command, args },
       environment: {
         PATH: process.env['PATH'],
         HOME: process.env['HOME'],
@@ -132,7 +152,25 @@ export class WorkerHost {
       kill: () => service.kill(),
       pause: () => void process.kill(pid, 'SIGSTOP'),
       goOn: () => void process.kill(pid, 'SIGCONT'),
+      takeFiles: async () => {
+        process.kill(pid, TAKE_FILES.signal);
+        while (!(await readFile(logFile, 'utf8')).includes(TAKE_FILES.done)) await sleep(LOOK_MS);
+      },
     };
+  }
+
+  /** As on a full disk: where the workers of this name keep tokens, nothing can be written. @returns that place */
+  async fillDisk(name: string): Promise<string> {
+    const file = join(await this.directory(name), 'tokens');
+    await writeFile(file, '');
+    return file;
+  }
+
+  /** What makes Node run these scripts before the program. */
+  private async preloading(scripts: string[]): Promise<string[]> {
+    const files = scripts.map((script) => ({ script, file: join(this.compiled.directory, `${randomUUID()}.js`) }));
+    for (const { script, file } of files) await writeFile(file, script);
+    return files.flatMap(({ file }) => ['--require', file]);
   }
 
   private async directory(name: string): Promise<string> {

@@ -4,6 +4,7 @@ import { aboutDeaths } from './deaths';
 import { Driver } from './driver';
 import { aboutEndings } from './endings';
 import { aboutFilters } from './filters';
+import { aboutFolders } from './folders';
 import { aboutKnowledge } from './knowledge';
 import { aboutLists } from './lists';
 import { aboutPermissions } from './permissions';
@@ -40,6 +41,7 @@ export function contractSuite(name: string, subject: ContractSubject): void {
       describe('lets in', () => aboutAccess(driver));
       describe('as a store of chats', () => aboutChats(driver, release));
       describe('in its lists', () => aboutLists(driver, release));
+      describe('with folders', () => aboutFolders(driver, release));
       describe('asked for a reply', () => aboutTurns(driver, release));
       describe('at the end of a reply', () => aboutEndings(driver, release));
       describe('told to stop', () => aboutStops(driver, release));
@@ -56,7 +58,7 @@ export function contractSuite(name: string, subject: ContractSubject): void {
       }, START_TIMEOUT);
       afterAll(() => server?.stop());
       const driver = () => current;
-      describe('with permissions', () => aboutPermissions(driver));
+      describe('with permissions', () => aboutPermissions(driver, release));
       describe('killed', () => aboutDeaths(() => server, driver));
     });
   });

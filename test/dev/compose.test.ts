@@ -107,10 +107,13 @@ describe('docker-compose.yml', () => {
   });
 
   it('tunes Temporal as the documentation says', () => {
-    const documented = /```yaml\n(history\.[\s\S]*?)```/.exec(read('docs/operations.md'))?.[1] ?? '';
-    const values = parse(documented) as Record<string, Array<{ value: string | number }>>;
+    const documented = [
+      /```yaml\n(history\.[\s\S]*?)```/.exec(read('docs/operations.md'))?.[1] ?? '',
+      /```yaml\n(matching\.[\s\S]*?)```/.exec(read('docs/configuration.md'))?.[1] ?? '',
+    ];
+    const values = parse(documented.join('')) as Record<string, Array<{ value: string | number | boolean }>>;
     const wanted = Object.entries(values).map(([key, [entry]]) => `${key}=${JSON.stringify(entry?.value)}`);
-    expect(wanted).toHaveLength(3);
+    expect(wanted).toHaveLength(5);
     expect(flags('--dynamic-config-value')).toEqual(wanted);
   });
 

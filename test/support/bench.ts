@@ -24,7 +24,7 @@ export interface BenchOptions {
   /** Of Open WebUI, which do not know of each other's tasks. Default 1. */
   processes?: number;
   /** In place of what a worker would have. */
-  dependencies?: Partial<Pick<ActivityDependencies, 'confirmAttempt' | 'patience' | 'searchAttributes'>>;
+  dependencies?: Partial<Pick<ActivityDependencies, 'confirmAttempt' | 'patience' | 'searchAttributes' | 'probing'>>;
   limits?: Partial<ActivityDependencies['limits']>;
 }
 

@@ -1,6 +1,6 @@
 /** The workflows on a dev server of their own, with activities that do what the test says. */
 import { randomUUID } from 'node:crypto';
-import { activityInfo } from '@temporalio/activity';
+import { Context, activityInfo } from '@temporalio/activity';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import {
@@ -39,6 +39,8 @@ const NAMES: Name[] = [
   'closeMessage',
   'regenerate',
   'settleTurn',
+  'prepareBatch',
+  'awaitServer',
 ];
 
 export const PLACED: PlacedTurn = {
@@ -70,7 +72,20 @@ const wellBehaved = (): Fakes => ({
   closeMessage: async () => ({ closed: true }),
   regenerate: async () => ({ messageId: 'assistant-2', unwritten: 'nothing' }),
   settleTurn: async () => ({ duplicateChats: [], searchAttributes: true }),
+  prepareBatch: async () => ({ unknownModels: [], folderIds: {}, searchAttributes: true }),
+  awaitServer: untilCancelled,
 });
+
+/** What a server that never fails makes of waiting for its failure. */
+export async function untilCancelled(): Promise<never> {
+  const context = Context.current();
+  const beats = setInterval(() => context.heartbeat(), 100);
+  try {
+    return await context.cancelled;
+  } finally {
+    clearInterval(beats);
+  }
+}
 
 /** What one event of a history says, as far as tests look at it. */
 export interface ActivityEvent {
@@ -99,6 +114,8 @@ export function workflowBundle(): Promise<WorkflowBundleWithSourceMap> {
 export interface WorkflowBenchOptions {
   /** Whether the search attributes are registered. Default true. */
   searchAttributes?: boolean;
+  /** Events after which the server suggests to continue as new. Default the server's own, some thousands. */
+  continueAsNewAt?: number;
 }
 
 export class WorkflowBench {
@@ -115,9 +132,9 @@ export class WorkflowBench {
     this.orchestrator = new Orchestrator(environment.client);
   }
 
-  static async start({ searchAttributes = true }: WorkflowBenchOptions = {}): Promise<WorkflowBench> {
+  static async start(options: WorkflowBenchOptions = {}): Promise<WorkflowBench> {
     installQuietRuntime();
-    const [environment, workflowsBundle] = await Promise.all([startServer(searchAttributes), workflowBundle()]);
+    const [environment, workflowsBundle] = await Promise.all([startServer(options), workflowBundle()]);
     const workers: Worker[] = [];
     const bench = new WorkflowBench(environment, workers);
     const activities = bench.activities();
@@ -190,9 +207,14 @@ export class WorkflowBench {
   }
 }
 
-async function startServer(searchAttributes: boolean): Promise<TestWorkflowEnvironment> {
+async function startServer({
+  searchAttributes = true,
+  continueAsNewAt,
+}: WorkflowBenchOptions): Promise<TestWorkflowEnvironment> {
   const { path } = await temporalExecutable(silentProgress);
-  const values = Object.entries(TUNING).flatMap(([key, value]) => [
+  const suggestion =
+    continueAsNewAt === undefined ? {} : { 'limit.historyCount.suggestContinueAsNew': continueAsNewAt };
+  const values = Object.entries({ ...TUNING, ...suggestion }).flatMap(([key, value]) => [
     '--dynamic-config-value',
     `${key}=${JSON.stringify(value)}`,
   ]);

@@ -1,7 +1,11 @@
 /** F8: the model, or its provider, fails. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Play } from '../cell';
 import type { Expected } from '../judge';
 import { isAtLeast } from '../steps';
+
+/** Longer than the pause between two polls. */
+const GAP_MS = 3_000;
 
 interface Failing {
   name: string;
@@ -79,4 +83,26 @@ const killed: Play = {
   },
 };
 
-export const model: Play[] = [...failing, silent, killed];
+/** A part that stands in the chat is no reply, whoever looks at it in the middle. */
+const partRead: Play = {
+  fault: 'F8',
+  step: 'S3',
+  name: 'the text is read in the middle of the reply',
+  credential: 'key',
+  real: true,
+  run: async (scene) => {
+    await scene.worker();
+    await scene.ask('[hold=3]');
+    await scene.untilWriting();
+    await scene.untilCalled('trigger');
+    const before = scene.proxy.callsTo('read').length;
+    // After a gap that a poll has felt everybody looks.
+    await scene.proxy.close();
+    await sleep(GAP_MS);
+    await scene.proxy.open();
+    await scene.until('a reading', () => scene.proxy.callsTo('read').length > before);
+    return { ends: ['done'] };
+  },
+};
+
+export const model: Play[] = [...failing, silent, killed, partRead];

@@ -1,13 +1,17 @@
-/** F12, F13, F15, and what happens to the ways of waiting. */
+/** F12, F13, of F15 the clocks, and what happens to the ways of waiting. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OrchestrationError } from '../../../src/client';
 import type { Play } from '../cell';
-import { isAtLeast, STEPS } from '../steps';
+import { isAtLeast, REQUESTING, STEPS } from '../steps';
 
-const replaced: Play[] = (['S1', 'S2', 'S3'] as const).map((step) => ({
+/** The first request of a run that its worker has taken. */
+const FIRST = { at: { endpoint: 'models' as const }, on: () => true };
+
+const replaced: Play[] = (['S0', ...REQUESTING] as const).map((step) => ({
   fault: 'F12',
   step,
   name: 'the worker is replaced by another one',
+  on: (step === 'S0' ? FIRST : STEPS[step]).on,
   run: async (scene) => {
     const first = await scene.worker();
     const change = async (): Promise<void> => {
@@ -15,7 +19,8 @@ const replaced: Play[] = (['S1', 'S2', 'S3'] as const).map((step) => ({
       await sleep(500);
       scene.inBackground(scene.worker());
     };
-    if (step !== 'S3') scene.fault({ ...STEPS[step].at, kind: 'holdAfter', meanwhile: change });
+    const { at } = step === 'S0' ? FIRST : STEPS[step];
+    if (step !== 'S3') scene.fault({ ...at, kind: 'holdAfter', meanwhile: change });
     await scene.ask(step === 'S3' ? '[hold=3]' : '');
     if (step === 'S3') {
       await scene.untilWriting();

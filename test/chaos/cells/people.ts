@@ -38,6 +38,18 @@ const remove: Act = async ({ place: { person } }, chatId) => {
   return { ends: ['ChatGone'], chats: 0 };
 };
 
+/** The question is put otherwise, after it was asked. */
+const edit: Act = async (scene, chatId) => {
+  const { chat } = await chatOf(scene.place.person, chatId);
+  const messages = { ...chat.history?.messages };
+  const [asked] = Object.values(messages).filter(({ role }) => role === 'user');
+  const question = `${scene.prompt()} as I meant it`;
+  messages[asked?.id ?? ''] = { ...asked, content: question };
+  const history = { messages, currentId: chat.history?.currentId };
+  await call(scene.place.person, 'POST', path(chatId), { chat: { history } });
+  return { ends: ['done'], question };
+};
+
 /** A further question with its answer, after the reply that stands there. */
 const goOn: Act = async (scene, chatId) => {
   const [asked, answered] = [randomUUID(), randomUUID()];
@@ -96,6 +108,7 @@ const whileWriting: Array<[name: string, act: Act, more?: Partial<Play>]> = [
   ['the chat is moved to a folder', moveToFolder, { credential: 'key' }],
   ['the chat is deleted', remove, { real: true, fast: true }],
   ['a person adds an answer', addBranch],
+  ['a person edits the question', edit],
 ];
 
 const duringReply: Play[] = whileWriting.map(([name, act, more = {}]) => ({
@@ -122,6 +135,7 @@ const atRequests: Array<{
   { step: 'S2', name: 'the chat is deleted before the trigger', act: remove },
   { step: 'S2', name: 'the chat is renamed before the trigger', act: rename },
   { step: 'S2', name: 'the chat is archived before the trigger', act: archive },
+  { step: 'S2', name: 'a person goes on before the trigger', act: goOn },
   { step: 'S4', name: 'a person goes on before the filters', act: goOn, on: completesByCall },
   { step: 'S5', name: 'a person goes on before the last read', act: goOn },
   { step: 'S5', name: 'the chat is deleted before the last read', act: remove },

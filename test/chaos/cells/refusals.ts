@@ -28,11 +28,12 @@ const beforeTheChat: Play[] = [BAD_TOKEN, ...REFUSALS].map(({ status, end, detai
   },
 }));
 
-const withTheChat: Play[] = (['S2', 'S3', 'S5'] as const).flatMap((step) =>
+const withTheChat: Play[] = (['S2', 'S3', 'S4', 'S5'] as const).flatMap((step) =>
   REFUSALS.map(({ status, end, detail }) => ({
     fault: 'F5',
     step,
     name: `refused with ${status}`,
+    on: STEPS[step].on,
     real: step === 'S2' && status === 403,
     run: async (scene) => {
       // Besides the step others look at the tasks as well.
@@ -40,15 +41,18 @@ const withTheChat: Play[] = (['S2', 'S3', 'S5'] as const).flatMap((step) =>
       scene.fault({ ...STEPS[step].at, kind: 'status', status, detail, times });
       await scene.worker();
       await scene.ask();
+      // Filters that fail are no reason against a reply.
+      if (step === 'S4' && status === 422) return { ends: ['done'] };
       return { ends: step === 'S3' ? [end, 'done'] : [end] };
     },
   })),
 );
 
-const forAWhile: Play[] = (['S2', 'S3', 'S5'] as const).map((step) => ({
+const forAWhile: Play[] = (['S2', 'S3', 'S4', 'S5'] as const).map((step) => ({
   fault: 'F5',
   step,
   name: 'refused with 401 for a while',
+  on: STEPS[step].on,
   run: async (scene) => {
     scene.fault({ ...STEPS[step].at, kind: 'status', ...BAD_TOKEN, times: 2 });
     await scene.worker();

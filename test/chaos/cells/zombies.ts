@@ -5,7 +5,8 @@ import type { Scene } from '../scene';
 import type { MortalWorker } from '../workers';
 
 /** Temporal gives tasks to every poll of a frozen worker, one after the other, and each has to time out. */
-const PATIENCE = { patient: true, limitMs: 300_000 };
+const LIMIT_MS = 300_000;
+const PATIENCE = { patient: true, limitMs: LIMIT_MS };
 /** What the zombie is given to do harm in, in milliseconds. */
 const HAUNTS_MS = 4_000;
 
@@ -55,6 +56,33 @@ const beforeTrigger: Play = {
   },
 };
 
+/** Servers refuse a second trigger of a message that has its reply, but not of one that is still without. */
+const duringReply: Play = {
+  ...PATIENCE,
+  fault: 'F14',
+  step: 'S2',
+  name: 'a frozen worker wakes before its trigger, in the middle of the reply',
+  run: async (scene) => {
+    await scene.betweenTemporal();
+    const zombie = await scene.victim();
+    await scene.temporalPoint({
+      method: 'PollActivityTaskQueue',
+      holding: 'openwebui-trigger-',
+      withTask: true,
+      when: 'after',
+      meanwhile: async () => {
+        zombie.pause();
+        scene.inBackground(scene.worker());
+      },
+    });
+    await scene.ask('[hold=3]');
+    await scene.untilWriting(LIMIT_MS);
+    zombie.goOn();
+    await sleep(HAUNTS_MS);
+    return { ends: ['done'] };
+  },
+};
+
 const withResult: Play = {
   ...PATIENCE,
   fault: 'F14',
@@ -68,4 +96,4 @@ const withResult: Play = {
   },
 };
 
-export const zombies: Play[] = [beforeCreate, beforeTrigger, withResult];
+export const zombies: Play[] = [beforeCreate, beforeTrigger, duringReply, withResult];

@@ -1,0 +1,156 @@
+/** One batch, followed and steered from outside. */
+import {
+  ServiceError,
+  WorkflowFailedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  type Client,
+  type WorkflowExecutionDescription,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import {
+  BATCH_MEMO,
+  BATCH_UPDATES,
+  PROGRESS_QUERY,
+  batchWorkflowId,
+  type BatchMemo,
+  type BatchProgress,
+} from '../batchContract';
+import { OrchestrationError } from '../chatRun';
+import { FAILURES } from '../contract';
+import { retryFailed, type RetryOptions } from './retryFailed';
+
+const CALL_TIMEOUT_MS = 10_000;
+/** With these ends, the same rows and key begin a batch anew. */
+const BROKEN_OFF: readonly string[] = ['TERMINATED', 'FAILED', 'TIMED_OUT'];
+
+export class Batch {
+  constructor(
+    private readonly client: Client,
+    readonly batchKey: string,
+  ) {}
+
+  get workflowId(): string {
+    return batchWorkflowId(this.batchKey);
+  }
+
+  /**
+   * How far it is; of its newest round. A worker has to answer, also for a batch that has ended.
+   * @throws OrchestrationError NotFound, NoWorker
+   */
+  progress(): Promise<BatchProgress> {
+    return this.asked((handle) => handle.query<BatchProgress>(PROGRESS_QUERY));
+  }
+
+  /** Starts nothing any more; what is in flight goes on to its end. @throws OrchestrationError NotFound, NoWorker, InvalidInput */
+  pause(reason?: string): Promise<BatchProgress> {
+    return this.updated(BATCH_UPDATES.pause, reason);
+  }
+
+  /** Goes on, whatever it was paused by. @throws as {@link pause} */
+  resume(): Promise<BatchProgress> {
+    return this.updated(BATCH_UPDATES.resume);
+  }
+
+  /** Most conversations in flight from now on. @throws as {@link pause} */
+  setWindow(window: number): Promise<BatchProgress> {
+    return this.updated(BATCH_UPDATES.setWindow, window);
+  }
+
+  /** Stops what is in flight and starts nothing more. Returns before that is done. @throws as {@link pause} */
+  cancel(): Promise<BatchProgress> {
+    return this.updated(BATCH_UPDATES.cancel);
+  }
+
+  /** Waits for the last row to end, or to be cancelled. @throws OrchestrationError NotFound, Terminated */
+  async ended(): Promise<void> {
+    try {
+      await this.handle.result();
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw this.notFound(error);
+      if (!(error instanceof WorkflowFailedError)) throw error;
+      if ((await this.describe()).status.name === 'CANCELLED') return;
+      const message = `The batch was broken off (${error.cause?.message ?? error.message}); run the same command again to go on`;
+      throw new OrchestrationError('Terminated', message, {}, { cause: error });
+    }
+  }
+
+  /**
+   * Runs the rows again that ended without a reply, each in the chat that it has.
+   * @returns how many; 0 where all have their reply
+   * @throws OrchestrationError NotFound; InvalidInput where the batch is under way
+   */
+  async retryFailed(options: RetryOptions = {}): Promise<number> {
+    const { status } = await this.describe();
+    if (status.name === 'RUNNING') {
+      const message = `The batch "${this.batchKey}" is under way; wait for its end, or cancel it, then retry what failed`;
+      throw new OrchestrationError(FAILURES.InvalidInput, message);
+    }
+    return retryFailed(this.client, this.batchKey, await this.memo(), options);
+  }
+
+  /** What its newest run was started with. @throws OrchestrationError NotFound */
+  async memo(): Promise<BatchMemo> {
+    const { memo } = await this.describe();
+    const found = memo?.[BATCH_MEMO] as BatchMemo | undefined;
+    if (found !== undefined) return found;
+    throw new OrchestrationError('NotFound', `The workflow "${this.workflowId}" is not a batch; look at the key`);
+  }
+
+  /** An earlier start with the same key, if there was one; `isBroken` where it ended before its rows did. */
+  async before(): Promise<{ memo: BatchMemo; isBroken: boolean } | undefined> {
+    try {
+      const { status } = await this.describe();
+      return { memo: await this.memo(), isBroken: BROKEN_OFF.includes(status.name) };
+    } catch (error) {
+      if (error instanceof OrchestrationError && error.type === 'NotFound') return undefined;
+      throw error;
+    }
+  }
+
+  /** @throws OrchestrationError NotFound */
+  async describe(): Promise<WorkflowExecutionDescription> {
+    try {
+      return await this.handle.describe();
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw this.notFound(error);
+      throw error;
+    }
+  }
+
+  private get handle(): WorkflowHandle {
+    return this.client.workflow.getHandle(this.workflowId);
+  }
+
+  private updated(name: string, argument?: unknown): Promise<BatchProgress> {
+    return this.asked((handle) => handle.executeUpdate<BatchProgress, [unknown]>(name, { args: [argument] }));
+  }
+
+  private async asked(ask: (handle: WorkflowHandle) => Promise<BatchProgress>): Promise<BatchProgress> {
+    try {
+      return await this.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => ask(this.handle));
+    } catch (error) {
+      throw await this.explained(error);
+    }
+  }
+
+  private async explained(error: unknown): Promise<unknown> {
+    if (error instanceof WorkflowUpdateFailedError) {
+      const reason = error.cause?.message ?? error.message;
+      return new OrchestrationError(FAILURES.InvalidInput, reason, {}, { cause: error });
+    }
+    const { status } = await this.describe();
+    if (status.name !== 'RUNNING') {
+      const message = `The batch "${this.batchKey}" has ended (${status.name}); there is nothing left to steer`;
+      if (error instanceof WorkflowNotFoundError) return new OrchestrationError(FAILURES.InvalidInput, message);
+    }
+    if (!(error instanceof ServiceError)) return error;
+    const message = `The batch is ${status.name}, but no worker answers; look whether one runs (npm run worker)`;
+    return new OrchestrationError('NoWorker', message, {}, { cause: error });
+  }
+
+  private notFound(cause: Error): OrchestrationError {
+    const message = `There is no batch with the key "${this.batchKey}"; look at the key and at the Temporal namespace, or start it`;
+    return new OrchestrationError('NotFound', message, {}, { cause });
+  }
+}

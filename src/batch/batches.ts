@@ -1,0 +1,192 @@
+/** Batches from outside: uploaded, started, found again. */
+import type { Client } from '@temporalio/client';
+import {
+  DEFAULT_BATCH_PRIORITY,
+  DEFAULT_WINDOW,
+  MOST_WINDOW,
+  type BatchMemo,
+  type BatchRow,
+  type PageInput,
+  type PrepareBatchInput,
+  type PreparedBatch,
+} from '../batchContract';
+import { OrchestrationError } from '../chatRun';
+import { DEFAULT_CONNECTION, FAILURES, type OrchestrateChatInput } from '../contract';
+import { Batch } from './batch';
+import { askWorker, type Unprepared } from './preparation';
+import { refuseShortRetention } from './retention';
+import { scheduleBatch } from './schedule';
+import { startBatch, uploadPages } from './upload';
+
+/** The rows of a batch, checked. */
+export interface BatchSource {
+  /** Of all rows and what they have in common. */
+  digest: string;
+  rows: number;
+  /** Gives the same pages every time. */
+  pages(): AsyncIterable<BatchRow[]>;
+}
+
+export interface BatchOptions {
+  /** The caller's name for the batch: the same key and rows never make a second one. 1 to 120 characters. */
+  batchKey: string;
+  /** What holds for each row that does not say it itself. */
+  common: Partial<OrchestrateChatInput>;
+  /** The models that rows name, by connection. */
+  models: PrepareBatchInput['models'];
+  /** Name of the folder in which the chats are to stand; it is made where it is missing. */
+  folder?: string;
+  /** Most conversations in flight. @default 10 */
+  window?: number;
+  /** One failed row more than this pauses the batch. @default none */
+  maxFailures?: number;
+  /** Nothing is started before, in ms since the epoch. */
+  startAt?: number;
+  /** Among all work on the same task queues, from 1 (first) to 5; conversations outside batches have 3. @default 4 */
+  priority?: number;
+  /** Batches of one key share what they get; different keys get equal shares. @default the batch's key */
+  fairnessKey?: string;
+  /** What a reply is assumed to take when the namespace's retention is looked at, in ms. @default one minute */
+  replyMs?: number;
+}
+
+/** Models that the connections' users cannot see. */
+export class UnknownModelsError extends OrchestrationError {
+  constructor(readonly models: PreparedBatch['unknownModels']) {
+    const names = models.map(({ model, connection }) => `"${model}" (connection ${connection})`).join(', ');
+    super(FAILURES.ModelNotFound, `Open WebUI has no model ${names}; correct the rows, or give its user access to it`);
+    this.name = 'UnknownModelsError';
+  }
+}
+
+export const LONGEST_BATCH_KEY = 120;
+const LONGEST_FAIRNESS_KEY = 64;
+const DEFAULT_REPLY_MS = 60_000;
+
+export class Batches {
+  constructor(private readonly client: Client) {}
+
+  /** A batch by its key; whether there is one shows when it is asked. */
+  batch(batchKey: string): Batch {
+    return new Batch(this.client, batchKey);
+  }
+
+  /**
+   * Uploads the rows and starts the batch, or finds the one that the same key and rows started before. An upload that was
+   * interrupted is taken up where it stopped; a batch that was terminated goes on with the rows that had not ended.
+   * @param onUploaded told how many rows are with Temporal
+   * @throws OrchestrationError InvalidInput, RequestKeyReused, NoWorker; UnknownModelsError; no row has been sent then
+   */
+  async start(source: BatchSource, options: BatchOptions, onUploaded?: (rows: number) => void): Promise<Batch> {
+    refuseBadOptions(options);
+    const batch = this.batch(options.batchKey);
+    const before = await batch.before();
+    if (before !== undefined && before.memo.digest !== source.digest) throw keyReused(options.batchKey);
+    if (before?.isBroken === false) return batch;
+    const prepared = await this.prepared(source, options);
+    const memo = { ...memoOf(source, options, prepared), since: before?.memo.since ?? Date.now() };
+    const { pageRows, ended } = await uploadPages(this.client, memo.options.priority, {
+      inputs: pageInputs(source, options, prepared),
+      ...(onUploaded === undefined ? {} : { onUploaded }),
+    });
+    const { startAt } = options;
+    await startBatch(
+      this.client,
+      options.batchKey,
+      { pageRows, ended, ...(startAt === undefined ? {} : { startAt }) },
+      { ...memo, pages: [pageRows.length] },
+    );
+    return batch;
+  }
+
+  /**
+   * Has a batch started again and again; each run has the key with the time appended.
+   * @param options cron: five fields, in UTC
+   * @throws OrchestrationError InvalidInput where there is more than one page; RequestKeyReused where the key has a schedule
+   */
+  async schedule(source: BatchSource, options: BatchOptions & { cron: string }): Promise<{ scheduleId: string }> {
+    refuseBadOptions(options);
+    const prepared = await this.prepared(source, options);
+    const pages: PageInput[] = [];
+    for await (const page of pageInputs(source, options, prepared)) pages.push(page);
+    const memo = { ...memoOf(source, options, prepared), since: Date.now(), pages: [1] };
+    return scheduleBatch(this.client, options.cron, pages, memo);
+  }
+
+  private async prepared(source: BatchSource, options: BatchOptions): Promise<PreparedBatch> {
+    const { batchKey, models, folder, replyMs = DEFAULT_REPLY_MS, window = DEFAULT_WINDOW } = options;
+    await refuseShortRetention(this.client, Math.ceil(source.rows / window) * replyMs);
+    const asked: Unprepared = { models, ...(folder === undefined ? {} : { folder }) };
+    const prepared = await askWorker(this.client, batchKey, asked);
+    if (prepared.unknownModels.length > 0) throw new UnknownModelsError(prepared.unknownModels);
+    return prepared;
+  }
+}
+
+async function* pageInputs(
+  source: BatchSource,
+  { batchKey, common }: BatchOptions,
+  { folderIds, searchAttributes }: PreparedBatch,
+): AsyncGenerator<PageInput> {
+  const [connection = DEFAULT_CONNECTION, folderId] = Object.entries(folderIds)[0] ?? [];
+  let page = 0;
+  for await (const rows of source.pages()) {
+    const inFolder = folderId === undefined ? {} : { folder_id: folderId };
+    yield { batchKey, round: 0, page: page++, common: { connection, ...common, ...inFolder }, rows, searchAttributes };
+  }
+}
+
+function memoOf(
+  { digest, rows }: BatchSource,
+  options: BatchOptions,
+  { searchAttributes }: PreparedBatch,
+): Omit<BatchMemo, 'since' | 'pages'> {
+  const { batchKey, models, window = DEFAULT_WINDOW, maxFailures, priority, fairnessKey = batchKey } = options;
+  return {
+    digest,
+    round: 0,
+    rows,
+    options: {
+      window,
+      ...(maxFailures === undefined ? {} : { maxFailures }),
+      connections: Object.keys(models),
+      searchAttributes,
+      priority: {
+        priorityKey: priority ?? DEFAULT_BATCH_PRIORITY,
+        fairnessKey: fairnessKey.slice(0, LONGEST_FAIRNESS_KEY),
+      },
+    },
+  };
+}
+
+function refuseBadOptions({
+  batchKey,
+  window = DEFAULT_WINDOW,
+  priority,
+  maxFailures,
+  folder,
+  models,
+}: BatchOptions): void {
+  const refused = (message: string): never => {
+    throw new OrchestrationError(FAILURES.InvalidInput, message);
+  };
+  if (batchKey.trim() === '' || batchKey.length > LONGEST_BATCH_KEY)
+    refused(
+      `A batch's key has 1 to ${LONGEST_BATCH_KEY} characters; "${batchKey.slice(0, 40)}" has ${batchKey.length}`,
+    );
+  if (!Number.isInteger(window) || window < 1 || window > MOST_WINDOW)
+    refused(`The window is a whole number from 1 to ${MOST_WINDOW}, not ${window}`);
+  if (priority !== undefined && ![1, 2, 3, 4, 5].includes(priority))
+    refused(`The priority is a whole number from 1 (first) to 5, not ${priority}`);
+  if (maxFailures !== undefined && (!Number.isInteger(maxFailures) || maxFailures < 0))
+    refused(`The most failures are a whole number from 0 on, not ${maxFailures}`);
+  if (folder !== undefined && Object.keys(models).length > 1)
+    refused(
+      `A folder belongs to one connection, but the rows use ${Object.keys(models).join(', ')}; make one batch for each`,
+    );
+}
+
+function keyReused(batchKey: string): OrchestrationError {
+  const message = `The batch key "${batchKey}" was used before for other rows or options; use a new key, or send the same again`;
+  return new OrchestrationError(FAILURES.RequestKeyReused, message);
+}

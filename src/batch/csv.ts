@@ -1,0 +1,108 @@
+/**
+ * CSV, record by record, as csv-parse reads it. Two things are added. Line numbers: csv-parse counts a CR LF within quotes
+ * as two lines. And misplaced quotes: its own error for them takes the records after the bad one with it, so it is told to
+ * take them as text, and they are found there.
+ */
+import { Readable, pipeline } from 'node:stream';
+import { CsvError, parse } from 'csv-parse';
+
+export interface CsvRecord {
+  /** The line at which it begins. */
+  line: number;
+  cells: string[];
+  /** Why it cannot be taken, and the cell in which that shows. */
+  fault?: CsvFault;
+}
+
+export interface CsvFault {
+  cell: number;
+  cause: 'text after quote' | 'blank before quote';
+}
+
+/** Nothing after this record can be told apart. */
+export class EndlessRecordError extends Error {
+  constructor(
+    /** The line at which the record begins, and the cell that does not end. */
+    readonly line: number,
+    readonly cell: number,
+    readonly cause: 'open quote' | 'too long',
+  ) {
+    super(`The record of line ${line} does not end: ${cause} in cell ${cell}`);
+    this.name = 'EndlessRecordError';
+  }
+}
+
+export const DELIMITERS = [',', ';', '\t'] as const;
+export type Delimiter = (typeof DELIMITERS)[number];
+
+const LINE_BREAK = /\r\n|\r|\n/g;
+
+/**
+ * Lines without a value in them are no records.
+ * @param longest most bytes of a record
+ * @throws EndlessRecordError
+ */
+export async function* csvRecords(
+  text: AsyncIterable<string>,
+  delimiter: Delimiter,
+  longest: number,
+): AsyncGenerator<CsvRecord> {
+  let line = 1;
+  const parser = parse({
+    delimiter,
+    record_delimiter: ['\r\n', '\n', '\r'],
+    max_record_size: longest,
+    relax_column_count: true,
+    relax_quotes: true,
+    raw: true,
+    // Not where records are read: what was parsed before an error is lost there, and its line with it.
+    on_record: ({ record: cells, raw }: Parsed): CsvRecord | null => {
+      const begun = line;
+      line += 1 + cells.reduce((sum, cell) => sum + (cell.match(LINE_BREAK)?.length ?? 0), 0);
+      if (cells.every((cell) => cell.trim() === '')) return null;
+      const fault = faultIn(cells, raw);
+      return { line: begun, cells, ...(fault === undefined ? {} : { fault }) };
+    },
+  });
+  // An error of the text ends the parsing.
+  const records: AsyncIterable<CsvRecord> = pipeline(Readable.from(text), parser, () => undefined);
+  try {
+    yield* records;
+  } catch (error) {
+    throw endless(error, line);
+  }
+}
+
+interface Parsed {
+  record: string[];
+  /** The record as it is written. */
+  raw: string;
+}
+
+/** A cell that begins with a quote is written with its quotes doubled, or its quotes are not where they belong. */
+function faultIn(cells: string[], raw: string): CsvFault | undefined {
+  const cell = cells.findIndex((text) => /^\s*"/.test(text) && !raw.includes(`"${text.replaceAll('"', '""')}"`));
+  if (cell === -1) return undefined;
+  return { cell, cause: cells[cell]?.startsWith('"') === true ? 'text after quote' : 'blank before quote' };
+}
+
+function endless(error: unknown, line: number): unknown {
+  if (!(error instanceof CsvError)) return error;
+  const cell = Number(error['column']);
+  if (error.code === 'CSV_QUOTE_NOT_CLOSED') return new EndlessRecordError(line, cell, 'open quote');
+  return error.code === 'CSV_MAX_RECORD_SIZE' ? new EndlessRecordError(line, cell, 'too long') : error;
+}
+
+/** The one that occurs most in the first line that is not blank; csv-parse's own search fails at letters beyond ASCII. */
+export function delimiterOf(head: string): Delimiter {
+  const counts = new Map<string, number>();
+  let quoted = false;
+  for (const character of head.trimStart()) {
+    if (character === '"') quoted = !quoted;
+    if (quoted) continue;
+    if (character === '\n' || character === '\r') break;
+    counts.set(character, (counts.get(character) ?? 0) + 1);
+  }
+  const count = (delimiter: Delimiter): number => counts.get(delimiter) ?? 0;
+  return DELIMITERS.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));
+}

@@ -1,0 +1,72 @@
+/** A new round of a batch: the rows that ended without a reply, each in the chat that it has. */
+import type { Client } from '@temporalio/client';
+import type { BatchMemo, BatchRow, PageInput } from '../batchContract';
+import { OrchestrationError } from '../chatRun';
+import { FAILURES } from '../contract';
+import { PageSplit } from './pageSplit';
+import { BatchReader, type RowResult } from './rowResults';
+import { startBatch, uploadPages } from './upload';
+
+export interface RetryOptions {
+  /** @default that of the batch */
+  window?: number;
+  /** Told how many rows are with Temporal. */
+  onUploaded?: (rows: number) => void;
+}
+
+/**
+ * @returns how many rows run again; 0 where all have their reply
+ * @throws OrchestrationError InvalidInput where Temporal does not have all rows any more
+ */
+export async function retryFailed(
+  client: Client,
+  batchKey: string,
+  memo: BatchMemo,
+  { window = memo.options.window, onUploaded }: RetryOptions,
+): Promise<number> {
+  const round = memo.round + 1;
+  const { pageRows } = await uploadPages(client, memo.options.priority, {
+    inputs: pagesOf(failedRows(client, batchKey, memo), { batchKey, round, memo }),
+    ...(onUploaded === undefined ? {} : { onUploaded }),
+  });
+  const rows = pageRows.reduce((sum, each) => sum + each, 0);
+  if (rows === 0) return 0;
+  const pages = [...memo.pages, pageRows.length];
+  await startBatch(client, batchKey, { pageRows }, { ...memo, round, pages, options: { ...memo.options, window } });
+  return rows;
+}
+
+async function* failedRows(client: Client, batchKey: string, memo: BatchMemo): AsyncGenerator<BatchRow> {
+  for await (const { rows } of new BatchReader(client, batchKey).pages()) {
+    for (const row of rows) if (row.status !== 'completed') yield again(row, memo);
+  }
+}
+
+function again({ id, input, status, attempts, failure }: RowResult, { since }: BatchMemo): BatchRow {
+  if (status === 'unknown' || input === undefined) {
+    const message = `Row "${id}" is past Temporal's retention, so it is not known any more; make a file of the rows that have no result and run it with a new key`;
+    throw new OrchestrationError(FAILURES.InvalidInput, message);
+  }
+  if (attempts === 0) return { id, input };
+  const chatId = failure?.details.chatId ?? input.redrive?.chatId;
+  return { id, input: { ...input, redrive: { since, ...(chatId === undefined ? {} : { chatId }) } } };
+}
+
+async function* pagesOf(
+  rows: AsyncIterable<BatchRow>,
+  { batchKey, round, memo }: { batchKey: string; round: number; memo: BatchMemo },
+): AsyncGenerator<PageInput> {
+  const { searchAttributes } = memo.options;
+  const split = new PageSplit();
+  let page = 0;
+  let some: BatchRow[] = [];
+  const input = (): PageInput => ({ batchKey, round, page: page++, common: {}, rows: some, searchAttributes });
+  for await (const row of rows) {
+    if (split.add(Buffer.byteLength(JSON.stringify(row))) && some.length > 0) {
+      yield input();
+      some = [];
+    }
+    some.push(row);
+  }
+  if (some.length > 0) yield input();
+}

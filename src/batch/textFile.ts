@@ -1,0 +1,207 @@
+/** A file of text, or standard input, as it is read from the beginning as often as need be: plain or gzip, always UTF-8. */
+import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable, addAbortSignal, pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { EncodingError, Utf8Decoder } from './utf8';
+
+/** The file cannot be taken as it is. The message is one sentence that names it. */
+export class FileError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'FileError';
+  }
+}
+
+export interface OpenOptions {
+  /** @default that of the process */
+  standardInput?: Readable | undefined;
+  /** Where it is kept. @default the system's directory for temporary files */
+  directory?: string | undefined;
+  /** Gives up reading standard input. */
+  signal?: AbortSignal | undefined;
+}
+
+/** How much is read at once, and looked at in order to find out what a file is. */
+const PIECE_BYTES = 64 * 1024;
+const GZIP = '1f8b';
+const BYTE_ORDER_MARK = '\ufeff';
+
+export class TextFile {
+  private constructor(
+    /** As the user calls it; begins a sentence. */
+    readonly name: string,
+    private readonly handle: FileHandle,
+    private readonly version: string,
+    private readonly isGzip: boolean,
+  ) {}
+
+  /**
+   * @param file a path, or `-` for standard input. What can be read only once (a pipe) is spooled to disk, into a file that only
+   * this user may read and that has no name any more: whatever ends the process, nothing is left behind.
+   * @throws FileError; an AbortError when the signal is given
+   */
+  static async open(file: string, options: OpenOptions = {}): Promise<TextFile> {
+    if (file === '-') return TextFile.spooled('Standard input', options.standardInput ?? process.stdin, options);
+    try {
+      const found = await stat(file);
+      if (found.isDirectory()) throw new FileError(`${file} is a directory: name a file of rows.`);
+      if (!found.isFile()) return await TextFile.spooled(file, createReadStream(file), options);
+      return await TextFile.of(file, await open(file));
+    } catch (error) {
+      throw unreadable(file, error);
+    }
+  }
+
+  /** The text in pieces, without a byte order mark. @throws FileError, at the place that cannot be read */
+  async *text(): AsyncGenerator<string> {
+    const decoder = new Utf8Decoder();
+    let offset = 0;
+    try {
+      for await (const piece of this.bytes()) {
+        if (offset < PIECE_BYTES) this.refuseBinary(piece, offset);
+        const text = decoder.decode(piece);
+        yield offset === 0 && text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
+        offset += piece.length;
+      }
+      decoder.end();
+    } catch (error) {
+      throw this.explained(error);
+    }
+    // Rows that were checked must be the rows that are sent.
+    if ((await versionOf(this.handle)) !== this.version) {
+      throw new FileError(`${this.name} was changed while it was being read: begin again when it is finished.`);
+    }
+  }
+
+  /** The beginning of the text, all of it where it is short. @throws FileError */
+  async head(): Promise<string> {
+    let head = '';
+    for await (const piece of this.text()) {
+      head += piece;
+      if (head.trim() !== '' && head.length >= PIECE_BYTES) break;
+      if (head.trim() === '') head = '';
+    }
+    return head;
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close();
+  }
+
+  private static async of(name: string, handle: FileHandle): Promise<TextFile> {
+    try {
+      const { size } = await handle.stat();
+      if (size === 0) throw new FileError(`${name} is empty: give at least one row.`);
+      const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0);
+      return new TextFile(name, handle, await versionOf(handle), buffer.toString('hex') === GZIP);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  private static async spooled(name: string, input: Readable, options: OpenOptions): Promise<TextFile> {
+    const { directory = tmpdir(), signal } = options;
+    if (signal !== undefined) addAbortSignal(signal, input);
+    const handle = await spool(name, input, directory);
+    return TextFile.of(name, handle);
+  }
+
+  private async *bytes(): AsyncGenerator<Buffer> {
+    if (!this.isGzip) {
+      yield* this.raw(Buffer.allocUnsafe(PIECE_BYTES));
+      return;
+    }
+    const packed = Readable.from(this.raw(), { objectMode: false });
+    // An error ends the reading of what is unpacked.
+    const unpacked: AsyncIterable<Buffer> = pipeline(packed, createGunzip(), () => undefined);
+    yield* unpacked;
+  }
+
+  /** @param into read into again and again, where each piece is done with before the next is asked for */
+  private async *raw(into?: Buffer): AsyncGenerator<Buffer> {
+    for (let position = 0; ;) {
+      const buffer = into ?? Buffer.allocUnsafe(PIECE_BYTES);
+      const { bytesRead } = await this.handle.read(buffer, 0, PIECE_BYTES, position);
+      if (bytesRead === 0) return;
+      position += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  }
+
+  private refuseBinary(piece: Buffer, offset: number): void {
+    if (offset === 0 && isUtf16(piece)) throw new FileError(`${this.name} is UTF-16: save it as UTF-8.`);
+    if (offset === 0 && piece.subarray(0, 4).toString('latin1') === 'PK\x03\x04') {
+      throw new FileError(`${this.name} is a ZIP archive or an Excel workbook: save it as CSV, or unpack it.`);
+    }
+    if (piece.includes(0)) {
+      throw new FileError(`${this.name} is a binary file, not text: give JSONL or CSV, plain or packed by gzip.`);
+    }
+  }
+
+  private explained(error: unknown): unknown {
+    if (error instanceof EncodingError) {
+      const where = `in line ${error.line} (byte ${error.position}${this.isGzip ? ' of what is unpacked' : ''})`;
+      return new FileError(`${this.name} is not UTF-8: byte 0x${error.bad} ${where}; save it as UTF-8.`);
+    }
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'Z_BUF_ERROR') {
+      return new FileError(`${this.name} is a gzip file that ends too early: copy or pack it again.`, { cause: error });
+    }
+    if (code?.startsWith('Z_')) {
+      return new FileError(`${this.name} is a damaged gzip file (${code}): copy or pack it again.`, { cause: error });
+    }
+    return unreadable(this.name, error);
+  }
+}
+
+/** @returns what was read, in a file without a name */
+async function spool(name: string, input: Readable, directory: string): Promise<FileHandle> {
+  const path = join(directory, `openwebui-batch-${randomUUID()}`);
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, 'wx+', 0o600);
+    await unlink(path);
+    await writeFile(handle, input);
+    return handle;
+  } catch (error) {
+    await handle?.close();
+    input.destroy();
+    const { code, name: kind } = error as NodeJS.ErrnoException;
+    if (kind === 'AbortError') throw error;
+    throw new FileError(
+      `${name} cannot be kept in ${directory} (${code ?? String(error)}): make room there, or set TMPDIR to a directory that has it.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Other when the file was written to. */
+async function versionOf(handle: FileHandle): Promise<string> {
+  const { size, mtimeMs } = await handle.stat();
+  return `${size} ${mtimeMs}`;
+}
+
+function isUtf16(head: Buffer): boolean {
+  const mark = head.subarray(0, 2).toString('hex');
+  if (mark === 'fffe' || mark === 'feff') return true;
+  // Without a mark every other byte of ASCII text is zero.
+  const zeros = [...head.subarray(0, 4)].map((byte) => (byte === 0 ? '0' : 'x')).join('');
+  return zeros === 'x0x0' || zeros === '0x0x';
+}
+
+const CAUSES: Record<string, string> = {
+  ENOENT: 'does not exist: correct the path',
+  EACCES: 'may not be read by this user: change its permissions',
+};
+
+function unreadable(name: string, error: unknown): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  // Not of the file system.
+  if (code === undefined || syscall === undefined) return error;
+  return new FileError(`${name} ${CAUSES[code] ?? `cannot be read (${code}): name a file of rows`}.`, { cause: error });
+}

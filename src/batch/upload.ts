@@ -1,0 +1,114 @@
+/** Rows on their way to Temporal: each page is a workflow that waits for its batch. */
+import { createHash } from 'node:crypto';
+import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import {
+  BATCH_MEMO,
+  PAGE_HASH_MEMO,
+  RUN_BATCH,
+  RUN_PAGE,
+  batchWorkflowId,
+  pageWorkflowId,
+  type BatchInput,
+  type BatchMemo,
+  type BatchPriority,
+  type PageInput,
+  type RowCounts,
+} from '../batchContract';
+import { OrchestrationError } from '../chatRun';
+import { FAILURES, SEARCH_ATTRIBUTES, TASK_QUEUES } from '../contract';
+
+const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
+
+export interface Upload {
+  inputs: AsyncIterable<PageInput> | Iterable<PageInput>;
+  /** Told how many rows are with Temporal. */
+  onUploaded?: (rows: number) => void;
+}
+
+export interface Uploaded {
+  pageRows: number[];
+  /** Pages of an earlier upload that have run to their end already. */
+  ended: NonNullable<BatchInput['ended']>;
+}
+
+/** @throws OrchestrationError RequestKeyReused where a page of other rows has its id */
+export async function uploadPages(
+  client: Client,
+  priority: BatchPriority,
+  { inputs, onUploaded }: Upload,
+): Promise<Uploaded> {
+  const uploaded: Uploaded = { pageRows: [], ended: [] };
+  let rows = 0;
+  for await (const input of inputs) {
+    const counts = await uploadPage(client, input, priority);
+    if (counts !== undefined) uploaded.ended.push({ page: input.page, counts });
+    uploaded.pageRows.push(input.rows.length);
+    rows += input.rows.length;
+    onUploaded?.(rows);
+  }
+  return uploaded;
+}
+
+/** @returns how its rows have ended, of a page that was uploaded before and has run */
+async function uploadPage(client: Client, input: PageInput, priority: BatchPriority): Promise<RowCounts | undefined> {
+  const { batchKey, page, rows, searchAttributes } = input;
+  const workflowId = pageWorkflowId(input);
+  const hash = createHash('sha256').update(JSON.stringify(input)).digest('base64url');
+  try {
+    await client.workflow.start(RUN_PAGE, {
+      workflowId,
+      taskQueue: TASK_QUEUES.chat,
+      args: [input],
+      workflowIdConflictPolicy: 'FAIL',
+      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      memo: { [PAGE_HASH_MEMO]: hash },
+      priority,
+      staticSummary: `Page ${page} of batch ${batchKey}, ${rows.length} rows`,
+      ...inBatch(batchKey, searchAttributes),
+    });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    return countsOf(client, workflowId, hash);
+  }
+}
+
+async function countsOf(client: Client, workflowId: string, hash: string): Promise<RowCounts | undefined> {
+  const handle = client.workflow.getHandle(workflowId);
+  const { memo, status } = await handle.describe();
+  if (memo?.[PAGE_HASH_MEMO] !== hash) {
+    const message = `The workflow "${workflowId}" holds other rows; give the batch another key`;
+    throw new OrchestrationError(FAILURES.RequestKeyReused, message);
+  }
+  return status.name === 'COMPLETED' ? ((await handle.result()) as RowCounts) : undefined;
+}
+
+/** Starts a batch whose pages are uploaded. One that runs already is left alone. */
+export async function startBatch(
+  client: Client,
+  batchKey: string,
+  input: Pick<BatchInput, 'pageRows' | 'ended' | 'startAt'>,
+  memo: BatchMemo,
+): Promise<void> {
+  const { searchAttributes, priority, ...options } = memo.options;
+  try {
+    await client.workflow.start(RUN_BATCH, {
+      workflowId: batchWorkflowId(batchKey),
+      taskQueue: TASK_QUEUES.chat,
+      args: [{ round: memo.round, ...options, ...input } satisfies BatchInput],
+      workflowIdConflictPolicy: 'FAIL',
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      memo: { [BATCH_MEMO]: memo },
+      priority,
+      staticSummary: `Batch ${batchKey}, ${memo.rows} rows`,
+      ...inBatch(batchKey, searchAttributes),
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+function inBatch(batchKey: string, searchAttributes: boolean) {
+  return searchAttributes ? { typedSearchAttributes: [{ key: BATCH_ID, value: batchKey }] } : {};
+}

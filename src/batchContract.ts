@@ -1,0 +1,204 @@
+/**
+ * What services, batches and their pages agree on. No run-time dependency, so any client can import it.
+ *
+ * A batch is one `runBatch` workflow and its pages. A page (`runPage`) holds rows and runs each as a child `orchestrateChat`; the
+ * batch holds no row, only who may have how many conversations in flight. It tells the pages by orders, and they tell it by
+ * reports how far they are.
+ */
+import type { OrchestrateChatInput } from './contract';
+
+/** Workflow type names. */
+export const RUN_BATCH = 'runBatch';
+export const RUN_PAGE = 'runPage';
+export const PREPARE_BATCH = 'prepareBatch';
+
+/** Query that answers {@link BatchProgress}. */
+export const PROGRESS_QUERY = 'progress';
+/** Updates of a batch; each answers {@link BatchProgress}. `setWindow` takes the window, `pause` a reason. */
+export const BATCH_UPDATES = { pause: 'pause', resume: 'resume', setWindow: 'setWindow', cancel: 'cancel' } as const;
+/** Signal of a batch to a page: {@link PageOrder}. */
+export const ORDER_SIGNAL = 'order';
+/** Signal of a page to its batch: {@link PageReport}. */
+export const REPORT_SIGNAL = 'report';
+
+/** Memo key of a batch: {@link BatchMemo}. */
+export const BATCH_MEMO = 'openwebuiBatch';
+/** Memo key of a page: hash of its input, by which a key that is used for another file is recognised. */
+export const PAGE_HASH_MEMO = 'openwebuiPageHash';
+
+/** Most conversations of a batch in flight, where the caller says nothing. */
+export const DEFAULT_WINDOW = 10;
+/** Largest window. */
+export const MOST_WINDOW = 1_000;
+/** Rows of one page as JSON, in bytes. */
+export const MOST_PAGE_BYTES = 1024 * 1024;
+/** Rows of one page: bounds the history of the workflow that runs them. */
+export const MOST_PAGE_ROWS = 200;
+/** What an outcome may have as JSON, in bytes, before its text is cut: those of a whole page stand in one history. */
+export const ROW_OUTCOME_BYTES = 16 * 1024;
+/** Priority of a batch's conversations among others, from 1 (first) to 5. Others have 3. */
+export const DEFAULT_BATCH_PRIORITY = 4;
+
+/** One row: the caller's id and what is asked. */
+export interface BatchRow {
+  /** One of a kind in its batch, at most 200 characters. */
+  id: string;
+  /** Without what all rows of the batch have in common, see {@link PageInput.common}. */
+  input: Partial<OrchestrateChatInput>;
+}
+
+/** Input of `runPage`. The page waits for orders. */
+export interface PageInput {
+  batchKey: string;
+  /** 0 for the rows as they were given, then counted with each retry of the failed ones. */
+  round: number;
+  /** Counted from 0 in its round. */
+  page: number;
+  /** Holds for each row that does not say it itself. */
+  common: Partial<OrchestrateChatInput>;
+  rows: BatchRow[];
+  /** Whether this product's search attributes are registered in the namespace. */
+  searchAttributes: boolean;
+}
+
+/** What a batch tells a page. Of two orders of one batch the one with the higher number holds. */
+export interface PageOrder {
+  /** When the batch began, in ms since the epoch: one that was begun anew counts its orders from 0. */
+  since: number;
+  number: number;
+  /** How many of its conversations may be in flight. */
+  slots: number;
+  /** Start nothing any more, and cancel what is in flight. */
+  cancel?: true;
+}
+
+/** Counts of rows by state. */
+export interface RowCounts {
+  /** Not started. */
+  waiting: number;
+  /** Started and not ended. */
+  inFlight: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+}
+
+/** A row that ended without a reply. */
+export interface RowFailure {
+  id: string;
+  /** A `FailureType` of the contract, `Terminated`, `TimedOut`, or the type of a defect. */
+  type: string;
+  message: string;
+}
+
+/** What a page tells its batch. Of two reports the one with the higher number holds. */
+export interface PageReport {
+  page: number;
+  number: number;
+  /** The last order that it has followed. */
+  since: number;
+  order: number;
+  counts: RowCounts;
+  /** The last few. */
+  failures: RowFailure[];
+  /** A row failed for a reason that lies with Open WebUI as a whole; it waits again. */
+  trouble?: string;
+  /** All rows have ended. */
+  ended: boolean;
+}
+
+/** As Temporal has it. */
+export interface BatchPriority {
+  /** From 1 (first) to 5. */
+  priorityKey: number;
+  /** Batches of one key share what they get; different keys get equal shares. */
+  fairnessKey: string;
+}
+
+/** Memo of a batch: what a client needs to find its pages. */
+export interface BatchMemo {
+  /** Of all rows of round 0 and what they have in common. */
+  digest: string;
+  /** The newest round, and how many pages each round has. */
+  round: number;
+  pages: number[];
+  /** Rows of round 0. */
+  rows: number;
+  /** When the batch was first started, in ms since the epoch. */
+  since: number;
+  /** What a retry of the failed rows takes over. */
+  options: Pick<BatchInput, 'window' | 'maxFailures' | 'connections'> & {
+    searchAttributes: boolean;
+    priority: BatchPriority;
+  };
+}
+
+/** Input of `runBatch`. Its key is its workflow id without the prefix. */
+export interface BatchInput {
+  round: number;
+  /** The rows of each page of the round; the pages were uploaded before. */
+  pageRows: number[];
+  window: number;
+  /** One failed row more than this pauses the batch. */
+  maxFailures?: number;
+  /** Nothing is started before, in ms since the epoch. */
+  startAt?: number;
+  /** The connections that its rows use: while one of them fails as a whole, the batch pauses. */
+  connections: string[];
+  /** How pages have ended before, of a batch that is begun anew after it was terminated. */
+  ended?: Array<{ page: number; counts: RowCounts }>;
+  /** The only page, of a batch that a schedule starts, and its priority. */
+  onlyPage?: Omit<PageInput, 'batchKey'> & { priority: BatchPriority };
+  /** Carried over a continue-as-new; not for callers. */
+  state?: unknown;
+}
+
+/** Where a batch is. */
+export type BatchStage = 'scheduled' | 'running' | 'paused' | 'cancelling' | 'done' | 'cancelled';
+
+/** Answer of the `progress` query, and what `runBatch` returns. Times in ms since the epoch. */
+export interface BatchProgress {
+  batchKey: string;
+  stage: BatchStage;
+  /** Why it is paused. */
+  reason?: string;
+  /** Of this round. */
+  rows: number;
+  counts: RowCounts;
+  window: number;
+  startedAt: number;
+  /** When the last row ended. */
+  endedAt?: number;
+  /** Rows that ended in the last minutes, for each minute. */
+  perMinute: number;
+  /** When the last row will have ended if it goes on like this. */
+  expectedAt?: number;
+  /** The last few. */
+  failures: RowFailure[];
+}
+
+/** Input of `prepareBatch`: what a worker is asked before the first row is sent. */
+export interface PrepareBatchInput {
+  /** The models that rows name, by connection. */
+  models: Record<string, string[]>;
+  /** Name of the folder in which the chats are to stand; it is made where it is missing. */
+  folder?: string;
+}
+
+/** What a worker knows of the connections of a batch. */
+export interface PreparedBatch {
+  /** Models that a connection's user cannot see. */
+  unknownModels: Array<{ connection: string; model: string }>;
+  /** By connection. */
+  folderIds: Record<string, string>;
+  searchAttributes: boolean;
+}
+
+const BATCH_ID_PREFIX = 'batch-';
+
+/** Workflow ids. A row's is also that of a run whose request key is `<batch key>:<row id>`. */
+export const batchWorkflowId = (batchKey: string): string => BATCH_ID_PREFIX + batchKey;
+export const batchKeyOf = (workflowId: string): string => workflowId.slice(BATCH_ID_PREFIX.length);
+export const pageWorkflowId = ({ batchKey, round, page }: Pick<PageInput, 'batchKey' | 'round' | 'page'>): string =>
+  `${batchWorkflowId(batchKey)}-${round === 0 ? '' : `retry-${round}-`}page-${page}`;
+export const rowRequestKey = (batchKey: string, rowId: string): string => `${batchKey}:${rowId}`;

@@ -1,0 +1,78 @@
+/** The file of a batch, checked as a whole: what is wrong with it is told row by row, and nothing is sent. */
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
+import { whereAndWhat, type CheckedFile, type RowProblem } from '../../batch/batchFile';
+import type { TextFile } from '../../batch/textFile';
+import { OrchestrationError } from '../../chatRun';
+import { FAILURES } from '../../contract';
+import { printJson, tell } from '../output';
+import { meantRows, type MeantRows } from './rowOptions';
+import type { RunOptions } from './runOptions';
+
+export interface ReadyFile extends MeantRows {
+  checked: CheckedFile;
+  batchKey: string;
+}
+
+/** Problems that are told to a person one by one. */
+const MOST_TOLD = 20;
+const DIGEST_CHARACTERS = 10;
+const LONGEST_NAME = 40;
+/** What Temporal appends to the key for each run of a schedule: `-2026-12-24T02:00:00Z`. */
+const SCHEDULED_CHARACTERS = 21;
+
+/**
+ * Reads all of it once.
+ * @throws OrchestrationError InvalidInput where rows cannot be carried out; FileError, TemplateError, InvalidArgumentError
+ */
+export async function checkFile(text: TextFile, options: RunOptions): Promise<ReadyFile> {
+  const name = nameOf(text.name);
+  const ownLength = options.key?.length ?? name.length + 1 + DIGEST_CHARACTERS;
+  const batchKeyLength = ownLength + (options.schedule === undefined ? 0 : SCHEDULED_CHARACTERS);
+  const { file, common } = await meantRows(text, options, { batchKeyLength, format: options.format });
+  const problems = new Problems(options.json);
+  const checked = await file.check((problem) => problems.add(problem));
+  problems.close();
+  if (checked.unusedColumns.length > 0) tell(`Nothing uses the columns ${checked.unusedColumns.join(', ')}`);
+  refuse(text.name, checked, options);
+  const batchKey = options.key ?? `${name}-${fingerprint(checked.digest, options.folder)}`;
+  return { file, checked, batchKey, common };
+}
+
+function refuse(name: string, { rows, problems }: CheckedFile, { skipInvalid, json }: RunOptions): void {
+  if (problems === 0 || (skipInvalid && rows > 0)) return;
+  if (json) printJson({ event: 'refused', rows, problems });
+  const all =
+    rows === 0 ? 'no row that can be carried out' : `${problems} of ${rows + problems} rows that cannot be carried out`;
+  const remedy = rows === 0 ? 'correct them' : 'correct them, or go on without them with --skip-invalid';
+  throw new OrchestrationError(FAILURES.InvalidInput, `${name} has ${all}, and nothing was sent; ${remedy}`);
+}
+
+/** Tells a person of the first few, and a program of all. */
+class Problems {
+  private count = 0;
+
+  constructor(private readonly json: boolean | undefined) {}
+
+  add(problem: RowProblem): void {
+    this.count++;
+    if (this.json) printJson({ event: 'problem', ...problem });
+    else if (this.count <= MOST_TOLD) tell(whereAndWhat(problem));
+  }
+
+  close(): void {
+    if (!this.json && this.count > MOST_TOLD) tell(`and ${this.count - MOST_TOLD} more`);
+  }
+}
+
+/** What the key of a batch begins with where none is given. */
+function nameOf(file: string): string {
+  const stem = basename(file).replace(/\.(gz|jsonl|ndjson|json|csv|tsv|txt)\b/g, '');
+  const name = stem.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^-+|-+$/g, '');
+  return name.slice(0, LONGEST_NAME) || 'batch';
+}
+
+/** The same rows, asked in the same way, are the same batch: the same command goes on where it was interrupted. */
+function fingerprint(digest: string, folder = ''): string {
+  return createHash('sha256').update(`${digest}\n${folder}`).digest('hex').slice(0, DIGEST_CHARACTERS);
+}

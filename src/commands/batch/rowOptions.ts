@@ -1,0 +1,96 @@
+/** The options that say what the rows of a file mean. */
+import { readFile } from 'node:fs/promises';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { BatchFile } from '../../batch/batchFile';
+import type { Format } from '../../batch/records';
+import { Template } from '../../batch/template';
+import type { TextFile } from '../../batch/textFile';
+import { DEFAULT_MAX_PROMPT_BYTES } from '../../client';
+import type { OrchestrateChatInput } from '../../contract';
+import { collect, readInput } from '../options';
+
+export interface RowOptions {
+  model?: string;
+  connection?: string;
+  system?: string;
+  tag?: string[];
+  param?: Record<string, unknown>;
+  input?: string;
+  expectJson?: boolean;
+  template?: string;
+  templateFile?: string;
+}
+
+export function addRowOptions(command: Command): Command {
+  const template = new Option('--template <text>', 'the prompt, with cells of the row in it: "Translate {{text}}"');
+  return command
+    .option('-m, --model <id>', 'model of the rows that name none', process.env['OPENWEBUI_MODEL'])
+    .option('-c, --connection <name>', 'connection of the rows that name none')
+    .option('--system <text>', 'system prompt of the rows that have none')
+    .option('--tag <tag>', 'tag of the chats (repeatable)', collect)
+    .option('--param <name=value>', 'model parameter, such as temperature=0.2 (repeatable)', parameter)
+    .option('--input <file>', 'more fields of the input, for all rows, as a JSON file')
+    .option('--expect-json', 'the replies must be JSON')
+    .addOption(template.conflicts('templateFile'))
+    .option('--template-file <file>', 'the same, from a file');
+}
+
+/** The rows of a file as the options mean them, and what they have in common. */
+export interface MeantRows {
+  file: BatchFile;
+  common: Partial<OrchestrateChatInput>;
+}
+
+/** @throws InvalidArgumentError, TemplateError */
+export async function meantRows(
+  text: TextFile,
+  options: RowOptions,
+  { batchKeyLength, format }: { batchKeyLength: number; format: Format | undefined },
+): Promise<MeantRows> {
+  const [common, template] = await Promise.all([commonOf(options), templateOf(options)]);
+  const limits = { maxPromptBytes: DEFAULT_MAX_PROMPT_BYTES };
+  return { file: new BatchFile(text, { common, batchKeyLength, limits, template, format }), common };
+}
+
+/** What holds for each row that does not say it itself. @throws InvalidArgumentError */
+export async function commonOf(options: RowOptions): Promise<Partial<OrchestrateChatInput>> {
+  const more = options.input === undefined ? {} : await readInput(options.input);
+  return {
+    ...more,
+    ...(options.model === undefined ? {} : { model: options.model }),
+    ...(options.connection === undefined ? {} : { connection: options.connection }),
+    ...(options.system === undefined ? {} : { system: options.system }),
+    ...(options.tag === undefined ? {} : { tags: options.tag }),
+    ...(options.param === undefined ? {} : { params: { ...more.params, ...options.param } }),
+    ...(options.expectJson ? { replyFormat: 'json' as const } : {}),
+  };
+}
+
+async function templateOf({ template, templateFile }: RowOptions): Promise<Template | undefined> {
+  if (template !== undefined) return new Template(template);
+  if (templateFile === undefined) return undefined;
+  let text: string;
+  try {
+    text = await readFile(templateFile, 'utf8');
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+    throw new InvalidArgumentError(`--template-file ${templateFile} cannot be read (${code}); name a file of text`);
+  }
+  // An editor ends a file with a line break that nobody means.
+  return new Template(text.replace(/\r?\n$/, ''));
+}
+
+/** A value is what it is as JSON, else a text. */
+export function parameter(value: string, before: Record<string, unknown> = {}): Record<string, unknown> {
+  const at = value.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('Give name=value, such as temperature=0.2.');
+  return { ...before, [value.slice(0, at)]: jsonOrText(value.slice(at + 1)) };
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,106 @@
+/** The options of `batch run`. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { LONGEST_BATCH_KEY } from '../../batch/batches';
+import type { Format } from '../../batch/records';
+import { DEFAULT_BATCH_PRIORITY, DEFAULT_WINDOW, MOST_WINDOW } from '../../batchContract';
+import { wholeNumber } from '../options';
+import { PROGRAM } from '../output';
+import { addRowOptions, type RowOptions } from './rowOptions';
+
+/** As rows, or as a share of all of them. */
+export type MaxFailures = { rows: number } | { percent: number };
+
+export interface RunOptions extends RowOptions {
+  key?: string;
+  format?: Format;
+  skipInvalid?: boolean;
+  folder?: string;
+  window?: number;
+  maxFailures?: MaxFailures;
+  priority?: number;
+  fairnessKey?: string;
+  startAt?: number;
+  schedule?: string;
+  yes?: boolean;
+  wait: boolean;
+  json?: boolean;
+}
+
+export function runCommandWithOptions(): Command {
+  const command = new Command('run')
+    .description('check a file of rows, hold one conversation a row, and follow it to the end')
+    .argument('<file>', 'JSONL or CSV, plain or gzip; "-" reads it from standard input')
+    .option(
+      '-k, --key <key>',
+      'key of the batch; the same file and key again goes on, and repeats nothing (default: from file and options)',
+      batchKey,
+    );
+  addRowOptions(command)
+    .addOption(new Option('--format <format>', 'of the file, where its name does not tell').choices(['jsonl', 'csv']))
+    .option('--skip-invalid', 'go on without the rows that cannot be carried out')
+    .option('--folder <name>', 'folder of the chats; it is made where it is missing');
+  addPaceOptions(command);
+  return command
+    .option('-y, --yes', 'do not ask, also on a terminal')
+    .option('--no-wait', 'start only, and print the key')
+    .option('--json', 'print events as JSON lines; the last one is the result')
+    .addHelpText('after', HELP);
+}
+
+/** When, and how much at a time. */
+function addPaceOptions(command: Command): void {
+  const startAt = new Option('--start-at <time>', 'start nothing before, such as 2026-12-24T02:00:00Z');
+  command
+    .option(
+      '-w, --window <n>',
+      `most conversations in flight (default: ${DEFAULT_WINDOW})`,
+      wholeNumber(1, MOST_WINDOW),
+    )
+    .option('--max-failures <n|p%>', 'pause when more rows than this have failed', maxFailures)
+    .option(
+      '--priority <n>',
+      `1 (first) to 5, among all that waits for a worker (default: ${DEFAULT_BATCH_PRIORITY})`,
+      wholeNumber(1, 5),
+    )
+    .option('--fairness-key <key>', 'whose turn it is among equals, such as a tenant (default: the key of the batch)')
+    .addOption(startAt.argParser(startTime).conflicts('schedule'))
+    .option('--schedule <cron>', 'all of it each time, such as "0 2 * * *" (UTC); at most one page of rows');
+}
+
+const HELP = `
+Rows are objects with an id (or custom_id), a prompt or messages, and any other field of the input; request lines of OpenAI's
+Batch API are taken as they are. All rows are checked before the first one is sent.
+
+Exit code: 0 if every row has its reply, 1 if nothing was started or the batch cannot be followed, 2 if the batch has ended and
+rows are without a reply, 130 on Ctrl-C, which leaves the batch alone.
+
+Examples:
+  $ ${PROGRAM} batch run questions.jsonl --model gpt-4o --window 20
+  $ ${PROGRAM} batch run texts.csv --model gpt-4o --template "Translate {{text}} into {{lang}}" --folder Translations
+  $ zcat huge.jsonl.gz | ${PROGRAM} batch run - --key night-1 --start-at 2026-12-24T02:00:00Z --max-failures 5% --no-wait
+  $ ${PROGRAM} batch run report.jsonl --key report --schedule "0 6 * * 1"`;
+
+/** A share is that of all rows, rounded down. */
+export function failuresAllowed(most: MaxFailures | undefined, rows: number): number | undefined {
+  if (most === undefined) return undefined;
+  return 'rows' in most ? most.rows : Math.floor((most.percent / 100) * rows);
+}
+
+export function maxFailures(value: string): MaxFailures {
+  const [, number = '', percent] = /^(\d+(?:\.\d+)?)(%)?$/.exec(value.trim()) ?? [];
+  if (percent !== undefined && Number(number) <= 100) return { percent: Number(number) };
+  if (/^\d+$/.test(number) && percent === undefined) return { rows: Number(number) };
+  throw new InvalidArgumentError('Give a number of rows such as 20, or a share of all rows such as 5%.');
+}
+
+/** @returns ms since the epoch. Without a zone it is this machine's time. */
+export function startTime(value: string): number {
+  const time = Date.parse(value);
+  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(value) && !Number.isNaN(time)) return time;
+  throw new InvalidArgumentError('Give a date and time such as 2026-12-24T02:00:00Z or 2026-12-24T02:00.');
+}
+
+function batchKey(value: string): string {
+  if (value.trim() !== '' && value.length <= LONGEST_BATCH_KEY) return value;
+  throw new InvalidArgumentError(`Give 1 to ${LONGEST_BATCH_KEY} characters.`);
+}

@@ -1,0 +1,66 @@
+/** One row of a batch: a conversation like any other, as a child of its page. */
+import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '@temporalio/common';
+import { ApplicationFailure, ParentClosePolicy, WorkflowIdReusePolicy, executeChild } from '@temporalio/workflow';
+import { ROW_OUTCOME_BYTES, rowRequestKey, type BatchRow, type PageInput } from '../batchContract';
+import {
+  FAILURES,
+  ORCHESTRATE_CHAT,
+  SEARCH_ATTRIBUTES,
+  TASK_QUEUES,
+  WORKFLOW_ID_PREFIX,
+  type ChatOutcome,
+  type OrchestrateChatInput,
+} from '../contract';
+
+const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
+
+/** A row that has not ended. */
+export interface PendingRow {
+  row: BatchRow;
+  /** How many times it was started and waits again. */
+  returns: number;
+  /** When it was first started, in ms since the epoch. */
+  since?: number;
+  /** The chat that it has. */
+  chatId?: string | undefined;
+}
+
+/** @throws ChildWorkflowFailure; ApplicationFailure RequestKeyReused where a run of that id has ended before */
+export async function runRow(page: PageInput, pending: PendingRow): Promise<void> {
+  const { batchKey, searchAttributes } = page;
+  const { id } = pending.row;
+  const input = inputOf(page, pending);
+  try {
+    await executeChild<(input: OrchestrateChatInput) => Promise<ChatOutcome>>(ORCHESTRATE_CHAT, {
+      workflowId: WORKFLOW_ID_PREFIX + rowRequestKey(batchKey, id),
+      taskQueue: TASK_QUEUES.chat,
+      args: [input],
+      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      workflowIdReusePolicy:
+        input.redrive === undefined
+          ? WorkflowIdReusePolicy.REJECT_DUPLICATE
+          : WorkflowIdReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+      staticSummary: `Row ${id} of batch ${batchKey}`,
+      ...(searchAttributes ? { typedSearchAttributes: [{ key: BATCH_ID, value: batchKey }] } : {}),
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    const message = `A run with the request key "${rowRequestKey(batchKey, id)}" exists already; look at it, or give the batch another key`;
+    throw ApplicationFailure.create({ type: FAILURES.RequestKeyReused, message });
+  }
+}
+
+function inputOf({ common }: PageInput, { row, returns, since, chatId }: PendingRow): OrchestrateChatInput {
+  const input: OrchestrateChatInput = {
+    ...common,
+    ...row.input,
+    admission: 'batch',
+    maxOutcomeBytes: ROW_OUTCOME_BYTES,
+  };
+  if (returns === 0 || since === undefined) return input;
+  const known = chatId ?? input.redrive?.chatId;
+  return {
+    ...input,
+    redrive: { since: input.redrive?.since ?? since, ...(known === undefined ? {} : { chatId: known }) },
+  };
+}

@@ -1,0 +1,336 @@
+/** What a batch knows of its pages, and how it shares its window out among them. Pure: time comes in as an argument. */
+import {
+  DEFAULT_WINDOW,
+  type BatchInput,
+  type BatchProgress,
+  type BatchStage,
+  type PageOrder,
+  type PageReport,
+  type RowCounts,
+  type RowFailure,
+} from '../batchContract';
+import { NO_ROWS, endedOf, sum } from './rowCounts';
+import { Rate, type RateRecord } from './rate';
+
+/** A page that has been told to begin and has not ended. */
+interface OpenPage {
+  page: number;
+  /** What the last order allows it. */
+  slots: number;
+  /** The most that any order allows that was sent and of which it is not known that the page has dropped it for a later one. */
+  allowed: number;
+  /** Numbers of the last order sent and of the last report heard. */
+  order: number;
+  report: number;
+  /** When the page last said something, or was last asked to. */
+  heardAt: number;
+  /** The page has to be told its slots. */
+  due: boolean;
+  counts: RowCounts;
+}
+
+/** Why nothing is started. */
+export interface Pause {
+  /** What the server has caused ends when it answers, and the wait for the start when its time comes. */
+  by: 'caller' | 'failures' | 'server' | 'start';
+  reason: string;
+}
+
+/** Carried over a continue-as-new. */
+export interface SavedBatch {
+  pages: OpenPage[];
+  /** The first page that has not been told to begin. */
+  next: number;
+  ended: RowCounts;
+  pause?: Pause;
+  cancelled?: true;
+  window: number;
+  startedAt: number;
+  endedAt?: number;
+  /** Failed rows when the batch was last resumed. */
+  forgiven: number;
+  failures: RowFailure[];
+  rate: RateRecord;
+}
+
+export interface PageOrderOf extends PageOrder {
+  page: number;
+  round: number;
+}
+
+const MOST_FAILURES = 10;
+/** A page that says nothing for so long is asked whether it is still there, in milliseconds. */
+const SILENCE_MS = 120_000;
+
+export class BatchState {
+  private readonly data: SavedBatch;
+  private readonly rate: Rate;
+  private readonly rows: number;
+
+  constructor(
+    private readonly batchKey: string,
+    private readonly input: BatchInput,
+    saved: SavedBatch | undefined,
+    now: number,
+  ) {
+    this.data = saved ?? {
+      pages: [],
+      next: 0,
+      ended: NO_ROWS,
+      window: input.window || DEFAULT_WINDOW,
+      startedAt: now,
+      forgiven: 0,
+      failures: [],
+      rate: { since: now, minutes: [] },
+      ...(input.startAt === undefined || input.startAt <= now ? {} : { pause: untilStart(input.startAt) }),
+    };
+    this.rate = new Rate(this.data.rate);
+    this.rows = input.pageRows.reduce((rows, each) => rows + each, 0);
+    this.share();
+  }
+
+  /** Whether every row has ended. */
+  get isOver(): boolean {
+    return this.data.pages.length === 0 && this.data.next >= this.input.pageRows.length;
+  }
+
+  get hasDueOrders(): boolean {
+    return this.data.pages.some(({ due }) => due);
+  }
+
+  /** What has to be known of Open WebUI just now. */
+  get mindUntil(): 'failing' | 'answering' | undefined {
+    if (this.isOver || this.data.cancelled) return undefined;
+    if (this.data.pause !== undefined) return this.data.pause.by === 'server' ? 'answering' : undefined;
+    return this.data.pages.length > 0 ? 'failing' : undefined;
+  }
+
+  /** In how many milliseconds to look at the time, if nothing happens before; undefined if time changes nothing. */
+  nextLookMs(now: number, tickMs: number): number | undefined {
+    if (this.data.pause?.by === 'start') return Math.max(1, (this.input.startAt ?? now) - now);
+    return this.counts.inFlight > 0 || this.data.pause === undefined ? tickMs : undefined;
+  }
+
+  saved(): SavedBatch {
+    return this.data;
+  }
+
+  /** The orders that pages have not been sent yet; they count as sent. */
+  dueOrders(now: number): PageOrderOf[] {
+    const due = this.data.pages.filter((page) => page.due);
+    return due.map((page) => {
+      page.due = false;
+      page.order++;
+      page.allowed = Math.max(page.allowed, page.slots);
+      page.heardAt = now;
+      const cancel = this.data.cancelled ? { cancel: true as const } : {};
+      const { startedAt: since } = this.data;
+      return { page: page.page, round: this.input.round, since, number: page.order, slots: page.slots, ...cancel };
+    });
+  }
+
+  hear(report: PageReport, now: number): void {
+    const page = this.data.pages.find((each) => each.page === report.page);
+    if (page === undefined || report.number <= page.report) return;
+    page.heardAt = now;
+    page.report = report.number;
+    this.rate.count(endedOf(report.counts) - endedOf(page.counts), now);
+    page.counts = report.counts;
+    // The page holds to the last order now, but for what it had begun before.
+    if (report.since === this.data.startedAt && report.order === page.order) page.allowed = page.slots;
+    this.remember(report.failures);
+    if (report.ended) this.close(page, now);
+    if (report.trouble !== undefined) this.pause({ by: 'server', reason: report.trouble });
+    this.pauseIfTooManyFail();
+    this.share();
+  }
+
+  /** A page that is gone: what it had not ended has failed. */
+  lost(number: number, now: number): void {
+    const page = this.data.pages.find((each) => each.page === number);
+    if (page === undefined) return;
+    const { waiting, inFlight, ...rest } = page.counts;
+    page.counts = { ...rest, waiting: 0, inFlight: 0, failed: rest.failed + waiting + inFlight };
+    const message = `Page ${number} is gone with ${waiting + inFlight} rows that had not ended; run them again with retry-failed`;
+    this.remember([{ id: `page ${number}`, type: 'Terminated', message }]);
+    this.close(page, now);
+    this.pauseIfTooManyFail();
+    this.share();
+  }
+
+  /** Time has passed. */
+  tick(now: number): void {
+    for (const page of this.data.pages) if (now - page.heardAt >= SILENCE_MS) page.due = true;
+    if (this.data.pause?.by === 'start' && now >= (this.input.startAt ?? 0)) this.resume();
+  }
+
+  /** What a caller or the failures have paused stays so whatever the server does. */
+  pause(pause: Pause): void {
+    if (this.data.cancelled || (this.data.pause !== undefined && pause.by !== 'caller')) return;
+    this.data.pause = pause;
+    this.share();
+  }
+
+  resume(): void {
+    if (this.data.pause === undefined) return;
+    this.data.forgiven = this.counts.failed;
+    delete this.data.pause;
+    this.share();
+  }
+
+  /** Open WebUI answers again. */
+  recovered(): void {
+    if (this.data.pause?.by === 'server') this.resume();
+  }
+
+  setWindow(window: number): void {
+    this.data.window = window;
+    this.share();
+  }
+
+  cancel(): void {
+    if (this.data.cancelled) return;
+    this.data.cancelled = true;
+    delete this.data.pause;
+    // Pages that were never begun are told as well: their rows are cancelled where they stand.
+    while (this.data.next < this.input.pageRows.length) this.open();
+    for (const page of this.data.pages) page.due = true;
+  }
+
+  progress(now: number): BatchProgress {
+    const { pause, window, startedAt, endedAt, failures } = this.data;
+    const { counts } = this;
+    const perMinute = this.rate.perMinute(now);
+    const left = counts.waiting + counts.inFlight;
+    const { stage } = this;
+    return {
+      batchKey: this.batchKey,
+      stage,
+      ...(pause === undefined ? {} : { reason: pause.reason }),
+      rows: this.rows,
+      counts,
+      window,
+      startedAt,
+      ...(endedAt === undefined ? {} : { endedAt }),
+      perMinute,
+      ...(perMinute === 0 || left === 0 || stage !== 'running'
+        ? {}
+        : { expectedAt: now + (left / perMinute) * 60_000 }),
+      failures,
+    };
+  }
+
+  private get stage(): BatchStage {
+    const { cancelled, pause } = this.data;
+    if (cancelled) return this.isOver ? 'cancelled' : 'cancelling';
+    if (this.isOver) return 'done';
+    if (pause === undefined) return 'running';
+    return pause.by === 'start' ? 'scheduled' : 'paused';
+  }
+
+  private get counts(): RowCounts {
+    const counts = this.data.pages.reduce((all, page) => sum(all, page.counts), this.data.ended);
+    // A page fills its slots at once and does not report it.
+    const inFlight = total(this.data.pages, (page) => Math.max(promised(page), page.counts.inFlight));
+    return { ...counts, inFlight, waiting: this.rows - inFlight - endedOf(counts) };
+  }
+
+  /**
+   * Free slots go to the first pages that have rows waiting; a page is begun only when there is a slot for it. What a page may
+   * fill counts as filled until it has said otherwise, so the window is never exceeded, whatever is still on its way.
+   */
+  private share(): void {
+    const { cancelled, pause, pages } = this.data;
+    if (cancelled) return;
+    const window = pause === undefined ? this.data.window : 0;
+    this.shrink(total(pages, promised) - window);
+    const left = { toPromise: window - total(pages, promised), toFill: window - total(pages, mostInFlight) };
+    for (const page of pages) grow(page, left);
+    while (left.toFill > 0 && this.data.next < this.input.pageRows.length) {
+      const page = this.open();
+      if (page !== undefined) grow(page, left);
+    }
+  }
+
+  /** From the last pages on; what is in flight there ends by itself. */
+  private shrink(excess: number): void {
+    let left = excess;
+    for (const page of [...this.data.pages].reverse()) {
+      if (left <= 0) return;
+      const less = Math.min(left, promised(page));
+      if (less > 0) order(page, promised(page) - less);
+      left -= less;
+    }
+  }
+
+  /** @returns undefined where the page has ended before */
+  private open(): OpenPage | undefined {
+    const number = this.data.next++;
+    const before = this.input.ended?.find(({ page }) => page === number);
+    if (before !== undefined) {
+      this.data.ended = sum(this.data.ended, before.counts);
+      return undefined;
+    }
+    const counts = { ...NO_ROWS, waiting: this.input.pageRows[number] ?? 0 };
+    const none = { slots: 0, allowed: 0, order: -1, report: -1, heardAt: 0, due: false };
+    const page: OpenPage = { page: number, ...none, counts };
+    this.data.pages.push(page);
+    return page;
+  }
+
+  private close(page: OpenPage, now: number): void {
+    this.data.pages = this.data.pages.filter((each) => each !== page);
+    this.data.ended = sum(this.data.ended, page.counts);
+    this.data.endedAt = now;
+  }
+
+  private remember(failures: RowFailure[]): void {
+    const known = new Set(this.data.failures.map(({ id }) => id));
+    const fresh = failures.filter(({ id }) => !known.has(id));
+    this.data.failures = [...this.data.failures, ...fresh].slice(-MOST_FAILURES);
+  }
+
+  private pauseIfTooManyFail(): void {
+    const { maxFailures } = this.input;
+    if (maxFailures === undefined) return;
+    const { failed } = this.counts;
+    if (failed - this.data.forgiven <= maxFailures) return;
+    const reason = `${failed} rows have failed, more than the ${maxFailures} that are allowed`;
+    this.pause({ by: 'failures', reason });
+  }
+}
+
+/** How many of its rows may be in flight by now. */
+function mostInFlight({ slots, allowed, counts: { waiting, inFlight } }: OpenPage): number {
+  return Math.min(Math.max(slots, allowed, inFlight), waiting + inFlight);
+}
+
+/** How many it may keep in flight by what it was told last. */
+function promised({ slots, counts: { waiting, inFlight } }: OpenPage): number {
+  return waiting === 0 ? 0 : Math.min(slots, waiting + inFlight);
+}
+
+function total(pages: OpenPage[], of: (page: OpenPage) => number): number {
+  return pages.reduce((sum, page) => sum + of(page), 0);
+}
+
+/** Gives a page what it can use of what is left. What it may have in flight already costs nothing to promise. */
+function grow(page: OpenPage, left: { toPromise: number; toFill: number }): void {
+  const { waiting, inFlight } = page.counts;
+  const [promisedBefore, filledBefore] = [promised(page), mostInFlight(page)];
+  const most = Math.min(filledBefore + Math.max(0, left.toFill), promisedBefore + left.toPromise);
+  const slots = Math.min(most, waiting + inFlight);
+  if (waiting === 0 || slots <= page.slots) return;
+  order(page, slots);
+  left.toPromise -= promised(page) - promisedBefore;
+  left.toFill -= mostInFlight(page) - filledBefore;
+}
+
+function order(page: OpenPage, slots: number): void {
+  page.slots = slots;
+  page.due = true;
+}
+
+function untilStart(startAt: number): Pause {
+  return { by: 'start', reason: `it begins at ${new Date(startAt).toISOString()}` };
+}

@@ -1,0 +1,136 @@
+import {
+  CancellationScope,
+  CancelledFailure,
+  ParentClosePolicy,
+  allHandlersFinished,
+  condition,
+  continueAsNew,
+  defineQuery,
+  defineUpdate,
+  getExternalWorkflowHandle,
+  setCurrentDetails,
+  setHandler,
+  startChild,
+  workflowInfo,
+} from '@temporalio/workflow';
+import {
+  BATCH_UPDATES,
+  MOST_WINDOW,
+  PROGRESS_QUERY,
+  RUN_PAGE,
+  batchKeyOf,
+  pageWorkflowId,
+  type BatchInput,
+  type BatchProgress,
+} from '../batchContract';
+import { TASK_QUEUES } from '../contract';
+import { batchDetails } from './batchDetails';
+import { Minder } from './batchMinder';
+import { BatchState, type PageOrderOf, type SavedBatch } from './batchState';
+import { orderSignal, reportSignal, type runPage } from './runPage';
+
+// --- Messages ---
+export const progressQuery = defineQuery<BatchProgress>(PROGRESS_QUERY);
+export const pauseUpdate = defineUpdate<BatchProgress, [reason?: string | null]>(BATCH_UPDATES.pause);
+export const resumeUpdate = defineUpdate<BatchProgress>(BATCH_UPDATES.resume);
+export const setWindowUpdate = defineUpdate<BatchProgress, [window: number]>(BATCH_UPDATES.setWindow);
+export const cancelUpdate = defineUpdate<BatchProgress>(BATCH_UPDATES.cancel);
+
+/** Pages are looked after, and the figures shown are renewed, at least so often while rows are in flight, in milliseconds. */
+const TICK_MS = 60_000;
+
+/**
+ * Runs the pages of a batch, which were uploaded before: never more conversations in flight than the window, and none less as
+ * long as rows wait. It holds no row and no text; the pages do.
+ *
+ * @returns how the rows have ended
+ * @throws CancelledFailure where the workflow was asked to cancel (not by the update), after its rows have ended
+ */
+export async function runBatch(input: BatchInput): Promise<BatchProgress> {
+  const batchKey = batchKeyOf(workflowInfo().workflowId);
+  const batch = new BatchState(batchKey, input, input.state as SavedBatch | undefined, Date.now());
+  listen(batch);
+  const scope = CancellationScope.current();
+  scope.cancelRequested.catch(() => batch.cancel());
+  return CancellationScope.nonCancellable(async () => {
+    if (input.onlyPage !== undefined) await startPage(batchKey, input.onlyPage);
+    await toItsEnd(batchKey, batch, input);
+    const progress = show(batch);
+    if (scope.consideredCancelled) throw new CancelledFailure('The batch was cancelled');
+    return progress;
+  });
+}
+
+function listen(batch: BatchState): void {
+  const after = (change: () => void): BatchProgress => {
+    change();
+    return batch.progress(Date.now());
+  };
+  setHandler(progressQuery, () => batch.progress(Date.now()), { description: 'How far the batch is' });
+  setHandler(reportSignal, (report) => batch.hear(report, Date.now()));
+  setHandler(pauseUpdate, (reason) => after(() => batch.pause({ by: 'caller', reason: reason ?? 'on request' })));
+  setHandler(resumeUpdate, () => after(() => batch.resume()));
+  setHandler(cancelUpdate, () => after(() => batch.cancel()));
+  setHandler(setWindowUpdate, (window) => after(() => batch.setWindow(window)), {
+    validator: (window) => {
+      if (Number.isInteger(window) && window >= 1 && window <= MOST_WINDOW) return;
+      throw new RangeError(`The window is a whole number from 1 to ${MOST_WINDOW}.`);
+    },
+  });
+}
+
+async function startPage(batchKey: string, { priority, ...page }: NonNullable<BatchInput['onlyPage']>): Promise<void> {
+  await startChild<typeof runPage>(RUN_PAGE, {
+    workflowId: pageWorkflowId({ batchKey, ...page }),
+    taskQueue: TASK_QUEUES.chat,
+    args: [{ batchKey, ...page }],
+    priority,
+    // It is told, and it tidies up; if the batch is terminated, it keeps what is in flight as any page does.
+    parentClosePolicy: ParentClosePolicy.ABANDON,
+  });
+}
+
+async function toItsEnd(batchKey: string, batch: BatchState, input: BatchInput): Promise<void> {
+  const minder = new Minder(batch, input.connections);
+  while (!batch.isOver) {
+    await Promise.all(batch.dueOrders(Date.now()).map((order) => send(batchKey, batch, order)));
+    minder.look();
+    show(batch);
+    await somethingHappens(batch, minder);
+    batch.tick(Date.now());
+    if (!workflowInfo().continueAsNewSuggested || batch.isOver) continue;
+    await minder.stop();
+    await condition(allHandlersFinished);
+    await continueAsNew<typeof runBatch>(continued(input, batch));
+  }
+  await minder.stop();
+}
+
+function continued(input: BatchInput, batch: BatchState): BatchInput {
+  const next: BatchInput = { ...input, state: batch.saved() };
+  // It runs already.
+  delete next.onlyPage;
+  return next;
+}
+
+async function somethingHappens(batch: BatchState, minder: Minder): Promise<void> {
+  const hasHappened = (): boolean => batch.hasDueOrders || batch.isOver || minder.isOutdated;
+  const nextLookMs = batch.nextLookMs(Date.now(), TICK_MS);
+  if (nextLookMs === undefined) await condition(hasHappened);
+  else await condition(hasHappened, nextLookMs);
+}
+
+async function send(batchKey: string, batch: BatchState, { page, round, ...order }: PageOrderOf): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(pageWorkflowId({ batchKey, round, page })).signal(orderSignal, order);
+  } catch {
+    // It has ended without a report: somebody has terminated it.
+    batch.lost(page, Date.now());
+  }
+}
+
+function show(batch: BatchState): BatchProgress {
+  const progress = batch.progress(Date.now());
+  setCurrentDetails(batchDetails(progress));
+  return progress;
+}

@@ -1,0 +1,206 @@
+import {
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  ChildWorkflowFailure,
+  condition,
+  defineSignal,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
+import {
+  ORDER_SIGNAL,
+  REPORT_SIGNAL,
+  batchWorkflowId,
+  type PageInput,
+  type PageOrder,
+  type PageReport,
+  type RowCounts,
+  type RowFailure,
+} from '../batchContract';
+import { FAILURES, type FailureDetails } from '../contract';
+import { pageDetails } from './batchDetails';
+import { runRow, type PendingRow } from './batchRow';
+
+export const orderSignal = defineSignal<[PageOrder]>(ORDER_SIGNAL);
+export const reportSignal = defineSignal<[PageReport]>(REPORT_SIGNAL);
+
+/** A page of which nobody has wanted anything for so long was left behind by its batch. */
+const LONGEST_WAIT = '30 days';
+/** Pause between two reports that nobody waits for. */
+const REPORT_PAUSE = '5s';
+/** How many failures a report carries. */
+const MOST_FAILURES = 5;
+/** How many times a row waits again because Open WebUI failed as a whole. */
+const MOST_RETURNS = 3;
+/** They say nothing of the row. */
+const TROUBLES: ReadonlySet<string> = new Set([
+  FAILURES.ServerUnavailable,
+  FAILURES.AuthenticationFailed,
+  FAILURES.RateLimited,
+  FAILURES.NotOpenWebUI,
+]);
+
+/**
+ * Runs the rows of one page of a batch, as many at a time as the batch orders, and reports to it. Ends when all rows have ended.
+ * @returns how they have ended
+ */
+export async function runPage(input: PageInput): Promise<RowCounts> {
+  const page = new Page(input);
+  setHandler(orderSignal, (order) => page.follow(order));
+  CancellationScope.current().cancelRequested.catch(() => page.cancel());
+  return CancellationScope.nonCancellable(() => page.run());
+}
+
+class Page {
+  private readonly counts: RowCounts;
+  private readonly waiting: PendingRow[];
+  private readonly failures: RowFailure[] = [];
+  private readonly children = new CancellationScope();
+  private order: PageOrder = { since: 0, number: -1, slots: 0 };
+  private reports = 0;
+  private trouble: string | undefined;
+  /** Something has happened that the batch does not know yet; it waits for what it can give to other pages. */
+  private news: 'none' | 'some' | 'awaited' = 'none';
+
+  constructor(private readonly input: PageInput) {
+    this.waiting = input.rows.map((row) => ({ row, returns: 0 }));
+    this.counts = { waiting: this.waiting.length, inFlight: 0, completed: 0, failed: 0, cancelled: 0 };
+  }
+
+  follow(order: PageOrder): void {
+    const { since, number, slots } = this.order;
+    if (order.since < since || (order.since === since && order.number <= number)) return;
+    // The batch counts on the larger share until it hears; one that was begun anew does not know what has ended here.
+    if (order.slots < slots || (number >= 0 && order.since !== since)) this.news = 'awaited';
+    this.order = order;
+    this.trouble = undefined;
+    if (order.cancel === true) this.cancel();
+    else this.fill();
+  }
+
+  cancel(): void {
+    this.counts.cancelled += this.waiting.length;
+    this.waiting.length = 0;
+    this.counts.waiting = 0;
+    this.news = 'awaited';
+    this.children.cancel();
+  }
+
+  async run(): Promise<RowCounts> {
+    while (!this.isOver) {
+      if (this.news === 'awaited') await this.report();
+      else if (this.news === 'some') await this.reportSoon();
+      else if (!(await this.hasNews())) this.cancel();
+    }
+    if (this.order.number >= 0) await this.report();
+    return this.counts;
+  }
+
+  private get isOver(): boolean {
+    return this.counts.waiting === 0 && this.counts.inFlight === 0;
+  }
+
+  private async reportSoon(): Promise<void> {
+    await condition(() => this.news === 'awaited' || this.isOver, REPORT_PAUSE);
+    if (!this.isOver) await this.report();
+  }
+
+  /** @returns false after a very long silence with nothing in flight */
+  private async hasNews(): Promise<boolean> {
+    const hasNews = (): boolean => this.news !== 'none' || this.isOver;
+    if (this.counts.inFlight === 0) return condition(() => hasNews() || this.counts.inFlight > 0, LONGEST_WAIT);
+    await condition(hasNews);
+    return true;
+  }
+
+  private fill(): void {
+    while (this.trouble === undefined && this.counts.inFlight < this.order.slots) {
+      const pending = this.waiting.shift();
+      if (pending === undefined) return;
+      this.counts.waiting--;
+      this.counts.inFlight++;
+      void this.children.run(() => this.toItsEnd(pending));
+    }
+  }
+
+  private async toItsEnd(pending: PendingRow): Promise<void> {
+    pending.since ??= Date.now();
+    try {
+      await runRow(this.input, pending);
+      this.counts.completed++;
+    } catch (error) {
+      this.ended(pending, error);
+    }
+    this.counts.inFlight--;
+    this.fill();
+    // A slot that this page cannot fill again is wanted by another one.
+    const isFree = this.counts.waiting === 0 || this.counts.inFlight >= this.order.slots || this.trouble !== undefined;
+    if (isFree) this.news = 'awaited';
+    else if (this.news === 'none') this.news = 'some';
+  }
+
+  private ended(pending: PendingRow, error: unknown): void {
+    const failure = failureOf(pending, error);
+    if (TROUBLES.has(failure.type) && pending.returns < MOST_RETURNS && !this.children.consideredCancelled) {
+      pending.returns++;
+      pending.chatId = chatIdOf(error) ?? pending.chatId;
+      this.waiting.unshift(pending);
+      this.counts.waiting++;
+      this.trouble = failure.message;
+    } else if (isCancellation(error)) {
+      this.counts.cancelled++;
+    } else {
+      this.counts.failed++;
+      this.failures.push(failure);
+      if (this.failures.length > MOST_FAILURES) this.failures.shift();
+    }
+  }
+
+  private async report(): Promise<void> {
+    this.news = 'none';
+    const { batchKey, page } = this.input;
+    const told: PageReport = {
+      page,
+      number: this.reports++,
+      since: this.order.since,
+      order: this.order.number,
+      counts: { ...this.counts },
+      failures: [...this.failures],
+      ...(this.trouble === undefined ? {} : { trouble: this.trouble }),
+      ended: this.isOver,
+    };
+    setCurrentDetails(pageDetails(told));
+    try {
+      await getExternalWorkflowHandle(batchWorkflowId(batchKey)).signal(reportSignal, told);
+    } catch {
+      // The batch was terminated: what is in flight goes on, the rest waits for one that is begun anew.
+      this.order = { ...this.order, slots: 0 };
+    }
+  }
+}
+
+function failureOf({ row: { id } }: PendingRow, error: unknown): RowFailure {
+  const cause = causeOf(error);
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return { id, type: typeOf(cause), message: message.slice(0, 300) };
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof ChildWorkflowFailure ? error.cause : error;
+}
+
+function typeOf(cause: unknown): string {
+  if (cause instanceof ApplicationFailure) return cause.type ?? 'Unknown';
+  if (cause instanceof CancelledFailure) return 'Cancelled';
+  return cause instanceof Error ? cause.name.replace(/Failure$/, '') : 'Unknown';
+}
+
+function chatIdOf(error: unknown): string | undefined {
+  const cause = causeOf(error);
+  if (!(cause instanceof ApplicationFailure)) return undefined;
+  const [details] = (cause.details ?? []) as Array<FailureDetails | undefined>;
+  return details?.chatId;
+}

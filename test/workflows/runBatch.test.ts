@@ -1,0 +1,391 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure } from '@temporalio/activity';
+import { Worker } from '@temporalio/worker';
+import type { Batch } from '../../src/batch/batch';
+import { Batches, type BatchOptions, type BatchSource } from '../../src/batch/batches';
+import { BatchReader } from '../../src/batch/rowResults';
+import { batchWorkflowId, pageWorkflowId, rowRequestKey, type BatchRow } from '../../src/batchContract';
+import { PLACED, REPLY, WorkflowBench, untilCancelled, workflowBundle, type Fakes } from '../support/workflowBench';
+
+let bench: WorkflowBench;
+let batches: Batches;
+
+beforeAll(async () => {
+  // Low enough that the longer ones of these batches are continued as new several times.
+  bench = await WorkflowBench.start({ continueAsNewAt: 150 });
+  batches = new Batches(bench.environment.client);
+});
+afterAll(() => bench.stop());
+
+/** Counts conversations between their first step and their reply. */
+class Conversations {
+  most = 0;
+  now = 0;
+  readonly prompts: string[] = [];
+
+  fakes({
+    replyMs = 30,
+    ends = () => undefined,
+  }: { replyMs?: number; ends?: (prompt: string) => void } = {}): Partial<Fakes> {
+    return {
+      createChat: async ({ input }) => {
+        const prompt = input.prompt ?? '';
+        this.prompts.push(prompt);
+        this.most = Math.max(this.most, ++this.now);
+        return { ...PLACED, chatId: `chat of ${prompt}` };
+      },
+      awaitReply: async ({ turn }) => {
+        await sleep(replyMs);
+        this.now--;
+        ends(turn.chatId.slice('chat of '.length));
+        return { ...REPLY, content: `Reply in ${turn.chatId}` };
+      },
+    };
+  }
+}
+
+function rowsOf(pageRows: number[]): BatchRow[][] {
+  let row = 0;
+  return pageRows.map((rows) =>
+    Array.from({ length: rows }, () => ({ id: `row-${++row}`, input: { prompt: `p${row}` } })),
+  );
+}
+
+function sourceOf(pages: BatchRow[][]): BatchSource {
+  return {
+    digest: JSON.stringify(pages).slice(0, 40) + pages.flat().length,
+    rows: pages.flat().length,
+    async *pages() {
+      yield* pages;
+    },
+  };
+}
+
+function options(over: Partial<BatchOptions> = {}): BatchOptions {
+  return {
+    batchKey: randomUUID().slice(0, 8),
+    common: { model: 'model-a' },
+    models: { default: ['model-a'] },
+    ...over,
+  };
+}
+
+const start = (pageRows: number[], over: Partial<BatchOptions> = {}): Promise<Batch> =>
+  batches.start(sourceOf(rowsOf(pageRows)), options(over));
+
+async function resultsOf(batch: Batch): Promise<Array<{ id: string; status: string }>> {
+  const results = [];
+  for await (const { rows } of new BatchReader(bench.environment.client, batch.batchKey).pages()) results.push(...rows);
+  return results;
+}
+
+async function until(batch: Batch, isReached: (progress: Awaited<ReturnType<Batch['progress']>>) => boolean) {
+  for (;;) {
+    const progress = await batch.progress();
+    if (isReached(progress)) return progress;
+    await sleep(20);
+  }
+}
+
+describe('runBatch', () => {
+  it('runs every row once, and keeps the window full but never more', async () => {
+    const conversations = new Conversations();
+    bench.reset(conversations.fakes());
+    const batch = await start([20, 20, 20], { window: 8 });
+    await batch.ended();
+    expect(await batch.progress()).toMatchObject({ stage: 'done', rows: 60, counts: { completed: 60, failed: 0 } });
+    expect([...conversations.prompts].sort()).toEqual(
+      rowsOf([20, 20, 20])
+        .flat()
+        .map(({ input }) => input.prompt)
+        .sort(),
+    );
+    expect(conversations.most).toBeLessThanOrEqual(8);
+    expect(conversations.most).toBeGreaterThanOrEqual(7);
+    const results = await resultsOf(batch);
+    expect(results.map(({ id }) => id)).toEqual(
+      rowsOf([20, 20, 20])
+        .flat()
+        .map(({ id }) => id),
+    );
+    expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['completed']));
+  });
+
+  it('keeps its history short by continuing as new, and what it knows', async () => {
+    bench.reset(new Conversations().fakes({ replyMs: 5 }));
+    const batch = await start(
+      Array.from({ length: 30 }, () => 3),
+      { window: 5 },
+    );
+    await batch.ended();
+    expect((await batch.progress()).counts.completed).toBe(90);
+    const { historyLength, raw } = await batch.describe();
+    expect(raw.workflowExecutionInfo?.firstRunId).not.toBe(raw.workflowExecutionInfo?.execution?.runId);
+    expect(historyLength).toBeLessThan(400);
+    expect(await batch.memo()).toMatchObject({ rows: 90, pages: [30] });
+  });
+
+  it('marks its conversations as those of a batch, with the search attribute and a small outcome', async () => {
+    bench.reset(new Conversations().fakes());
+    const batch = await start([1]);
+    await batch.ended();
+    const run = bench.orchestrator.run(rowRequestKey(batch.batchKey, 'row-1'));
+    const { typedSearchAttributes, priority } = await run.handle.describe();
+    const attributes = Object.fromEntries(typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]));
+    expect(attributes['OpenWebUIBatchId']).toBe(batch.batchKey);
+    expect(priority).toMatchObject({ priorityKey: 4, fairnessKey: batch.batchKey });
+    expect((await bench.called('createChat')).input).toMatchObject({ input: { admission: 'batch', model: 'model-a' } });
+  });
+
+  it('starts nothing while it is paused, and goes on when it is resumed', async () => {
+    const conversations = new Conversations();
+    bench.reset(conversations.fakes({ replyMs: 100 }));
+    const batch = await start([12], { window: 3 });
+    await until(batch, ({ counts }) => counts.inFlight + counts.completed > 0);
+    expect(await batch.pause('lunch')).toMatchObject({ stage: 'paused', reason: 'lunch' });
+    await until(batch, ({ counts }) => counts.inFlight === 0);
+    const begun = conversations.prompts.length;
+    await sleep(300);
+    expect(conversations.prompts).toHaveLength(begun);
+    expect(begun).toBeLessThan(12);
+    await batch.resume();
+    await batch.ended();
+    expect(conversations.prompts).toHaveLength(12);
+  });
+
+  it('takes another window while it runs, and refuses one that is none', async () => {
+    const conversations = new Conversations();
+    bench.reset(conversations.fakes({ replyMs: 150 }));
+    const batch = await start([6, 6, 6], { window: 1 });
+    await expect(batch.setWindow(0)).rejects.toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringContaining('window') as string,
+    });
+    expect((await batch.setWindow(6)).window).toBe(6);
+    await batch.ended();
+    expect(conversations.most).toBeGreaterThan(3);
+    expect(conversations.most).toBeLessThanOrEqual(6);
+  });
+
+  it.each([
+    ['failed', async () => Promise.reject(ApplicationFailure.nonRetryable('no', 'ReplyFailed'))],
+    ['timed out by its worker', async () => Promise.reject(ApplicationFailure.nonRetryable('x', 'TypeError'))],
+  ])('gets the slot of a row back that %s', async (_end, createChat) => {
+    bench.reset({ createChat });
+    const batch = await start([4], { window: 1 });
+    await batch.ended();
+    expect((await batch.progress()).counts).toMatchObject({ failed: 4, inFlight: 0, waiting: 0 });
+  });
+
+  it.each(['cancel', 'terminate'] as const)('gets the slot of a row back that somebody ends with %s', async (end) => {
+    bench.reset({ awaitReply: untilCancelled });
+    const batch = await start([2], { window: 1 });
+    for (const row of ['row-1', 'row-2']) {
+      const { handle } = bench.orchestrator.run(rowRequestKey(batch.batchKey, row));
+      while ((await handle.describe().catch(() => undefined)) === undefined) await sleep(20);
+      await handle[end]();
+    }
+    await batch.ended();
+    const { counts } = await batch.progress();
+    expect(counts).toMatchObject(end === 'cancel' ? { cancelled: 2 } : { failed: 2 });
+  });
+
+  it.each(['update', 'request'] as const)('cancels its conversations and those that wait, on an %s', async (way) => {
+    bench.reset({ awaitReply: untilCancelled });
+    const batch = await start([3, 3], { window: 2 });
+    await until(batch, ({ counts }) => counts.inFlight === 2);
+    await bench.called('awaitReply');
+    if (way === 'update') expect(await batch.cancel()).toMatchObject({ stage: 'cancelling' });
+    else await bench.environment.client.workflow.getHandle(batch.workflowId).cancel();
+    await batch.ended();
+    expect(await batch.progress()).toMatchObject({
+      stage: 'cancelled',
+      counts: { cancelled: 6, inFlight: 0, waiting: 0 },
+    });
+    expect((await batch.describe()).status.name).toBe(way === 'update' ? 'COMPLETED' : 'CANCELLED');
+    expect(bench.names()).toContain('closeMessage');
+  });
+
+  it('notices a page that was terminated, and does not wait for it', async () => {
+    bench.reset({ awaitReply: untilCancelled });
+    const batch = await start([2, 1], { window: 2 });
+    await until(batch, ({ counts }) => counts.inFlight === 2);
+    const page = pageWorkflowId({ batchKey: batch.batchKey, round: 0, page: 0 });
+    await bench.environment.client.workflow.getHandle(page).terminate();
+    bench.fakes = { ...bench.fakes, awaitReply: async () => REPLY };
+    // An order is what tells it; otherwise it looks after two minutes of silence.
+    await batch.setWindow(3);
+    await batch.pause();
+    await batch.resume();
+    await batch.ended();
+    expect((await batch.progress()).counts).toMatchObject({ failed: 2, completed: 1 });
+  });
+
+  it('pauses when more rows fail than are allowed', async () => {
+    bench.reset({ createChat: async () => Promise.reject(ApplicationFailure.nonRetryable('no', 'ReplyFailed')) });
+    const batch = await start([20], { window: 1, maxFailures: 2 });
+    const { counts, reason } = await until(
+      batch,
+      ({ stage, counts: { inFlight } }) => stage === 'paused' && inFlight === 0,
+    );
+    expect(counts.failed).toBeLessThan(8);
+    expect(reason).toContain('more than the 2 that are allowed');
+    await batch.cancel();
+    await batch.ended();
+  });
+
+  it('pauses by itself while Open WebUI fails as a whole, and runs its rows when it answers again', async () => {
+    let isDown = true;
+    const conversations = new Conversations();
+    const { createChat, ...fakes } = conversations.fakes();
+    bench.reset({
+      ...fakes,
+      createChat: async (input) => {
+        if (isDown) throw ApplicationFailure.nonRetryable('Open WebUI does not answer', 'ServerUnavailable');
+        return createChat!(input);
+      },
+      awaitServer: async ({ until: what }) => {
+        if (what === 'failing') return untilCancelled();
+        while (isDown) await sleep(20);
+        return {};
+      },
+    });
+    const batch = await start([5], { window: 2 });
+    const { reason, counts } = await until(batch, ({ stage }) => stage === 'paused');
+    expect(reason).toBe('Open WebUI does not answer');
+    expect(counts.failed).toBe(0);
+    isDown = false;
+    await batch.ended();
+    expect(await batch.progress()).toMatchObject({ counts: { completed: 5, failed: 0 } });
+    expect(conversations.prompts).toHaveLength(5);
+  });
+
+  it('begins at the time it was told', async () => {
+    bench.reset(new Conversations().fakes());
+    const batch = await start([1], { startAt: Date.now() + 1_500 });
+    expect(await batch.progress()).toMatchObject({ stage: 'scheduled', counts: { waiting: 1 } });
+    await batch.ended();
+    expect((await batch.progress()).counts.completed).toBe(1);
+  });
+
+  it('is the same batch for the same key and rows, and refuses other rows', async () => {
+    const conversations = new Conversations();
+    bench.reset(conversations.fakes());
+    const same = options();
+    const first = await batches.start(sourceOf(rowsOf([3])), same);
+    await batches.start(sourceOf(rowsOf([3])), same);
+    await first.ended();
+    await batches.start(sourceOf(rowsOf([3])), same);
+    expect(conversations.prompts).toHaveLength(3);
+    await expect(batches.start(sourceOf(rowsOf([4])), same)).rejects.toMatchObject({ type: 'RequestKeyReused' });
+  });
+
+  it('takes an upload up that was interrupted', async () => {
+    const conversations = new Conversations();
+    bench.reset(conversations.fakes());
+    const same = options({ window: 4 });
+    const pages = rowsOf([3, 3]);
+    const interrupted: BatchSource = {
+      ...sourceOf(pages),
+      async *pages() {
+        yield pages[0] ?? [];
+        throw new Error('the power is gone');
+      },
+    };
+    await expect(batches.start(interrupted, same)).rejects.toThrow('the power is gone');
+    const batch = await batches.start(sourceOf(pages), same);
+    await batch.ended();
+    expect([...conversations.prompts].sort()).toEqual(['p1', 'p2', 'p3', 'p4', 'p5', 'p6']);
+  });
+
+  it('goes on after it was terminated, with the rows that had not ended', async () => {
+    const conversations = new Conversations();
+    bench.reset(conversations.fakes({ replyMs: 100 }));
+    const same = options({ window: 2 });
+    const source = sourceOf(rowsOf([2, 4]));
+    const batch = await batches.start(source, same);
+    await until(batch, ({ counts }) => counts.completed >= 2);
+    await bench.environment.client.workflow.getHandle(batchWorkflowId(same.batchKey)).terminate();
+    await (await batches.start(source, same)).ended();
+    expect((await batch.progress()).counts).toMatchObject({ completed: 6, failed: 0, cancelled: 0 });
+    expect(conversations.prompts).toHaveLength(6);
+    expect(conversations.most).toBeLessThanOrEqual(2);
+  });
+
+  it('runs only what failed again, each in the chat that it has', async () => {
+    const conversations = new Conversations();
+    let isBroken = true;
+    bench.reset(
+      conversations.fakes({
+        ends: (prompt) => {
+          if (isBroken && ['p2', 'p5'].includes(prompt)) throw ApplicationFailure.nonRetryable('no', 'ReplyFailed');
+        },
+      }),
+    );
+    const batch = await start([3, 3], { window: 3 });
+    await batch.ended();
+    expect((await batch.progress()).counts).toMatchObject({ completed: 4, failed: 2 });
+    isBroken = false;
+    bench.calls = [];
+    expect(await batch.retryFailed()).toBe(2);
+    await batch.ended();
+    const placed = bench.calls.filter(({ name }) => name === 'createChat').map(({ input }) => input);
+    expect(placed).toHaveLength(2);
+    expect(placed[0]).toMatchObject({
+      knownChatId: expect.stringMatching(/^chat of p[25]$/) as string,
+      mayExistSince: expect.any(Number) as number,
+    });
+    expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(Array(6).fill('completed'));
+    expect(await batch.retryFailed()).toBe(0);
+  });
+
+  it('refuses to retry while it is under way', async () => {
+    bench.reset({ awaitReply: untilCancelled });
+    const batch = await start([1]);
+    await expect(batch.retryFailed()).rejects.toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringContaining('under way') as string,
+    });
+    await batch.cancel();
+    await batch.ended();
+  });
+
+  it('sends nothing where a model is unknown', async () => {
+    bench.reset({
+      prepareBatch: async () => ({
+        unknownModels: [{ connection: 'default', model: 'model-x' }],
+        folderIds: {},
+        searchAttributes: true,
+      }),
+    });
+    const same = options();
+    await expect(batches.start(sourceOf(rowsOf([2])), same)).rejects.toMatchObject({ type: 'ModelNotFound' });
+    await expect(batches.batch(same.batchKey).progress()).rejects.toMatchObject({ type: 'NotFound' });
+    const page = pageWorkflowId({ batchKey: same.batchKey, round: 0, page: 0 });
+    await expect(bench.environment.client.workflow.getHandle(page).describe()).rejects.toThrow(/not found/i);
+  });
+
+  it('refuses a namespace that forgets runs before the batch can be over', async () => {
+    bench.reset();
+    const source = { ...sourceOf(rowsOf([1])), rows: 100_000 };
+    await expect(batches.start(source, options({ window: 1 }))).rejects.toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringContaining('--retention') as string,
+    });
+  });
+
+  it('replays: all of these batches and pages are deterministic', async () => {
+    const { client } = bench.environment;
+    const bundle = await workflowBundle();
+    let replayed = 0;
+    for await (const { workflowId, runId } of client.workflow.list({
+      query: `WorkflowType IN ('runBatch', 'runPage')`,
+    })) {
+      const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+      await Worker.runReplayHistory({ workflowBundle: bundle }, history, workflowId);
+      replayed++;
+    }
+    expect(replayed).toBeGreaterThan(50);
+  });
+});
