@@ -28,9 +28,7 @@ interface Step {
 }
 
 type HistoryEvent = NonNullable<
-  NonNullable<
-    Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>['history']
-  >['events']
+  NonNullable<Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>['history']>['events']
 >[number];
 
 export async function readHistories(client: Client, batchKey: string, rows: number): Promise<BatchHistories> {
@@ -46,7 +44,10 @@ export async function readHistories(client: Client, batchKey: string, rows: numb
   for (const { workflowId } of page) steps.push(...(await stepsOf(client, workflowId)));
   return {
     maxInFlight: mostAtOnce(steps),
-    eventsPerRow: perRow(all.reduce((sum, { events }) => sum + events, 0), rows),
+    eventsPerRow: perRow(
+      all.reduce((sum, { events }) => sum + events, 0),
+      rows,
+    ),
     bytesPerRow: Math.round(all.reduce((sum, { bytes }) => sum + bytes, 0) / rows),
     largestRunEvents: { batch: longest(batch), page: longest(page), row: longest(row) },
     batchRuns: batch.length,

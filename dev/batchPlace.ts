@@ -33,11 +33,11 @@ async function standInPlace(progress: Progress): Promise<BatchPlace> {
   const standIn = await startStandIn({ release: STAND_IN_RELEASE });
   try {
     const temporal = await startTemporal({ progress });
-    const { token } = standIn.user;
+    const { token, email, password, name: userName } = standIn.user;
     const how = `a stand-in for Open WebUI ${standIn.release}`;
     return {
       temporal,
-      openWebUI: { url: standIn.url, version: standIn.release, token, how },
+      openWebUI: { url: standIn.url, version: standIn.release, token, userName, email, password, how },
       environment: {
         TEMPORAL_ADDRESS: temporal.address,
         TEMPORAL_NAMESPACE: temporal.namespace,
@@ -57,9 +57,14 @@ async function standInPlace(progress: Progress): Promise<BatchPlace> {
 
 async function realPlace(progress: Progress): Promise<BatchPlace> {
   const model = await chooseModel({ scripted: true });
-  const { temporal, openWebUI, environment, stop } = await startStack({ progress, model });
-  if (!isOwn<TemporalServer>(temporal)) throw new Error('Temporal was given and cannot be killed: unset TEMPORAL_ADDRESS.');
-  return { temporal, openWebUI, environment, stop, generations: async () => generationsIn(await readModelLog(model.url)) };
+  const stack = await startStack({ progress, model });
+  const { temporal, openWebUI, environment } = stack;
+  if (!isOwn<TemporalServer>(temporal)) throw new Error('Temporal cannot be killed where it was given.');
+  return {
+    ...{ temporal, openWebUI, environment },
+    generations: async () => generationsIn(await readModelLog(model.url)),
+    stop: () => stack.stop(),
+  };
 }
 
 function generationsIn(log: ModelRequest[]): ModelRequest[] {

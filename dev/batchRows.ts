@@ -8,7 +8,8 @@ const ROW_ID = /\brow-\d{6}\b/;
 export const rowIdOf = (number: number): string => `row-${String(number).padStart(6, '0')}`;
 
 /** What the scripted model says to a row. */
-export const replyTo = (id: string): string => `This is the one and only reply to ${id}, word for word as it was ordered.`;
+export const replyTo = (id: string): string =>
+  `This is the one and only reply to ${id}, word for word as it was ordered.`;
 
 /** The row whose prompt it is; undefined where it is that of none. */
 export const rowOfPrompt = (prompt: string): string | undefined => ROW_ID.exec(prompt)?.[0];

@@ -115,7 +115,10 @@ export class BatchWorker {
 export async function usageOf(pid: number): Promise<{ cpuSeconds: number; rssBytes: number } | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // The name in brackets may hold blanks. User and system time are the 14th and 15th field, resident pages the 24th.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number);
+  const fields = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
   const [user, system, pages] = [fields[11], fields[12], fields[21]];
   if (user === undefined || system === undefined || pages === undefined) return undefined;
   return { cpuSeconds: (user + system) / TICKS_A_SECOND, rssBytes: pages * PAGE_BYTES };

@@ -160,8 +160,9 @@ export type BatchStage = 'scheduled' | 'running' | 'paused' | 'cancelling' | 'do
 export interface BatchProgress {
   batchKey: string;
   stage: BatchStage;
-  /** Why it is paused. */
+  /** Why nothing is started, and by whom: a pause by the server ends when it answers, one by the start when its time comes. */
   reason?: string;
+  pausedBy?: 'caller' | 'failures' | 'server' | 'start';
   /** Of this round. */
   rows: number;
   counts: RowCounts;

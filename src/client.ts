@@ -13,7 +13,10 @@ import {
   type OrchestrateChatInput,
 } from './contract';
 
+export { Batch } from './batch/batch';
+export { Batches, UnknownModelsError, type BatchOptions, type BatchSource } from './batch/batches';
 export { ChatRun, OrchestrationError } from './chatRun';
+export * from './batchContract';
 export * from './contract';
 
 export interface StartOptions {

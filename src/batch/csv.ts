@@ -4,7 +4,7 @@
  * take them as text, and they are found there.
  */
 import { Readable, pipeline } from 'node:stream';
-import { CsvError, parse } from 'csv-parse';
+import { CsvError, parse, type Options } from 'csv-parse';
 
 export interface CsvRecord {
   /** The line at which it begins. */
@@ -25,9 +25,9 @@ export class EndlessRecordError extends Error {
     /** The line at which the record begins, and the cell that does not end. */
     readonly line: number,
     readonly cell: number,
-    readonly cause: 'open quote' | 'too long',
+    readonly reason: 'open quote' | 'too long',
   ) {
-    super(`The record of line ${line} does not end: ${cause} in cell ${cell}`);
+    super(`The record of line ${line} does not end: ${reason} in cell ${cell}`);
     this.name = 'EndlessRecordError';
   }
 }
@@ -48,7 +48,7 @@ export async function* csvRecords(
   longest: number,
 ): AsyncGenerator<CsvRecord> {
   let line = 1;
-  const parser = parse({
+  const options: Options<CsvRecord, Parsed> = {
     delimiter,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: longest,
@@ -56,14 +56,16 @@ export async function* csvRecords(
     relax_quotes: true,
     raw: true,
     // Not where records are read: what was parsed before an error is lost there, and its line with it.
-    on_record: ({ record: cells, raw }: Parsed): CsvRecord | null => {
+    on_record: ({ record: cells, raw }) => {
       const begun = line;
       line += 1 + cells.reduce((sum, cell) => sum + (cell.match(LINE_BREAK)?.length ?? 0), 0);
       if (cells.every((cell) => cell.trim() === '')) return null;
       const fault = faultIn(cells, raw);
       return { line: begun, cells, ...(fault === undefined ? {} : { fault }) };
     },
-  });
+  };
+  // The declarations know the type of what on_record makes only where columns are named.
+  const parser = parse(options as unknown as Options);
   // An error of the text ends the parsing.
   const records: AsyncIterable<CsvRecord> = pipeline(Readable.from(text), parser, () => undefined);
   try {

@@ -125,9 +125,9 @@ async function* recordsOf(file: TextFile, delimiter: Delimiter): AsyncGenerator<
   }
 }
 
-function endlessly({ line, cell, cause }: EndlessRecordError): string {
+function endlessly({ line, cell, reason }: EndlessRecordError): string {
   const where = `the row that begins in line ${line}`;
-  if (cause === 'too long') {
+  if (reason === 'too long') {
     return `has more than ${LONGEST_RECORD} bytes in ${where}: close the quotes of its cell ${cell + 1} if they are open, ${SHORTEN}.`;
   }
   return `has a quote in ${where}, cell ${cell + 1}, that is never closed, so that the rows after it cannot be told apart: close it, and double quotes within cells.`;

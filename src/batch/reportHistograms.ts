@@ -11,7 +11,8 @@ export interface TimeBin {
 }
 
 const MOST_TIME_BINS = 120;
-const FIRST_WIDTH_MS = 1_000;
+/** Doubled a few times it is a quarter of a minute, a minute, and so on. */
+const FIRST_WIDTH_MS = 60_000 / 64;
 
 /** How many rows ended when. Where time gets too long for its bins, two become one. */
 export class TimeHistogram {

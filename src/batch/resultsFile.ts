@@ -107,7 +107,7 @@ export class ResumableFiles<T> {
         if (index > 0 && this.bytes[index] === 0) await removeAll([path, path + PARTIAL]);
         else await this.fileSystem.rename(path + PARTIAL, path);
       }
-      await removeAll([this.first + CHECKPOINT]);
+      await removeAll([this.first + CHECKPOINT, `${this.first}${CHECKPOINT}.new`]);
     });
   }
 

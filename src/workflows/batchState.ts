@@ -206,7 +206,7 @@ export class BatchState {
     return {
       batchKey: this.batchKey,
       stage,
-      ...(pause === undefined ? {} : { reason: pause.reason }),
+      ...(pause === undefined ? {} : { reason: pause.reason, pausedBy: pause.by }),
       rows: this.rows,
       counts,
       window,

@@ -86,7 +86,10 @@ describe('the results of a batch', () => {
       ],
       end: 'completed',
     };
-    const batch = new ForgedBatch([[first, second], [retry, ok('d')]]);
+    const batch = new ForgedBatch([
+      [first, second],
+      [retry, ok('d')],
+    ]);
     await exportResults(options(batch));
     const read = await lines();
     expect(read.map(({ id, status, error, url }) => [id, status, error?.type ?? url])).toEqual([
@@ -162,7 +165,9 @@ describe('the results of a batch', () => {
 describe('results as CSV', () => {
   const FORMULAS = ['=1+1', '+1', '-1', '@A1', '\tx', '\rx'];
   const batch = () =>
-    new ForgedBatch([[{ rows: FORMULAS.map((content, index) => ({ id: `r${index}`, attempts: [{ ok: { content } }] })) }]]);
+    new ForgedBatch([
+      [{ rows: FORMULAS.map((content, index) => ({ id: `r${index}`, attempts: [{ ok: { content } }] })) }],
+    ]);
 
   it('have formulas defused, wherever they stand', async () => {
     await exportResults(options(batch(), { format: 'csv' }));
@@ -179,7 +184,11 @@ describe('results as CSV', () => {
 });
 
 describe('an export that breaks off', () => {
-  const pages = (): ForgedPage[] => [ok('a', 'b'), { rows: [{ id: 'c', attempts: ['timedOut'] }], end: 'completed' }, ok('d')];
+  const pages = (): ForgedPage[] => [
+    ok('a', 'b'),
+    { rows: [{ id: 'c', attempts: ['timedOut'] }], end: 'completed' },
+    ok('d'),
+  ];
   const whole = ['a', 'b', 'c', 'd'];
 
   /** A disk that takes so many bytes of results. */
@@ -236,7 +245,9 @@ describe('an export that breaks off', () => {
 
   it('refuses a directory and a place that is not there, before a row is read', async () => {
     const batch = new ForgedBatch([pages()]);
-    await expect(exportResults(options(batch, { out: directory }))).rejects.toThrow(/it is a directory: name a file\.$/);
+    await expect(exportResults(options(batch, { out: directory }))).rejects.toThrow(
+      /it is a directory: name a file\.$/,
+    );
     const nowhere = join(directory, 'nowhere', 'results.jsonl');
     await expect(exportResults(options(batch, { out: nowhere }))).rejects.toThrow(/its directory does not exist/);
     expect(batch.asked).toEqual([]);
@@ -252,7 +263,9 @@ describe('a batch past retention', () => {
   it('wants its file', async () => {
     await expect(exportResults(options(new ForgedBatch([])))).rejects.toMatchObject({ type: 'NotFound' });
     const batch = new ForgedBatch([[ok('a'), undefined]]);
-    await expect(exportResults(options(batch))).rejects.toThrow(/Page 1 of batch "night" is past .* give the batch's file/);
+    await expect(exportResults(options(batch))).rejects.toThrow(
+      /Page 1 of batch "night" is past .* give the batch's file/,
+    );
   });
 
   it('has its rows from the file, in their places, and says plainly that nothing is known of them', async () => {
@@ -268,7 +281,9 @@ describe('a batch past retention', () => {
 
   it('refuses another file', async () => {
     const batch = new ForgedBatch([[undefined, ok('c')]]);
-    await expect(exportResults(options(batch, { rows: file('x', 'y') }))).rejects.toMatchObject({ type: 'InvalidInput' });
+    await expect(exportResults(options(batch, { rows: file('x', 'y') }))).rejects.toMatchObject({
+      type: 'InvalidInput',
+    });
   });
 });
 

@@ -28,13 +28,26 @@ afterAll(async () => {
 function rowOf(index: number): WholeRow {
   const startedAt = SINCE + index * 700;
   const took = 800 + ((index * 7_919) % 4_000) + (index % 50 === 0 ? 30_000 : 0);
-  const run = { id: `row-${index}`, workflowId: `chat-night:row-${index}`, runId: 'r', input: {}, attempts: 1, round: 0 };
+  const run = {
+    id: `row-${index}`,
+    workflowId: `chat-night:row-${index}`,
+    runId: 'r',
+    input: {},
+    attempts: 1,
+    round: 0,
+  };
   const row = { ...run, startedAt, endedAt: startedAt + took };
   if (index % 41 === 7) return { ...row, status: 'cancelled' };
-  if (index % 23 !== 5) return { ...row, status: 'completed', outcome: outcomeOf(row.id, { model: `model-${index % 3}` }) };
+  if (index % 23 !== 5)
+    return { ...row, status: 'completed', outcome: outcomeOf(row.id, { model: `model-${index % 3}` }) };
   const url = index % 2 === 0 ? 'javascript:alert(1)' : `http://open-webui.test/c/${index}`;
   const type = index % 4 === 0 ? HOSTILE : 'ReplyFailed';
-  return { ...row, id: index % 3 === 0 ? HOSTILE : LONG, status: 'failed', failure: { type, message: HOSTILE, details: { url } } };
+  return {
+    ...row,
+    id: index % 3 === 0 ? HOSTILE : LONG,
+    status: 'failed',
+    failure: { type, message: HOSTILE, details: { url } },
+  };
 }
 
 async function reportOf(rows: number): Promise<string> {
@@ -45,6 +58,21 @@ async function reportOf(rows: number): Promise<string> {
   await writeFile(file, reportPage(figures, { title: `night ${HOSTILE}`, madeAt: SINCE, runUrl }));
   return pathToFileURL(file).href;
 }
+
+interface PageElement {
+  getAttribute(name: string): string | null;
+  setAttribute(name: string, value: string): void;
+  getBoundingClientRect(): { width: number; height: number };
+  readonly textContent: string;
+  readonly scrollWidth: number;
+  readonly clientWidth: number;
+}
+/** What the browser has, for what runs in it. */
+declare const document: {
+  readonly documentElement: PageElement;
+  querySelectorAll(selector: string): Iterable<PageElement>;
+};
+declare function getComputedStyle(element: PageElement): { fill: string; display: string };
 
 interface Seen {
   page: Page;
@@ -79,7 +107,9 @@ describe.each([
   afterAll(() => seen?.page.context().close());
 
   it('asks for nothing and complains of nothing', async () => {
-    await seen.page.locator('details').evaluateAll((all) => all.forEach((each) => each.setAttribute('open', '')));
+    await seen.page.evaluate(() => {
+      for (const each of document.querySelectorAll('details')) each.setAttribute('open', '');
+    });
     expect(seen.complaints).toEqual([]);
     expect(await seen.page.title()).toBe(`Batch night ${HOSTILE}`);
     expect(await seen.page.locator('script, img, iframe').count()).toBe(0);
@@ -91,11 +121,13 @@ describe.each([
   });
 
   it.each(['progress', 'latency'])('draws the %s in bars that are to be seen', async (chart) => {
-    const bars = await seen.page.locator(`#${chart} rect`).evaluateAll((all) =>
-      all.map((each) => {
-        const { width, height } = each.getBoundingClientRect();
-        return { width, height, fill: getComputedStyle(each).fill };
-      }),
+    const bars = await seen.page.evaluate(
+      (selector) =>
+        [...document.querySelectorAll(selector)].map((each) => {
+          const { width, height } = each.getBoundingClientRect();
+          return { width, height, fill: getComputedStyle(each).fill };
+        }),
+      `#${chart} rect`,
     );
     expect(bars.length).toBeGreaterThan(10);
     for (const { width, height, fill } of bars) {
@@ -111,13 +143,15 @@ describe.each([
       const cut = [...document.querySelectorAll('h1, p, dt, dd, summary, li, figcaption, .marks span')].filter(
         (each) => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).display !== 'inline',
       );
-      return { page: scrollWidth - clientWidth, cut: cut.map((each) => each.textContent?.slice(0, 60)) };
+      return { page: scrollWidth - clientWidth, cut: cut.map((each) => each.textContent.slice(0, 60)) };
     });
     expect(tooWide).toEqual({ page: 0, cut: [] });
   });
 
   it('links failed rows to chat and run, and to nothing else', async () => {
-    const addresses = await seen.page.locator('a').evaluateAll((all) => all.map((each) => each.getAttribute('href') ?? ''));
+    const addresses = await seen.page.evaluate(() =>
+      [...document.querySelectorAll('a')].map((each) => each.getAttribute('href') ?? ''),
+    );
     expect(addresses.length).toBeGreaterThan(20);
     expect(new Set(addresses.map((each) => new URL(each).host))).toEqual(
       new Set(['open-webui.test', 'temporal.test:8233']),

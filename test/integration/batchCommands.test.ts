@@ -53,6 +53,23 @@ function rowsOf(count: number, prompt: (i: number) => string): object[] {
 }
 
 describe('batch run', () => {
+  it('puts the chats into a folder and gives them a tag', async () => {
+    const path = file(
+      'filed.jsonl',
+      rowsOf(2, (i) => `Filed ${i}`),
+    );
+    const { code, stderr } = await batch(['run', path, '--folder', 'Nightly', '--tag', 'batch', '--json']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.any(String) as string });
+    const ask = async <T>(path: string): Promise<T> => {
+      const headers = { authorization: `Bearer ${stack.token}` };
+      return (await (await fetch(`${stack.standIn.url}/api/v1${path}`, { headers })).json()) as T;
+    };
+    const folders = await ask<Array<{ id: string; name: string }>>('/folders/');
+    expect(folders.map(({ name }) => name)).toEqual(['Nightly']);
+    const chats = await ask<Array<{ title: string }>>(`/chats/folder/${folders[0]?.id}`);
+    expect(chats.map(({ title }) => title).sort()).toEqual(['Filed 0', 'Filed 1']);
+  });
+
   it('holds a conversation a row, and the same command again repeats nothing', async () => {
     const path = file(
       'questions.jsonl',

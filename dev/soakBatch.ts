@@ -1,0 +1,106 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { Command } from 'commander';
+import { wholeNumber } from '../src/commands/options';
+import { tryBatch, type TrialFigures } from './batchTrial';
+import { terminalProgress } from './progress';
+
+const EXAMPLES = `
+Examples:
+  npm run soak:batch                              1,000 rows on the stand-in
+  npm run soak:batch -- --rows 10000 --json       the large one; the last line of standard output is one JSON object
+  npm run soak:batch -- --real --json             200 rows on a real Open WebUI
+  npm run soak:batch -- --rows 300 --seed 42 --worker-kills 40
+
+The worker is killed at random at least 20 times, Temporal once, and the starter once during its upload. The exit code is 0 only
+if every outcome is there exactly once, and neither the histories nor the model's log show more than the window.`;
+
+interface Flags {
+  rows?: number;
+  window?: number;
+  workerKills: number;
+  temporalKills: number;
+  seed: number;
+  starter: boolean;
+  real?: boolean;
+  json?: boolean;
+}
+
+const MOST_ROWS = 1_000_000;
+const DEFAULT_ROWS = { real: 200, standIn: 1_000 };
+/** A real Open WebUI is busy with fewer. */
+const DEFAULT_WINDOW = { real: 10, standIn: 20 };
+/** Of the window, what has to have been in flight. */
+const LEAST_SHARE = 0.8;
+/** A run's history stays below this, in events. */
+const MOST_EVENTS = 10_000;
+
+async function main(): Promise<void> {
+  const flags = readFlags();
+  const on = flags.real ? 'real' : 'standIn';
+  const { rows = DEFAULT_ROWS[on], window = DEFAULT_WINDOW[on], workerKills, temporalKills, seed, starter } = flags;
+  const progress = terminalProgress({ yes: true });
+  const faults = { workerKills, temporalKills, killStarter: starter, seed };
+  const figures = await tryBatch({ rows, window, ...faults, real: flags.real ?? false, chunkMs: 20 }, progress);
+  const result = { ...figures, commit: await commit(), date: new Date().toISOString() };
+  const complaints = [...figures.wrong, ...complaintsAbout(figures, flags)];
+  for (const text of complaints) progress.say(`Not as it has to be: ${text}.`);
+  if (flags.json) console.log(JSON.stringify(result));
+  else for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(20)} ${JSON.stringify(value)}`);
+  process.exitCode = complaintsAbout(figures, flags).length === 0 ? 0 : 1;
+}
+
+function readFlags(): Flags {
+  return new Command('npm run soak:batch --')
+    .description('A batch while everything dies: are all outcomes there, each of them once?')
+    .option('--rows <n>', 'rows of the file (default: 1000, with --real 200)', wholeNumber(1, MOST_ROWS))
+    .option('--window <n>', 'most conversations in flight (default: 20, with --real 10)', wholeNumber(1, 1_000))
+    .option('--worker-kills <n>', 'how often the worker is killed and replaced', wholeNumber(0, 10_000), 20)
+    .option('--temporal-kills <n>', 'how often Temporal is killed and started again', wholeNumber(0, 100), 1)
+    .option('--no-starter', 'leave the starter alone')
+    .option('--seed <n>', 'of the moments at which something is killed', wholeNumber(0, 2 ** 32 - 1), 1)
+    .option('--real', 'on a real Open WebUI in place of the stand-in')
+    .option('--json', 'print one JSON object as the last line of standard output')
+    .addHelpText('after', EXAMPLES)
+    .parse()
+    .opts<Flags>();
+}
+
+function complaintsAbout(figures: TrialFigures, flags: Flags): string[] {
+  const { rows, completed, duplicates, lost, maxInFlight, maxGenerations, window, largestRunEvents } = figures;
+  const largest = Math.max(...Object.values(largestRunEvents));
+  const conditions: Array<[boolean, string]> = [
+    [completed === rows, `${completed} of ${rows} rows are completed`],
+    [duplicates === 0, `${duplicates} duplicates`],
+    [lost === 0, `${lost} rows lost`],
+    [maxInFlight <= window, `${maxInFlight} conversations in flight at a window of ${window}`],
+    [maxInFlight >= LEAST_SHARE * window, `only ${maxInFlight} conversations in flight at a window of ${window}`],
+    [maxGenerations <= window, `${maxGenerations} generations at a time at a window of ${window}`],
+    [largest <= MOST_EVENTS, `a run with ${largest} events`],
+    [figures.workerKills >= flags.workerKills, `the worker was killed only ${figures.workerKills} times`],
+    [figures.temporalKills >= flags.temporalKills, `Temporal was killed only ${figures.temporalKills} times`],
+    [figures.starterKills === 1 || !flags.starter, 'the starter was not killed during its upload'],
+    [figures.workerDeaths === 0, `${figures.workerDeaths} workers ended by themselves`],
+  ];
+  return conditions.filter(([holds]) => !holds).map(([, complaint]) => complaint);
+}
+
+/** Undefined outside a checkout. */
+async function commit(): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)('git', ['describe', '--always', '--dirty', '--abbrev=40'], {
+      cwd: __dirname,
+    });
+    return stdout.trim();
+  } catch {
+    return undefined;
+  }
+}
+
+main().then(
+  () => process.exit(),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);
