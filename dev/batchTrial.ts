@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { exportResults } from '../src/batch/exportResults';
 import { batchWorkflowId, type BatchProgress } from '../src/batchContract';
 import { connectClient } from '../src/temporal';
-import { compileWorker } from '../test/chaos/compiledWorker';
+import { compileWorker } from './compiledWorker';
 import { carryOut, planFaults, type FaultPlan } from './batchFaults';
 import { readHistories, type BatchHistories } from './batchHistories';
 import { judge, type Verdict } from './batchJudge';
 import { openPlace, type BatchPlace } from './batchPlace';
-import { writeRows } from './batchRows';
+import { converse, type Interactive, type TriggerTimes } from './batchInteractive';
+import { rowOfPrompt, writeRows } from './batchRows';
 import { startStarter, type Starter, type StarterEvent } from './batchStarter';
 import { BatchWorker, usageOf } from './batchWorker';
 import { chatIdsOf } from './demoFigures';
@@ -24,6 +25,8 @@ export interface TrialPlan extends FaultPlan {
   real: boolean;
   /** Pause before each of the eight pieces of a reply, in milliseconds. */
   chunkMs: number;
+  /** Besides, a conversation outside the batch every so many milliseconds. */
+  interactiveEveryMs?: number | undefined;
 }
 
 export interface TrialFigures extends Verdict, BatchHistories {
@@ -38,6 +41,8 @@ export interface TrialFigures extends Verdict, BatchHistories {
   elapsedMs: number;
   rowsPerSecond: number;
   workerRssMaxMiB: number;
+  /** Only with conversations outside the batch. */
+  interactive?: TriggerTimes;
   /** Processor time, by process; `place` is this one: the stand-in with its model, and what looks on. */
   cpuSeconds: { temporal: number; worker: number; place: number };
   temporalVersion: string;
@@ -101,20 +106,23 @@ class Trial {
       replies: async () => (await place.generations()).filter(({ endedAt }) => endedAt !== undefined).length,
       signal: this.stop.signal,
     });
+    const outside = await this.converseOutside();
     const ended = await Promise.race([this.throughStarter(file), faults.then(() => never())]);
     const elapsedMs = Date.now() - begin;
+    const interactive = await outside?.stop();
     const cpu = process.cpuUsage(cpuBefore);
     this.stop.abort();
     const temporalKills = await faults;
     this.say(`the batch is ${ended.stage}: ${JSON.stringify(ended.counts)}`);
 
-    const evidence = await this.evidence(place, join(directory, 'results.jsonl'));
+    const evidence = await this.evidence(place, join(directory, 'results.jsonl'), interactive?.n ?? 0);
     const round = (seconds: number): number => Math.round(seconds * 10) / 10;
     return {
       ...{ rows, window, ...evidence, seed },
       ...{ workerKills: worker.kills, workerDeaths: worker.deaths, temporalKills, starterKills },
       ...{ elapsedMs, rowsPerSecond: Math.round((rows / elapsedMs) * 100_000) / 100 },
       workerRssMaxMiB: worker.rssMaxMiB,
+      ...(interactive === undefined ? {} : { interactive }),
       cpuSeconds: {
         temporal: round(temporalCpu.stop()),
         worker: round(worker.cpuSeconds),
@@ -191,14 +199,23 @@ class Trial {
     return { temporal, close: () => connection.close() };
   }
 
-  private async evidence(place: BatchPlace, resultsFile: string): Promise<Verdict & BatchHistories> {
+  private async converseOutside(): Promise<Interactive | undefined> {
+    const { interactiveEveryMs } = this.plan;
+    if (interactiveEveryMs === undefined) return undefined;
+    const { temporal, close } = await this.client();
+    const conversations = converse(temporal, MODEL, interactiveEveryMs);
+    return { stop: () => conversations.stop().finally(close) };
+  }
+
+  private async evidence(place: BatchPlace, resultsFile: string, outside: number): Promise<Verdict & BatchHistories> {
     const { rows } = this.plan;
     const { temporal: client, close } = await this.client();
     try {
       await exportResults({ client, batchKey: BATCH_KEY, out: resultsFile, format: 'jsonl' });
       const histories = await readHistories(client, BATCH_KEY, rows);
-      const chats = (await chatIdsOf(place.openWebUI)).size;
-      const verdict = await judge({ rows, resultsFile, generations: await place.generations(), chats });
+      const chats = (await chatIdsOf(place.openWebUI)).size - outside;
+      const generations = (await place.generations()).filter(({ prompt }) => rowOfPrompt(prompt) !== undefined);
+      const verdict = await judge({ rows, resultsFile, generations, chats });
       return { ...verdict, ...histories };
     } finally {
       await close();

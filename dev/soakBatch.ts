@@ -11,6 +11,7 @@ Examples:
   npm run soak:batch -- --rows 10000 --json       the large one; the last line of standard output is one JSON object
   npm run soak:batch -- --real --json             200 rows on a real Open WebUI
   npm run soak:batch -- --rows 300 --seed 42 --worker-kills 40
+  npm run soak:batch -- --worker-kills 0 --temporal-kills 0 --no-starter --interactive-every 1000
 
 The worker is killed at random at least 20 times, Temporal once, and the starter once during its upload. The exit code is 0 only
 if every outcome is there exactly once, and neither the histories nor the model's log show more than the window.`;
@@ -22,6 +23,7 @@ interface Flags {
   temporalKills: number;
   seed: number;
   starter: boolean;
+  interactiveEvery?: number;
   real?: boolean;
   json?: boolean;
 }
@@ -41,7 +43,9 @@ async function main(): Promise<void> {
   const { rows = DEFAULT_ROWS[on], window = DEFAULT_WINDOW[on], workerKills, temporalKills, seed, starter } = flags;
   const progress = terminalProgress({ yes: true });
   const faults = { workerKills, temporalKills, killStarter: starter, seed };
-  const figures = await tryBatch({ rows, window, ...faults, real: flags.real ?? false, chunkMs: 20 }, progress);
+  const interactiveEveryMs = flags.interactiveEvery;
+  const plan = { rows, window, ...faults, real: flags.real ?? false, chunkMs: 20, interactiveEveryMs };
+  const figures = await tryBatch(plan, progress);
   const result = { ...figures, commit: await commit(), date: new Date().toISOString() };
   const complaints = [...figures.wrong, ...complaintsAbout(figures, flags)];
   for (const text of complaints) progress.say(`Not as it has to be: ${text}.`);
@@ -59,6 +63,11 @@ function readFlags(): Flags {
     .option('--temporal-kills <n>', 'how often Temporal is killed and started again', wholeNumber(0, 100), 1)
     .option('--no-starter', 'leave the starter alone')
     .option('--seed <n>', 'of the moments at which something is killed', wholeNumber(0, 2 ** 32 - 1), 1)
+    .option(
+      '--interactive-every <ms>',
+      'besides, start a conversation outside the batch so often, and tell how soon it is triggered',
+      wholeNumber(100, 600_000),
+    )
     .option('--real', 'on a real Open WebUI in place of the stand-in')
     .option('--json', 'print one JSON object as the last line of standard output')
     .addHelpText('after', EXAMPLES)

@@ -93,6 +93,7 @@ export interface RowFailure {
 
 /** What a page tells its batch. Of two reports the one with the higher number holds. */
 export interface PageReport {
+  round: number;
   page: number;
   number: number;
   /** The last order that it has followed. */
@@ -145,8 +146,10 @@ export interface BatchInput {
   startAt?: number;
   /** The connections that its rows use: while one of them fails as a whole, the batch pauses. */
   connections: string[];
-  /** How pages have ended before, of a batch that is begun anew after it was terminated. */
+  /** Of a batch that is begun anew after it was terminated: how pages have ended before. */
   ended?: Array<{ page: number; counts: RowCounts }>;
+  /** Of the same: what pages that have not ended had in flight. */
+  begun?: Array<{ page: number; inFlight: number }>;
   /** The only page, of a batch that a schedule starts, and its priority. */
   onlyPage?: Omit<PageInput, 'batchKey'> & { priority: BatchPriority };
   /** Carried over a continue-as-new; not for callers. */

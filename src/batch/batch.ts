@@ -4,6 +4,7 @@ import {
   WorkflowFailedError,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
   type Client,
   type WorkflowExecutionDescription,
   type WorkflowHandle,
@@ -18,6 +19,7 @@ import {
 } from '../batchContract';
 import { OrchestrationError } from '../chatRun';
 import { FAILURES } from '../contract';
+import { goOn } from './goOn';
 import { retryFailed, type RetryOptions } from './retryFailed';
 
 const CALL_TIMEOUT_MS = 10_000;
@@ -47,9 +49,20 @@ export class Batch {
     return this.updated(BATCH_UPDATES.pause, reason);
   }
 
-  /** Goes on, whatever it was paused by. @throws as {@link pause} */
-  resume(): Promise<BatchProgress> {
-    return this.updated(BATCH_UPDATES.resume);
+  /** Goes on, whatever it was paused by, also after it was terminated. @throws as {@link pause} */
+  async resume(): Promise<BatchProgress> {
+    const { status } = await this.describe();
+    if (!BROKEN_OFF.includes(status.name)) return this.updated(BATCH_UPDATES.resume);
+    await this.goOn();
+    return this.progress();
+  }
+
+  /**
+   * Begins a batch anew that was broken off, with its pages as they are.
+   * @throws OrchestrationError NotFound; InvalidInput where Temporal does not have all pages any more
+   */
+  async goOn(): Promise<void> {
+    await goOn(this.client, this.batchKey, await this.memo());
   }
 
   /** Most conversations in flight from now on. @throws as {@link pause} */
@@ -70,7 +83,7 @@ export class Batch {
       if (error instanceof WorkflowNotFoundError) throw this.notFound(error);
       if (!(error instanceof WorkflowFailedError)) throw error;
       if ((await this.describe()).status.name === 'CANCELLED') return;
-      const message = `The batch was broken off (${error.cause?.message ?? error.message}); run the same command again to go on`;
+      const message = `The batch was broken off (${error.cause?.message ?? error.message}); resume it to go on`;
       throw new OrchestrationError('Terminated', message, {}, { cause: error });
     }
   }
@@ -84,6 +97,10 @@ export class Batch {
     const { status } = await this.describe();
     if (status.name === 'RUNNING') {
       const message = `The batch "${this.batchKey}" is under way; wait for its end, or cancel it, then retry what failed`;
+      throw new OrchestrationError(FAILURES.InvalidInput, message);
+    }
+    if (BROKEN_OFF.includes(status.name)) {
+      const message = `The batch "${this.batchKey}" was broken off (${status.name}) before its rows had ended; resume it, then retry what failed`;
       throw new OrchestrationError(FAILURES.InvalidInput, message);
     }
     return retryFailed(this.client, this.batchKey, await this.memo(), options);
@@ -144,7 +161,8 @@ export class Batch {
       const message = `The batch "${this.batchKey}" has ended (${status.name}); there is nothing left to steer`;
       if (error instanceof WorkflowNotFoundError) return new OrchestrationError(FAILURES.InvalidInput, message);
     }
-    if (!(error instanceof ServiceError)) return error;
+    const isMute = error instanceof ServiceError || error instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+    if (!isMute) return error;
     const message = `The batch is ${status.name}, but no worker answers; look whether one runs (npm run worker)`;
     return new OrchestrationError('NoWorker', message, {}, { cause: error });
   }

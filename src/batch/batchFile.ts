@@ -48,7 +48,10 @@ export class BatchFile {
    */
   async check(onProblem: (problem: RowProblem) => void): Promise<CheckedFile> {
     const records = await this.open();
-    const digest = createHash('sha256').update(this.commonJson());
+    const common = this.commonJson();
+    // Each row is started with what all have in common.
+    const commonBytes = Buffer.byteLength(common);
+    const digest = createHash('sha256').update(common);
     const models = new ModelSet();
     const pages = new PageSplit();
     const reader = new RowReader(records.format, this.options, records.columns);
@@ -63,7 +66,7 @@ export class BatchFile {
       }
       rows++;
       digest.update('\n').update(read.json);
-      pages.add(read.bytes);
+      pages.add(read.bytes + commonBytes);
       this.note(read, models);
     }
     if (rows + problems === 0) throw new FileError(`${this.file.name} has no row after its column names: give one.`);
@@ -77,11 +80,12 @@ export class BatchFile {
     const records = await this.open();
     const reader = new RowReader(records.format, this.options);
     const split = new PageSplit();
+    const commonBytes = Buffer.byteLength(this.commonJson());
     let page: BatchRow[] = [];
     for await (const record of records.all()) {
       const read = reader.read(record);
       if ('problem' in read) continue;
-      if (split.add(read.bytes) && page.length > 0) {
+      if (split.add(read.bytes + commonBytes) && page.length > 0) {
         yield page;
         page = [];
       }

@@ -1,4 +1,5 @@
 /** Batches from outside: uploaded, started, found again. */
+import { createHash } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import {
   DEFAULT_BATCH_PRIORITY,
@@ -60,7 +61,10 @@ export class UnknownModelsError extends OrchestrationError {
 }
 
 export const LONGEST_BATCH_KEY = 120;
+/** In bytes. */
 const LONGEST_FAIRNESS_KEY = 64;
+/** Ids of workflows that belong to a batch, and what parts its key from a row's id. */
+const NOT_A_KEY = /:|-(?:prepare|(?:retry-\d+-)?page-\d+)$/;
 const DEFAULT_REPLY_MS = 60_000;
 
 export class Batches {
@@ -82,9 +86,10 @@ export class Batches {
     const batch = this.batch(options.batchKey);
     const before = await batch.before();
     if (before !== undefined && before.memo.digest !== source.digest) throw keyReused(options.batchKey);
-    if (before?.isBroken === false) return batch;
+    if (before?.isBroken === true) await batch.goOn();
+    if (before !== undefined) return batch;
     const prepared = await this.prepared(source, options);
-    const memo = { ...memoOf(source, options, prepared), since: before?.memo.since ?? Date.now() };
+    const memo = { ...memoOf(source, options, prepared), since: Date.now() };
     const { pageRows, ended } = await uploadPages(this.client, memo.options.priority, {
       inputs: pageInputs(source, options, prepared),
       ...(onUploaded === undefined ? {} : { onUploaded }),
@@ -153,7 +158,7 @@ function memoOf(
       searchAttributes,
       priority: {
         priorityKey: priority ?? DEFAULT_BATCH_PRIORITY,
-        fairnessKey: fairnessKey.slice(0, LONGEST_FAIRNESS_KEY),
+        fairnessKey: shortened(fairnessKey),
       },
     },
   };
@@ -174,6 +179,8 @@ function refuseBadOptions({
     refused(
       `A batch's key has 1 to ${LONGEST_BATCH_KEY} characters; "${batchKey.slice(0, 40)}" has ${batchKey.length}`,
     );
+  if (NOT_A_KEY.test(batchKey))
+    refused(`A batch's key has no ":", and does not end as "${batchKey.slice(-20)}" does; choose another`);
   if (!Number.isInteger(window) || window < 1 || window > MOST_WINDOW)
     refused(`The window is a whole number from 1 to ${MOST_WINDOW}, not ${window}`);
   if (priority !== undefined && ![1, 2, 3, 4, 5].includes(priority))
@@ -184,6 +191,12 @@ function refuseBadOptions({
     refused(
       `A folder belongs to one connection, but the rows use ${Object.keys(models).join(', ')}; make one batch for each`,
     );
+}
+
+/** Temporal refuses a longer one. */
+function shortened(fairnessKey: string): string {
+  if (Buffer.byteLength(fairnessKey) <= LONGEST_FAIRNESS_KEY) return fairnessKey;
+  return createHash('sha256').update(fairnessKey).digest('base64url');
 }
 
 function keyReused(batchKey: string): OrchestrationError {

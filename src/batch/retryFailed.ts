@@ -1,6 +1,6 @@
 /** A new round of a batch: the rows that ended without a reply, each in the chat that it has. */
 import type { Client } from '@temporalio/client';
-import type { BatchMemo, BatchRow, PageInput } from '../batchContract';
+import { pageWorkflowId, type BatchMemo, type BatchRow, type PageInput } from '../batchContract';
 import { OrchestrationError } from '../chatRun';
 import { FAILURES } from '../contract';
 import { PageSplit } from './pageSplit';
@@ -25,24 +25,43 @@ export async function retryFailed(
   { window = memo.options.window, onUploaded }: RetryOptions,
 ): Promise<number> {
   const round = memo.round + 1;
-  const { pageRows } = await uploadPages(client, memo.options.priority, {
+  await refuseWhileEnding(client, batchKey);
+  const { pageRows, ended } = await uploadPages(client, memo.options.priority, {
     inputs: pagesOf(failedRows(client, batchKey, memo), { batchKey, round, memo }),
     ...(onUploaded === undefined ? {} : { onUploaded }),
   });
   const rows = pageRows.reduce((sum, each) => sum + each, 0);
   if (rows === 0) return 0;
   const pages = [...memo.pages, pageRows.length];
-  await startBatch(client, batchKey, { pageRows }, { ...memo, round, pages, options: { ...memo.options, window } });
+  await startBatch(
+    client,
+    batchKey,
+    { pageRows, ended },
+    { ...memo, round, pages, options: { ...memo.options, window } },
+  );
   return rows;
 }
 
-async function* failedRows(client: Client, batchKey: string, memo: BatchMemo): AsyncGenerator<BatchRow> {
+/** What is still under way cannot be started again, and the rows of an upload must be the same when it is repeated. */
+async function refuseWhileEnding(client: Client, batchKey: string): Promise<void> {
   for await (const { rows } of new BatchReader(client, batchKey).pages()) {
-    for (const row of rows) if (row.status !== 'completed') yield again(row, memo);
+    const ending = rows.find(({ status }) => status === 'inFlight');
+    if (ending === undefined) continue;
+    const message = `Row "${ending.id}" is still ending; give the command again in a minute`;
+    throw new OrchestrationError(FAILURES.InvalidInput, message);
   }
 }
 
-function again({ id, input, status, attempts, failure }: RowResult, { since }: BatchMemo): BatchRow {
+async function* failedRows(client: Client, batchKey: string, memo: BatchMemo): AsyncGenerator<BatchRow> {
+  // No row was started before its page; the memo of a scheduled batch is older.
+  const firstPage = client.workflow.getHandle(pageWorkflowId({ batchKey, round: 0, page: 0 }));
+  const since = (await firstPage.describe()).startTime.getTime();
+  for await (const { rows } of new BatchReader(client, batchKey).pages()) {
+    for (const row of rows) if (row.status !== 'completed') yield again(row, Math.max(since, memo.since));
+  }
+}
+
+function again({ id, input, status, attempts, failure }: RowResult, since: number): BatchRow {
   if (status === 'unknown' || input === undefined) {
     const message = `Row "${id}" is past Temporal's retention, so it is not known any more; make a file of the rows that have no result and run it with a new key`;
     throw new OrchestrationError(FAILURES.InvalidInput, message);

@@ -1,4 +1,5 @@
 /** Rows of a page joined with what later rounds know of them. */
+import { FAILURES } from '../contract';
 import type { PageHistory, PageRow } from './pageHistory';
 
 export interface RowResult extends PageRow {
@@ -93,13 +94,15 @@ export class Round {
   }
 }
 
-/** A retry that ended before it came to a row has changed nothing of it. */
+/** A retry that ended before it came to a row, or was refused because the run has come to its end, has changed nothing of it. */
 function newer(earlier: RowResult, again: PageRow, round: number): RowResult {
   if (again.attempts === 0 && again.status !== 'waiting') return earlier;
+  if (again.failure?.type === FAILURES.RequestKeyReused) return earlier;
+  const attempts = earlier.attempts + again.attempts;
   const { failure: before } = earlier;
   const { failure } = again;
   // What was asked at first, without what the retry says of the chat.
-  const result = { ...again, input: earlier.input, round };
+  const result = { ...again, input: earlier.input, attempts, round };
   if (failure === undefined) return result;
   return { ...result, failure: { ...failure, details: { ...placeOf(before?.details), ...failure.details } } };
 }

@@ -54,7 +54,7 @@ export async function uploadPages(
 async function uploadPage(client: Client, input: PageInput, priority: BatchPriority): Promise<RowCounts | undefined> {
   const { batchKey, page, rows, searchAttributes } = input;
   const workflowId = pageWorkflowId(input);
-  const hash = createHash('sha256').update(JSON.stringify(input)).digest('base64url');
+  const hash = hashOf(input);
   try {
     await client.workflow.start(RUN_PAGE, {
       workflowId,
@@ -74,6 +74,13 @@ async function uploadPage(client: Client, input: PageInput, priority: BatchPrior
   }
 }
 
+/** Without what the worker says of it: that may be another between two attempts. */
+function hashOf({ batchKey, round, page, rows, common }: PageInput): string {
+  const given = { ...common };
+  delete given.folder_id;
+  return createHash('sha256').update(JSON.stringify({ batchKey, round, page, rows, given })).digest('base64url');
+}
+
 async function countsOf(client: Client, workflowId: string, hash: string): Promise<RowCounts | undefined> {
   const handle = client.workflow.getHandle(workflowId);
   const { memo, status } = await handle.describe();
@@ -88,7 +95,7 @@ async function countsOf(client: Client, workflowId: string, hash: string): Promi
 export async function startBatch(
   client: Client,
   batchKey: string,
-  input: Pick<BatchInput, 'pageRows' | 'ended' | 'startAt'>,
+  input: Pick<BatchInput, 'pageRows' | 'ended' | 'begun' | 'startAt'>,
   memo: BatchMemo,
 ): Promise<void> {
   const { searchAttributes, priority, ...options } = memo.options;

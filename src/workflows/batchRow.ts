@@ -12,7 +12,8 @@ import {
   type OrchestrateChatInput,
 } from '../contract';
 
-const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
+/** By which everything of a batch is found. */
+export const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
 
 /** A row that has not ended. */
 export interface PendingRow {

@@ -39,8 +39,9 @@ export interface Pause {
 /** Carried over a continue-as-new. */
 export interface SavedBatch {
   pages: OpenPage[];
-  /** The first page that has not been told to begin. */
+  /** The first page that has not been told to begin; those from `early` have been out of turn. */
   next: number;
+  early: number[];
   ended: RowCounts;
   pause?: Pause;
   cancelled?: true;
@@ -59,6 +60,8 @@ export interface PageOrderOf extends PageOrder {
 }
 
 const MOST_FAILURES = 10;
+/** How many pages are told to cancel at a time: each costs a batch several events. */
+const MOST_CANCELLED_AT_ONCE = 100;
 /** A page that says nothing for so long is asked whether it is still there, in milliseconds. */
 const SILENCE_MS = 120_000;
 
@@ -76,6 +79,7 @@ export class BatchState {
     this.data = saved ?? {
       pages: [],
       next: 0,
+      early: [],
       ended: NO_ROWS,
       window: input.window || DEFAULT_WINDOW,
       startedAt: now,
@@ -86,6 +90,7 @@ export class BatchState {
     };
     this.rate = new Rate(this.data.rate);
     this.rows = input.pageRows.reduce((rows, each) => rows + each, 0);
+    if (saved === undefined) for (const { page, inFlight } of input.begun ?? []) this.openEarly(page, inFlight);
     this.share();
   }
 
@@ -120,7 +125,8 @@ export class BatchState {
     const due = this.data.pages.filter((page) => page.due);
     return due.map((page) => {
       page.due = false;
-      page.order++;
+      // Also after a reset, which sets the count back, the newest has the highest number.
+      page.order = Math.max(page.order + 1, now);
       page.allowed = Math.max(page.allowed, page.slots);
       page.heardAt = now;
       const cancel = this.data.cancelled ? { cancel: true as const } : {};
@@ -130,7 +136,8 @@ export class BatchState {
   }
 
   hear(report: PageReport, now: number): void {
-    const page = this.data.pages.find((each) => each.page === report.page);
+    if (report.round !== this.input.round) return;
+    const page = this.data.pages.find((each) => each.page === report.page) ?? this.begunBefore(report);
     if (page === undefined || report.number <= page.report) return;
     page.heardAt = now;
     page.report = report.number;
@@ -161,7 +168,7 @@ export class BatchState {
   /** Time has passed. */
   tick(now: number): void {
     for (const page of this.data.pages) if (now - page.heardAt >= SILENCE_MS) page.due = true;
-    if (this.data.pause?.by === 'start' && now >= (this.input.startAt ?? 0)) this.resume();
+    if (this.data.pause?.by === 'start' && now >= (this.input.startAt ?? 0)) this.resume(now);
   }
 
   /** What a caller or the failures have paused stays so whatever the server does. */
@@ -171,16 +178,23 @@ export class BatchState {
     this.share();
   }
 
-  resume(): void {
-    if (this.data.pause === undefined) return;
+  /** Before its time a scheduled batch is started by it; one that was paused before its time is scheduled again. */
+  resume(now: number): void {
+    const { pause } = this.data;
+    if (pause === undefined) return;
     this.data.forgiven = this.counts.failed;
-    delete this.data.pause;
+    const { startAt = 0 } = this.input;
+    if (pause.by !== 'start' && startAt > now) this.data.pause = untilStart(startAt);
+    else delete this.data.pause;
     this.share();
   }
 
   /** Open WebUI answers again. */
   recovered(): void {
-    if (this.data.pause?.by === 'server') this.resume();
+    if (this.data.pause?.by !== 'server') return;
+    delete this.data.pause;
+    this.pauseIfTooManyFail();
+    this.share();
   }
 
   setWindow(window: number): void {
@@ -192,9 +206,8 @@ export class BatchState {
     if (this.data.cancelled) return;
     this.data.cancelled = true;
     delete this.data.pause;
-    // Pages that were never begun are told as well: their rows are cancelled where they stand.
-    while (this.data.next < this.input.pageRows.length) this.open();
     for (const page of this.data.pages) page.due = true;
+    this.share();
   }
 
   progress(now: number): BatchProgress {
@@ -241,7 +254,7 @@ export class BatchState {
    */
   private share(): void {
     const { cancelled, pause, pages } = this.data;
-    if (cancelled) return;
+    if (cancelled) return this.cancelMore();
     const window = pause === undefined ? this.data.window : 0;
     this.shrink(total(pages, promised) - window);
     const left = { toPromise: window - total(pages, promised), toFill: window - total(pages, mostInFlight) };
@@ -249,6 +262,14 @@ export class BatchState {
     while (left.toFill > 0 && this.data.next < this.input.pageRows.length) {
       const page = this.open();
       if (page !== undefined) grow(page, left);
+    }
+  }
+
+  /** Pages that were never begun are told as well: their rows are cancelled where they stand. */
+  private cancelMore(): void {
+    while (this.data.pages.length < MOST_CANCELLED_AT_ONCE && this.data.next < this.input.pageRows.length) {
+      const page = this.open();
+      if (page !== undefined) page.due = true;
     }
   }
 
@@ -266,13 +287,29 @@ export class BatchState {
   /** @returns undefined where the page has ended before */
   private open(): OpenPage | undefined {
     const number = this.data.next++;
+    if (this.data.early.includes(number)) return undefined;
     const before = this.input.ended?.find(({ page }) => page === number);
-    if (before !== undefined) {
-      this.data.ended = sum(this.data.ended, before.counts);
-      return undefined;
-    }
-    const counts = { ...NO_ROWS, waiting: this.input.pageRows[number] ?? 0 };
-    const none = { slots: 0, allowed: 0, order: -1, report: -1, heardAt: 0, due: false };
+    if (before === undefined) return this.begin(number, 0);
+    this.data.ended = sum(this.data.ended, before.counts);
+    return undefined;
+  }
+
+  /** A page that a batch before this one has begun: what it has in flight counts, and it has to know its share. */
+  private openEarly(number: number, inFlight: number): OpenPage {
+    const page = this.begin(number, inFlight);
+    page.due = true;
+    this.data.early.push(number);
+    return page;
+  }
+
+  private begunBefore({ page, order, counts }: PageReport): OpenPage | undefined {
+    const isKnown = page < this.data.next || this.data.early.includes(page);
+    return isKnown || order < 0 ? undefined : this.openEarly(page, counts.inFlight);
+  }
+
+  private begin(number: number, inFlight: number): OpenPage {
+    const counts = { ...NO_ROWS, inFlight, waiting: (this.input.pageRows[number] ?? 0) - inFlight };
+    const none = { slots: 0, allowed: inFlight, order: -1, report: -1, heardAt: 0, due: false };
     const page: OpenPage = { page: number, ...none, counts };
     this.data.pages.push(page);
     return page;

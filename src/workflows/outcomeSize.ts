@@ -8,6 +8,10 @@ export function fittedOutcome(outcome: ChatOutcome, maxBytes: number | undefined
   delete rest.reasoning;
   delete rest.json;
   if (bytesOf(rest) <= maxBytes) return rest;
+  if (bytesOf({ ...rest, content: '' }) > maxBytes) {
+    delete rest.followUps;
+    delete rest.sources;
+  }
   const others = bytesOf({ ...rest, content: '', truncated: true });
   return { ...rest, content: beginning(outcome.content, maxBytes - others), truncated: true };
 }

@@ -11,6 +11,7 @@ import {
   setCurrentDetails,
   setHandler,
   startChild,
+  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import {
@@ -26,6 +27,7 @@ import {
 import { TASK_QUEUES } from '../contract';
 import { batchDetails } from './batchDetails';
 import { Minder } from './batchMinder';
+import { BATCH_ID } from './batchRow';
 import { BatchState, type PageOrderOf, type SavedBatch } from './batchState';
 import { orderSignal, reportSignal, type runPage } from './runPage';
 
@@ -53,7 +55,7 @@ export async function runBatch(input: BatchInput): Promise<BatchProgress> {
   const scope = CancellationScope.current();
   scope.cancelRequested.catch(() => batch.cancel());
   return CancellationScope.nonCancellable(async () => {
-    if (input.onlyPage !== undefined) await startPage(batchKey, input.onlyPage);
+    if (input.onlyPage !== undefined) await startOnlyPage(batchKey, input.onlyPage);
     await toItsEnd(batchKey, batch, input);
     const progress = show(batch);
     if (scope.consideredCancelled) throw new CancelledFailure('The batch was cancelled');
@@ -69,7 +71,7 @@ function listen(batch: BatchState): void {
   setHandler(progressQuery, () => batch.progress(Date.now()), { description: 'How far the batch is' });
   setHandler(reportSignal, (report) => batch.hear(report, Date.now()));
   setHandler(pauseUpdate, (reason) => after(() => batch.pause({ by: 'caller', reason: reason ?? 'on request' })));
-  setHandler(resumeUpdate, () => after(() => batch.resume()));
+  setHandler(resumeUpdate, () => after(() => batch.resume(Date.now())));
   setHandler(cancelUpdate, () => after(() => batch.cancel()));
   setHandler(setWindowUpdate, (window) => after(() => batch.setWindow(window)), {
     validator: (window) => {
@@ -79,12 +81,18 @@ function listen(batch: BatchState): void {
   });
 }
 
-async function startPage(batchKey: string, { priority, ...page }: NonNullable<BatchInput['onlyPage']>): Promise<void> {
+async function startOnlyPage(
+  batchKey: string,
+  { priority, ...page }: NonNullable<BatchInput['onlyPage']>,
+): Promise<void> {
+  const inBatch = { key: BATCH_ID, value: batchKey };
+  if (page.searchAttributes) upsertSearchAttributes([inBatch]);
   await startChild<typeof runPage>(RUN_PAGE, {
     workflowId: pageWorkflowId({ batchKey, ...page }),
     taskQueue: TASK_QUEUES.chat,
     args: [{ batchKey, ...page }],
     priority,
+    ...(page.searchAttributes ? { typedSearchAttributes: [inBatch] } : {}),
     // It is told, and it tidies up; if the batch is terminated, it keeps what is in flight as any page does.
     parentClosePolicy: ParentClosePolicy.ABANDON,
   });

@@ -29,6 +29,8 @@ export const reportSignal = defineSignal<[PageReport]>(REPORT_SIGNAL);
 
 /** A page of which nobody has wanted anything for so long was left behind by its batch. */
 const LONGEST_WAIT = '30 days';
+/** How long a page whose rows have ended waits for a batch that wants to know, if the one that it had is gone. */
+const LAST_WORD_WAIT = '1 hour';
 /** Pause between two reports that nobody waits for. */
 const REPORT_PAUSE = '5s';
 /** How many failures a report carries. */
@@ -93,10 +95,16 @@ class Page {
     while (!this.isOver) {
       if (this.news === 'awaited') await this.report();
       else if (this.news === 'some') await this.reportSoon();
-      else if (!(await this.hasNews())) this.cancel();
+      else if (!(await this.hasNews()) && !(await this.report())) this.cancel();
     }
-    if (this.order.number >= 0) await this.report();
+    if (this.order.number >= 0) await this.lastReport();
     return this.counts;
+  }
+
+  private async lastReport(): Promise<void> {
+    const { since } = this.order;
+    if (await this.report()) return;
+    if (await condition(() => this.order.since !== since, LAST_WORD_WAIT)) await this.report();
   }
 
   private get isOver(): boolean {
@@ -159,12 +167,16 @@ class Page {
     }
   }
 
-  private async report(): Promise<void> {
+  /** @returns whether there is a batch that hears it */
+  private async report(): Promise<boolean> {
     this.news = 'none';
-    const { batchKey, page } = this.input;
+    const { batchKey, round, page } = this.input;
+    // Also after a reset, which sets the count back, the newest has the highest number.
+    this.reports = Math.max(this.reports + 1, Date.now());
     const told: PageReport = {
+      round,
       page,
-      number: this.reports++,
+      number: this.reports,
       since: this.order.since,
       order: this.order.number,
       counts: { ...this.counts },
@@ -175,9 +187,11 @@ class Page {
     setCurrentDetails(pageDetails(told));
     try {
       await getExternalWorkflowHandle(batchWorkflowId(batchKey)).signal(reportSignal, told);
+      return true;
     } catch {
       // The batch was terminated: what is in flight goes on, the rest waits for one that is begun anew.
       this.order = { ...this.order, slots: 0 };
+      return false;
     }
   }
 }

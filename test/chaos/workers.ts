@@ -10,7 +10,7 @@ import { createLogger, installRuntime } from '../../src/logging';
 import { ensureSearchAttributes } from '../../src/searchAttributes';
 import { connectWorker } from '../../src/temporal';
 import { createWorkers, openConnections, runWorkers } from '../../src/worker';
-import { compileWorker, type CompiledWorker } from './compiledWorker';
+import { compileWorker, type CompiledWorker } from '../../dev/compiledWorker';
 import { FEW_FILES, TAKE_FILES, TAKES_FILES, WITHOUT_FENCE } from './preloads';
 
 /** Of the local stack, and shorter than production where a cell would only wait. */

@@ -197,15 +197,6 @@ describe('a batch under way', () => {
   });
 });
 
-it('has help with examples for each command', async () => {
-  const names = ['run', 'status', 'pause', 'resume', 'window', 'cancel', 'retry-failed', 'results', 'report', 'list'];
-  for (const name of names) {
-    const { code, stdout } = await batch([name, '--help']);
-    expect({ name, code }).toEqual({ name, code: 0 });
-    expect(stdout).toMatch(/^Usage: [^]+Examples?:\n {2}\$ /);
-  }
-});
-
 /** Ids of the conversations that a batch has started. */
 async function started(batchKey: string): Promise<string[]> {
   const ids: string[] = [];

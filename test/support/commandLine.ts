@@ -1,6 +1,8 @@
 /** The programs of this project as child processes, as an operator runs them. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { compileSources } from '../../dev/compiledSources';
+import { temporaryDirectory } from '../../dev/temporaryDirectory';
 
 export interface CommandResult {
   /** Exit code; null if a signal ended it. */
@@ -21,16 +23,23 @@ export interface CommandOptions {
 }
 
 export function starter(args: string[], options: CommandOptions = {}): Promise<CommandResult> {
-  return runSource('starter.ts', args, options);
+  return runProgram('starter.js', args, options);
 }
 
 export function worker(options: CommandOptions = {}): Promise<CommandResult> {
-  return runSource('worker.ts', [], options);
+  return runProgram('worker.js', [], options);
 }
 
-function runSource(file: string, args: string[], options: CommandOptions): Promise<CommandResult> {
-  const program = join(__dirname, '..', '..', 'src', file);
-  const child = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
+let programs: Promise<string> | undefined;
+
+/** Once for a test file: there are many starts in it. */
+function compiled(): Promise<string> {
+  programs ??= temporaryDirectory('programs').then(compileSources);
+  return programs;
+}
+
+async function runProgram(file: string, args: string[], options: CommandOptions): Promise<CommandResult> {
+  const child = spawn(process.execPath, [join(await compiled(), file), ...args], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, XDG_CONFIG_HOME: '/nowhere', ...options.environment },
   });
   const result: CommandResult = { code: null, stdout: '', stderr: '' };

@@ -20,7 +20,17 @@ function report(
   more: Partial<PageReport> = {},
 ) {
   const all = { waiting: 0, inFlight: 0, completed: 0, failed: 0, cancelled: 0, ...counts };
-  return { page, number, since: START, order, counts: all, failures: [], ended: false, ...more };
+  return {
+    round: 0,
+    page,
+    number,
+    since: START,
+    order: START + order,
+    counts: all,
+    failures: [],
+    ended: false,
+    ...more,
+  };
 }
 
 const slotsOf = (orders: Array<PageOrder & { page: number }>): Array<[number, number]> =>
@@ -72,7 +82,7 @@ describe('pausing', () => {
     expect(batch.progress(START)).toMatchObject({ stage: 'paused', reason: 'lunch' });
     batch.hear(report(0, 0, 1, { waiting: 7, inFlight: 3 }), START);
     expect(batch.hasDueOrders).toBe(false);
-    batch.resume();
+    batch.resume(START);
     expect(slotsOf(batch.dueOrders(START))).toEqual([[0, 3]]);
   });
 
@@ -86,7 +96,7 @@ describe('pausing', () => {
       stage: 'paused',
       reason: expect.stringContaining('2 rows have failed') as string,
     });
-    batch.resume();
+    batch.resume(START);
     batch.hear(report(0, 2, 0, { waiting: 4, inFlight: 3, failed: 3 }), START);
     expect(batch.progress(START).stage).toBe('running');
   });
@@ -121,7 +131,63 @@ describe('pausing', () => {
   });
 });
 
+describe('what has been before', () => {
+  it('does not begin early because it was paused and resumed before its time', () => {
+    const batch = batchOf({ startAt: START + 5_000 });
+    batch.pause({ by: 'caller', reason: 'not sure' });
+    batch.resume(START);
+    expect(batch.progress(START).stage).toBe('scheduled');
+    batch.resume(START);
+    expect(batch.progress(START).stage).toBe('running');
+  });
+
+  it('does not forgive failures because Open WebUI was away', () => {
+    const batch = batchOf({ maxFailures: 1 });
+    batch.dueOrders(START);
+    batch.pause({ by: 'server', reason: 'down' });
+    batch.hear(report(0, 0, 0, { waiting: 5, inFlight: 3, failed: 2 }), START);
+    batch.recovered();
+    expect(batch.progress(START)).toMatchObject({ stage: 'paused', pausedBy: 'failures' });
+  });
+
+  it('does not listen to pages of another round', () => {
+    const batch = batchOf();
+    batch.dueOrders(START);
+    batch.hear({ ...report(0, 0, 0, { completed: 10 }, { ended: true }), round: 1 }, START);
+    expect(batch.isOver).toBe(false);
+  });
+
+  it('counts what pages have in flight that a batch before it has begun', () => {
+    const batch = batchOf({ pageRows: [5, 5], begun: [{ page: 1, inFlight: 2 }] });
+    expect(slotsOf(batch.dueOrders(START))).toEqual([[1, 3]]);
+    expect(batch.progress(START).counts).toMatchObject({ inFlight: 3, waiting: 7 });
+  });
+
+  it('hears a page that it did not know to have begun', () => {
+    const batch = batchOf({ pageRows: [5, 5] });
+    batch.dueOrders(START);
+    batch.hear(report(1, 0, 0, { completed: 5 }, { ended: true, since: START - 1 }), START);
+    expect(batch.progress(START).counts.completed).toBe(5);
+    batch.hear(report(0, 0, 0, { completed: 5 }, { ended: true }), START);
+    expect(batch.isOver).toBe(true);
+  });
+});
+
 describe('the end', () => {
+  it('tells very many pages to cancel in portions', () => {
+    const batch = batchOf({ pageRows: Array.from({ length: 250 }, () => 1), window: 1 });
+    batch.dueOrders(START);
+    batch.cancel();
+    let told = 0;
+    for (let orders = batch.dueOrders(START); orders.length > 0; orders = batch.dueOrders(START)) {
+      expect(orders.length).toBeLessThanOrEqual(100);
+      told += orders.length;
+      for (const { page } of orders) batch.hear(report(page, 0, 0, { cancelled: 1 }, { ended: true }), START);
+    }
+    expect(told).toBe(250);
+    expect(batch.progress(START)).toMatchObject({ stage: 'cancelled', counts: { cancelled: 250 } });
+  });
+
   it('counts the rows of a page that was terminated as failed, and says how to run them', () => {
     const batch = batchOf();
     batch.dueOrders(START);
@@ -212,7 +278,7 @@ class World {
     else if (kind === 'end') this.pages[pick % this.pages.length]?.endOne(this.reports);
     else if (kind === 'trouble') this.pages[pick % this.pages.length]?.failOne(this.reports);
     else if (kind === 'pause') this.state.pause({ by: 'caller', reason: 'x' });
-    else if (kind === 'resume') this.state.resume();
+    else if (kind === 'resume') this.state.resume(START);
     else if (kind === 'save') this.carryOver();
     // Only larger ones: what is in flight when a window shrinks goes on.
     else if (kind === 'window') this.state.setWindow((this.window = Math.min(9, this.window + (pick % 2))));
@@ -222,7 +288,7 @@ class World {
   }
 
   finish(): void {
-    this.state.resume();
+    this.state.resume(START);
     for (let round = 0; round < 2_000 && !this.state.isOver; round++) {
       this.state.recovered();
       this.step('deliver', round);
@@ -293,6 +359,7 @@ class SimulatedPage {
     const { waiting, inFlight, completed } = this;
     const ended = waiting === 0 && inFlight === 0;
     const more = { ended, ...(trouble === undefined ? {} : { trouble }) };
-    out.push(report(this.page, this.reported++, this.order.number, { waiting, inFlight, completed }, more));
+    const { number } = this.order;
+    out.push({ ...report(this.page, this.reported++, 0, { waiting, inFlight, completed }, more), order: number });
   }
 }

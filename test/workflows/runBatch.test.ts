@@ -307,6 +307,7 @@ describe('runBatch', () => {
     const batch = await batches.start(source, same);
     await until(batch, ({ counts }) => counts.completed >= 2);
     await bench.environment.client.workflow.getHandle(batchWorkflowId(same.batchKey)).terminate();
+    await expect(batch.retryFailed()).rejects.toMatchObject({ type: 'InvalidInput' });
     await (await batches.start(source, same)).ended();
     expect((await batch.progress()).counts).toMatchObject({ completed: 6, failed: 0, cancelled: 0 });
     expect(conversations.prompts).toHaveLength(6);
@@ -339,6 +340,15 @@ describe('runBatch', () => {
     expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(Array(6).fill('completed'));
     expect(await batch.retryFailed()).toBe(0);
   });
+
+  it.each(['night-prepare', 'night-page-0', 'night-retry-1-page-0', 'a:b', ' '])(
+    'refuses the key "%s"',
+    async (batchKey) => {
+      await expect(batches.start(sourceOf(rowsOf([1])), options({ batchKey }))).rejects.toMatchObject({
+        type: 'InvalidInput',
+      });
+    },
+  );
 
   it('refuses to retry while it is under way', async () => {
     bench.reset({ awaitReply: untilCancelled });
