@@ -37,7 +37,8 @@ const atRequests: Play[] = REQUESTING.flatMap((step) =>
         },
       });
       await scene.worker();
-      await scene.ask(step === 'S2' ? '[slow=300]' : '');
+      // The reply is not to be over before the cancellation arrives.
+      await scene.ask(step === 'S2' || step === 'S3' ? '[slow=300]' : '');
       // Up to the end of the last step there is nothing to be told of a cancellation.
       const mayBeDone = step === 'S4' || step === 'S5';
       return { ends: mayBeDone ? ['Cancelled', 'done'] : ['Cancelled'] };
