@@ -192,7 +192,10 @@ async function main(): Promise<void> {
       void warnOfPriorities(connection, namespace, log);
       await runWorkers(workers);
     } finally {
-      await temporal.connection.close();
+      // Refused while a worker that was not run holds it; the process ends, and the cause is to be told.
+      await temporal.connection
+        .close()
+        .catch((error: unknown) => log.debug({ error }, 'The connection to Temporal stays open'));
     }
   } finally {
     await Promise.all([...connections.values()].map((connection) => connection.close()));

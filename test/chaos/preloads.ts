@@ -1,8 +1,8 @@
-/** What a worker process runs before its program, where nothing from outside can do to it what has to be done. */
+/** What a worker process runs before its program, and beside it, where nothing from outside can do to it what has to be done. */
 
 /** It writes whenever it wakes, whatever Temporal thinks of its attempt. Nothing else is changed. */
 export const WITHOUT_FENCE = `
-const path = require.resolve('./worker/activities/fence.js');
+const path = require.resolve('./activities/fence.js');
 const fence = require(path);
 require.cache[path].exports = { ...fence, passFence: async () => undefined };
 `;

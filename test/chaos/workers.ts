@@ -1,7 +1,7 @@
 /** Workers of two kinds: quick ones in this process, and processes that can be killed and stopped. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, startService } from '../../dev/processes';
 import { LOCAL_SETTINGS } from '../../dev/workerProcess';
@@ -168,7 +168,8 @@ export class WorkerHost {
 
   /** What makes Node run these scripts before the program. */
   private async preloading(scripts: string[]): Promise<string[]> {
-    const files = scripts.map((script) => ({ script, file: join(this.compiled.directory, `${randomUUID()}.js`) }));
+    const beside = dirname(this.compiled.program);
+    const files = scripts.map((script) => ({ script, file: join(beside, `${randomUUID()}.js`) }));
     for (const { script, file } of files) await writeFile(file, script);
     return files.flatMap(({ file }) => ['--require', file]);
   }
