@@ -24,7 +24,7 @@ export default tseslint.config(
   },
   {
     // Command-line programs speak through standard output.
-    files: ['dev/**/*.ts', 'src/starter.ts', 'examples/**/*.ts'],
+    files: ['dev/**/*.ts', 'bench/**/*.ts', 'src/starter.ts', 'examples/**/*.ts'],
     rules: { 'no-console': 'off' },
   },
   {

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { cellsOf, checkNames, ENDS, type CellSet } from '../test/chaos/catalogue';
@@ -12,6 +11,7 @@ import { WorkerHost } from '../test/chaos/workers';
 import { prepareOpenWebUI } from './openWebUI';
 import { terminalProgress, type Progress } from './progress';
 import { temporalExecutable } from './temporalExecutable';
+import { writeDocument } from './writeDocument';
 
 const EXAMPLES = `
 Examples:
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
   if (cells.length + soaks.length === 0) throw new Error('There is no such cell. --list shows their names.');
   const results = await playOnStages(cells, soaks, flags);
   const report = reportOf(results);
-  if (flags.docs) await writeDocument(documentOf(report));
+  if (flags.docs) await writeDocument(DOCUMENT, documentOf(report));
   if (flags.json) console.log(JSON.stringify(report));
   else console.log(`${report.passed} passed, ${report.failed} failed`);
   process.exitCode = isGood(report) ? 0 : 1;
@@ -145,11 +145,6 @@ async function playOnStage(
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, interrupt);
     await stage.strike();
   }
-}
-
-async function writeDocument(text: string): Promise<void> {
-  const { format, resolveConfig } = await import('prettier');
-  await writeFile(DOCUMENT, await format(text, { ...(await resolveConfig(DOCUMENT)), filepath: DOCUMENT }));
 }
 
 function teller(progress: Progress, total: number): (played: PlayedCell) => void {

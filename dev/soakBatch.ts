@@ -1,14 +1,13 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { wholeNumber } from '../src/commands/options';
 import { tryBatch, type TrialFigures } from './batchTrial';
+import { publish, stamped } from './measurements';
 import { terminalProgress } from './progress';
 
 const EXAMPLES = `
 Examples:
   npm run soak:batch                              1,000 rows on the stand-in
-  npm run soak:batch -- --rows 10000 --json       the large one; the last line of standard output is one JSON object
+  npm run soak:batch -- --rows 10000 --publish    the large one, and docs/measurements.md made anew
   npm run soak:batch -- --real --json             200 rows on a real Open WebUI
   npm run soak:batch -- --rows 300 --seed 42 --worker-kills 40
   npm run soak:batch -- --worker-kills 0 --temporal-kills 0 --no-starter --interactive-every 1000
@@ -19,12 +18,14 @@ if every outcome is there exactly once, and neither the histories nor the model'
 interface Flags {
   rows?: number;
   window?: number;
+  chunkMs: number;
   workerKills: number;
   temporalKills: number;
   seed: number;
   starter: boolean;
   interactiveEvery?: number;
   real?: boolean;
+  publish?: boolean;
   json?: boolean;
 }
 
@@ -40,15 +41,24 @@ const MOST_EVENTS = 10_000;
 async function main(): Promise<void> {
   const flags = readFlags();
   const on = flags.real ? 'real' : 'standIn';
-  const { rows = DEFAULT_ROWS[on], window = DEFAULT_WINDOW[on], workerKills, temporalKills, seed, starter } = flags;
+  const {
+    rows = DEFAULT_ROWS[on],
+    window = DEFAULT_WINDOW[on],
+    chunkMs,
+    workerKills,
+    temporalKills,
+    seed,
+    starter,
+  } = flags;
   const progress = terminalProgress({ yes: true });
   const faults = { workerKills, temporalKills, killStarter: starter, seed };
   const interactiveEveryMs = flags.interactiveEvery;
-  const plan = { rows, window, ...faults, real: flags.real ?? false, chunkMs: 20, interactiveEveryMs };
+  const plan = { rows, window, ...faults, real: flags.real ?? false, chunkMs, interactiveEveryMs };
   const figures = await tryBatch(plan, progress);
-  const result = { ...figures, commit: await commit(), date: new Date().toISOString() };
+  const result = await stamped(figures);
   const complaints = [...figures.wrong, ...complaintsAbout(figures, flags)];
   for (const text of complaints) progress.say(`Not as it has to be: ${text}.`);
+  if (flags.publish) await publish('soak', result);
   if (flags.json) console.log(JSON.stringify(result));
   else for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(20)} ${JSON.stringify(value)}`);
   process.exitCode = complaintsAbout(figures, flags).length === 0 ? 0 : 1;
@@ -59,6 +69,7 @@ function readFlags(): Flags {
     .description('A batch while everything dies: are all outcomes there, each of them once?')
     .option('--rows <n>', 'rows of the file (default: 1000, with --real 200)', wholeNumber(1, MOST_ROWS))
     .option('--window <n>', 'most conversations in flight (default: 20, with --real 10)', wholeNumber(1, 1_000))
+    .option('--chunk-ms <ms>', 'pause before each of the eight pieces of a reply', wholeNumber(1, 60_000), 100)
     .option('--worker-kills <n>', 'how often the worker is killed and replaced', wholeNumber(0, 10_000), 20)
     .option('--temporal-kills <n>', 'how often Temporal is killed and started again', wholeNumber(0, 100), 1)
     .option('--no-starter', 'leave the starter alone')
@@ -69,6 +80,7 @@ function readFlags(): Flags {
       wholeNumber(100, 600_000),
     )
     .option('--real', 'on a real Open WebUI in place of the stand-in')
+    .option('--publish', 'write docs/measurements/soak.json and docs/measurements.md')
     .option('--json', 'print one JSON object as the last line of standard output')
     .addHelpText('after', EXAMPLES)
     .parse()
@@ -92,18 +104,6 @@ function complaintsAbout(figures: TrialFigures, flags: Flags): string[] {
     [figures.workerDeaths === 0, `${figures.workerDeaths} workers ended by themselves`],
   ];
   return conditions.filter(([holds]) => !holds).map(([, complaint]) => complaint);
-}
-
-/** Undefined outside a checkout. */
-async function commit(): Promise<string | undefined> {
-  try {
-    const { stdout } = await promisify(execFile)('git', ['describe', '--always', '--dirty', '--abbrev=40'], {
-      cwd: __dirname,
-    });
-    return stdout.trim();
-  } catch {
-    return undefined;
-  }
 }
 
 main().then(

@@ -9,7 +9,9 @@ const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 
 const DOCUMENTS = [
   ...readdirSync(ROOT).filter((file) => file.endsWith('.md')),
-  ...readdirSync(join(ROOT, 'docs')).map((file) => join('docs', file)),
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => join('docs', file)),
 ];
 const manifest = JSON.parse(read('package.json')) as {
   scripts: Record<string, string>;

@@ -1,0 +1,167 @@
+/** Figures that are published: a file each in docs/measurements, and docs/measurements.md, which is made from these. */
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { TriggerTimes } from './batchInteractive';
+import type { TrialFigures } from './batchTrial';
+import { writeDocument } from './writeDocument';
+
+const ROOT = join(__dirname, '..');
+const DIRECTORY = join(ROOT, 'docs', 'measurements');
+export const MEASUREMENTS_DOCUMENT = join(ROOT, 'docs', 'measurements.md');
+
+/** Where figures come from. */
+export interface Stamp {
+  /** Undefined outside a checkout; ends in `-dirty` where something was not committed. */
+  commit?: string | undefined;
+  /** ISO 8601, UTC. */
+  date: string;
+}
+
+/** One batch without faults. */
+export type CostOfBatch = Pick<
+  TrialFigures,
+  'rows' | 'window' | 'elapsedMs' | 'eventsPerRow' | 'bytesPerRow' | 'largestRunEvents' | 'workerRssMaxMiB'
+>;
+
+export interface Measurements {
+  cost: Stamp & {
+    temporalVersion: string;
+    openWebUI: string;
+    batches: CostOfBatch[];
+    interactive?: TriggerTimes | undefined;
+  };
+  soak: Stamp & TrialFigures;
+}
+
+/** Adds when and from what these figures were taken. */
+export async function stamped<T extends object>(figures: T): Promise<T & Stamp> {
+  return { ...figures, commit: await commit(), date: new Date().toISOString() };
+}
+
+/** Publishes figures, and makes the document anew. */
+export async function publish<N extends keyof Measurements>(name: N, figures: Measurements[N]): Promise<void> {
+  await writeDocument(fileOf(name), JSON.stringify(figures));
+  await writeDocument(MEASUREMENTS_DOCUMENT, measurementsDocument(await readMeasurements()));
+}
+
+export async function readMeasurements(): Promise<Partial<Measurements>> {
+  const read = async <N extends keyof Measurements>(name: N): Promise<Partial<Measurements>> => {
+    try {
+      return { [name]: JSON.parse(await readFile(fileOf(name), 'utf8')) as Measurements[N] };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+      throw error;
+    }
+  };
+  return { ...(await read('cost')), ...(await read('soak')) };
+}
+
+/**
+ * How a total grows with the number of rows: the exponent `b` of `total = a · rows^b` that lies nearest to the totals (least
+ * squares of the logarithms). 1 is in proportion.
+ */
+export function growthExponent(totals: Array<{ rows: number; total: number }>): number {
+  const points = totals.map(({ rows, total }) => ({ x: Math.log(rows), y: Math.log(total) }));
+  const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(points.map((point) => point.x)), mean(points.map((point) => point.y))];
+  const slope = points.map((point) => (point.x - x) * (point.y - y)).reduce((sum, value) => sum + value, 0);
+  return slope / points.map((point) => (point.x - x) ** 2).reduce((sum, value) => sum + value, 0);
+}
+
+/** The exponents of time, events and bytes. */
+export function growthOf(batches: CostOfBatch[]): { elapsed: number; events: number; bytes: number } {
+  const exponent = (total: (batch: CostOfBatch) => number): number =>
+    Math.round(growthExponent(batches.map((batch) => ({ rows: batch.rows, total: total(batch) }))) * 1000) / 1000;
+  return {
+    elapsed: exponent(({ elapsedMs }) => elapsedMs),
+    events: exponent(({ eventsPerRow, rows }) => eventsPerRow * rows),
+    bytes: exponent(({ bytesPerRow, rows }) => bytesPerRow * rows),
+  };
+}
+
+export function measurementsDocument({ cost, soak }: Partial<Measurements>): string {
+  return [
+    '# Measurements',
+    'Made by the programs named below, on a machine with two processors that also carried Temporal, Open WebUI or its stand-in, and the model. Never edited by hand.',
+    ...(cost === undefined ? [] : costSection(cost)),
+    ...(soak === undefined ? [] : soakSection(soak)),
+  ].join('\n\n');
+}
+
+function costSection(cost: Measurements['cost']): string[] {
+  const { elapsed, events, bytes } = growthOf(cost.batches);
+  const rows = cost.batches.map((batch) => [
+    batch.rows,
+    seconds(batch.elapsedMs),
+    Math.round(batch.elapsedMs / batch.rows),
+    batch.eventsPerRow,
+    batch.bytesPerRow,
+    Math.max(...Object.values(batch.largestRunEvents)),
+    batch.workerRssMaxMiB,
+  ]);
+  return [
+    '## What a row costs, by the size of its batch',
+    `\`npm run bench:cost\`, ${source(cost)}. Events and bytes are those of all histories together: the batch, its pages, its rows.`,
+    table(
+      ['rows', 'seconds', 'ms a row', 'events a row', 'bytes a row', 'events of the largest run', 'worker, MiB'],
+      rows,
+    ),
+    `With the number of rows, the time grows as its power ${elapsed}, the events ${events}, the bytes ${bytes} (1 is in proportion).`,
+    ...(cost.interactive === undefined ? [] : interactiveText(cost.interactive)),
+  ];
+}
+
+function interactiveText({ n, p50, p99, max }: TriggerTimes): string[] {
+  return [
+    `Beside the largest batch, ${n} conversations were begun by somebody who waits. From the start of the run until Open WebUI had accepted the trigger: ${p50} ms (median), ${p99} ms (99 of 100), ${max} ms (the slowest).`,
+  ];
+}
+
+function soakSection(soak: Measurements['soak']): string[] {
+  const figures: Array<[string, unknown]> = [
+    ['rows', soak.rows],
+    ['completed', soak.completed],
+    ['duplicates', soak.duplicates],
+    ['lost', soak.lost],
+    ['worker killed', `${soak.workerKills} times`],
+    ['Temporal killed', `${soak.temporalKills} times`],
+    ['starter killed during its upload', `${soak.starterKills} times`],
+    ['window', soak.window],
+    ['most conversations in flight', soak.maxInFlight],
+    ['most generations at a time', soak.maxGenerations],
+    ['seconds', seconds(soak.elapsedMs)],
+    ['rows a second', soak.rowsPerSecond],
+    ['events of the largest run', Math.max(...Object.values(soak.largestRunEvents))],
+    ['worker, MiB', soak.workerRssMaxMiB],
+  ];
+  return [
+    '## A large batch while everything dies',
+    `\`npm run soak:batch -- --rows ${soak.rows}\`, ${source(soak)}. All figures: [soak.json](measurements/soak.json).`,
+    table(['', ''], figures),
+  ];
+}
+
+function source({ commit, date, ...on }: Stamp & { temporalVersion: string; openWebUI: string }): string {
+  return `${date.slice(0, 10)}, commit ${commit?.slice(0, 12) ?? 'unknown'}, Temporal ${on.temporalVersion}, ${on.openWebUI}`;
+}
+
+function table(head: string[], rows: unknown[][]): string {
+  const line = (cells: unknown[]): string => `| ${cells.map(String).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+const seconds = (ms: number): number => Math.round(ms / 1000);
+const fileOf = (name: keyof Measurements): string => join(DIRECTORY, `${name}.json`);
+
+async function commit(): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)('git', ['describe', '--always', '--dirty', '--abbrev=40'], {
+      cwd: ROOT,
+    });
+    return stdout.trim();
+  } catch {
+    return undefined;
+  }
+}
