@@ -61,10 +61,10 @@ async function main(): Promise<void> {
   }
   for (const text of wrong) progress.say(`Not as it has to be: ${text}.`);
   const cost: Measurements['cost'] = await stamped({ ...place, batches, interactive });
-  if (flags.publish) await publish('cost', cost);
   if (flags.json) console.log(JSON.stringify({ ...cost, growth }));
   else for (const batch of batches) console.log(JSON.stringify(batch));
   if (!flags.json) console.log(`growth               ${JSON.stringify(growth)}`);
+  if (flags.publish) await publish('cost', cost);
   process.exitCode = wrong.length === 0 ? 0 : 1;
 }
 

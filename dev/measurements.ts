@@ -1,6 +1,6 @@
 /** Figures that are published: a file each in docs/measurements, and docs/measurements.md, which is made from these. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TriggerTimes } from './batchInteractive';
@@ -42,6 +42,7 @@ export async function stamped<T extends object>(figures: T): Promise<T & Stamp> 
 
 /** Publishes figures, and makes the document anew. */
 export async function publish<N extends keyof Measurements>(name: N, figures: Measurements[N]): Promise<void> {
+  await mkdir(DIRECTORY, { recursive: true });
   await writeDocument(fileOf(name), JSON.stringify(figures));
   await writeDocument(MEASUREMENTS_DOCUMENT, measurementsDocument(await readMeasurements()));
 }

@@ -58,9 +58,9 @@ async function main(): Promise<void> {
   const result = await stamped(figures);
   const complaints = [...figures.wrong, ...complaintsAbout(figures, flags)];
   for (const text of complaints) progress.say(`Not as it has to be: ${text}.`);
-  if (flags.publish) await publish('soak', result);
   if (flags.json) console.log(JSON.stringify(result));
   else for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(20)} ${JSON.stringify(value)}`);
+  if (flags.publish) await publish('soak', result);
   process.exitCode = complaintsAbout(figures, flags).length === 0 ? 0 : 1;
 }
 
