@@ -2,9 +2,6 @@ import { growthExponent } from '../../dev/measurements';
 
 const totals = (total: (rows: number) => number) => [100, 1_000, 10_000].map((rows) => ({ rows, total: total(rows) }));
 
-/** Without what formatting adds to tables. */
-const words = (text: string): string[] => text.replaceAll(/-{3,}/g, '---').split(/\s+/).filter(Boolean);
-
 describe('the growth of a total', () => {
   it('is 1 in proportion, 2 as the square, and less than 1 where something is paid once', () => {
     expect(growthExponent(totals((rows) => 33 * rows))).toBeCloseTo(1);
