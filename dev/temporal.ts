@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../src/contract';
 import { connectClient } from '../src/temporal';
@@ -64,6 +65,9 @@ export const TUNING = {
   'history.timerProcessorMaxTimeShift': '10ms',
 };
 
+const WEB_READY_WITHIN_MS = 20_000;
+const WEB_LOOK_MS = 100;
+
 /** Priorities and fairness keys do nothing on a server that was not told to heed them. */
 const FAIRNESS = { 'matching.useNewMatcher': true, 'matching.enableFairness': true };
 
@@ -105,10 +109,12 @@ export async function startTemporal(options: TemporalOptions = {}): Promise<Temp
       return true;
     },
   });
+  const webUrl = `http://127.0.0.1:${webPort}`;
+  await webReady(webUrl);
   return {
     address,
     namespace: NAMESPACE,
-    webUrl: `http://127.0.0.1:${webPort}`,
+    webUrl,
     version,
     how: `Temporal ${version} at ${address}, a dev server from ${executable.path} (${executable.how})`,
     executable: executable.path,
@@ -122,6 +128,17 @@ export async function startTemporal(options: TemporalOptions = {}): Promise<Temp
     kill: () => service.kill(),
     restart: () => service.restart(),
   };
+}
+
+/** The Web UI looks for its server before that listens, and again after a while. The server is of use without it. */
+async function webReady(webUrl: string): Promise<void> {
+  const deadline = Date.now() + WEB_READY_WITHIN_MS;
+  while (Date.now() < deadline) {
+    const answer = await fetch(`${webUrl}/api/v1/namespaces/${NAMESPACE}`).catch(() => undefined);
+    await answer?.body?.cancel();
+    if (answer?.ok) return;
+    await sleep(WEB_LOOK_MS);
+  }
 }
 
 function serverArguments(options: TemporalOptions & { port: number; webPort: number; databaseFile: string }): string[] {

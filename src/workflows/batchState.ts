@@ -244,7 +244,7 @@ export class BatchState {
   private get counts(): RowCounts {
     const counts = this.data.pages.reduce((all, page) => sum(all, page.counts), this.data.ended);
     // A page fills its slots at once and does not report it.
-    const inFlight = total(this.data.pages, (page) => Math.max(promised(page), page.counts.inFlight));
+    const inFlight = total(this.data.pages, mostInFlight);
     return { ...counts, inFlight, waiting: this.rows - inFlight - endedOf(counts) };
   }
 
