@@ -1,11 +1,11 @@
 /**
- * What services, batches and their pages agree on. No run-time dependency, so any client can import it.
+ * What services, batches and their pages agree on. No run-time dependency but the contract, so any client can import it.
  *
  * A batch is one `runBatch` workflow and its pages. A page (`runPage`) holds rows and runs each as a child `orchestrateChat`; the
  * batch holds no row, only who may have how many conversations in flight. It tells the pages by orders, and they tell it by
  * reports how far they are.
  */
-import type { OrchestrateChatInput } from './contract';
+import { FAILURES, type OrchestrateChatInput } from './contract';
 
 /** Workflow type names. */
 export const RUN_BATCH = 'runBatch';
@@ -30,12 +30,23 @@ export const PAGE_HASH_MEMO = 'openwebuiPageHash';
 export const DEFAULT_WINDOW = 10;
 /** Largest window. */
 export const MOST_WINDOW = 1_000;
-/** Rows of one page as JSON, in bytes. */
+/** Most that the rows of one page have as JSON, in bytes. */
 export const MOST_PAGE_BYTES = 1024 * 1024;
+/** Rows are gathered in pages of so many bytes: workers keep pages in their cache. A larger row has a page of its own. */
+export const PAGE_BYTES = 128 * 1024;
 /** Rows of one page: bounds the history of the workflow that runs them. */
 export const MOST_PAGE_ROWS = 200;
 /** What an outcome may have as JSON, in bytes, before its text is cut: those of a whole page stand in one history. */
 export const ROW_OUTCOME_BYTES = 16 * 1024;
+/** Failures that say nothing of the row: Open WebUI as a whole does not serve. The row waits again. */
+export const TROUBLES: ReadonlySet<string> = new Set([
+  FAILURES.ServerUnavailable,
+  FAILURES.AuthenticationFailed,
+  FAILURES.RateLimited,
+  FAILURES.NotOpenWebUI,
+]);
+/** How many times a row waits again. */
+export const MOST_RETURNS = 3;
 /** Priority of a batch's conversations among others, from 1 (first) to 5. Others have 3. */
 export const DEFAULT_BATCH_PRIORITY = 4;
 
@@ -68,6 +79,8 @@ export interface PageOrder {
   number: number;
   /** How many of its conversations may be in flight. */
   slots: number;
+  /** Report at once: the batch does not know what the page has in flight. */
+  answer?: true;
   /** Start nothing any more, and cancel what is in flight. */
   cancel?: true;
 }
@@ -108,6 +121,22 @@ export interface PageReport {
   ended: boolean;
 }
 
+/** What is asked of a page that was terminated, by the activity `lookAtPage`. */
+export interface LookAtPageInput extends Pick<PageInput, 'batchKey' | 'round' | 'page'> {
+  /** Answered when fewer of its rows are in flight. @default at once */
+  fewerThan?: number;
+}
+
+/** How its rows stand. None of them waits. */
+export interface PageLook {
+  counts: RowCounts;
+  /** The last few. */
+  failures: RowFailure[];
+}
+
+/** Numbers of pages in ascending order: first and last of each unbroken sequence. */
+export type PageRanges = Array<[first: number, last: number]>;
+
 /** As Temporal has it. */
 export interface BatchPriority {
   /** From 1 (first) to 5. */
@@ -118,7 +147,7 @@ export interface BatchPriority {
 
 /** Memo of a batch: what a client needs to find its pages. */
 export interface BatchMemo {
-  /** Of all rows of round 0 and what they have in common. */
+  /** Of all rows of round 0, what they have in common, and the name of their folder. */
   digest: string;
   /** The newest round, and how many pages each round has. */
   round: number;
@@ -146,9 +175,9 @@ export interface BatchInput {
   startAt?: number;
   /** The connections that its rows use: while one of them fails as a whole, the batch pauses. */
   connections: string[];
-  /** Of a batch that is begun anew after it was terminated: how pages have ended before. */
-  ended?: Array<{ page: number; counts: RowCounts }>;
-  /** Of the same: what pages that have not ended had in flight. */
+  /** Of a batch that is begun anew after it was terminated: the pages that have ended before, and how their rows did. */
+  ended?: { pages: PageRanges; counts: RowCounts };
+  /** Of the same: what pages that were begun and have not ended had in flight. */
   begun?: Array<{ page: number; inFlight: number }>;
   /** The only page, of a batch that a schedule starts, and its priority. */
   onlyPage?: Omit<PageInput, 'batchKey'> & { priority: BatchPriority };

@@ -1,10 +1,13 @@
 /** The worker process: configuration → connections → workers → run → close. */
 import { existsSync } from 'node:fs';
+import { Client } from '@temporalio/client';
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerTuner } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities, type Activities, type ActivityDependencies } from './activities';
 import { ADMISSION_CLASSES, Admission, defaultReserve, triggerTaskQueue } from './activities/admission';
 import { passFence } from './activities/fence';
+import { lookAtPage } from './batch/lookAtPage';
+import type { LookAtPageInput } from './batchContract';
 import { WORKFLOW_BUNDLE } from './bundle';
 import {
   ConfigError,
@@ -48,6 +51,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     patience: settings,
     confirmAttempt: (taskToken, details) => confirmAttempt({ connection, namespace }, taskToken, details),
   });
+  const client = new Client({ connection, namespace });
   const common = {
     connection,
     namespace,
@@ -60,7 +64,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       ...common,
       ...(options.workflows ?? builtWorkflows()),
       taskQueue: TASK_QUEUES.chat,
-      activities: others,
+      activities: { ...others, lookAtPage: (input: LookAtPageInput) => lookAtPage(client, input) },
       stickyQueueScheduleToStartTimeout: settings.stickyMs,
     }),
     Worker.create({

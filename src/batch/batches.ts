@@ -4,6 +4,8 @@ import type { Client } from '@temporalio/client';
 import {
   DEFAULT_BATCH_PRIORITY,
   DEFAULT_WINDOW,
+  MOST_PAGE_BYTES,
+  MOST_PAGE_ROWS,
   MOST_WINDOW,
   type BatchMemo,
   type BatchRow,
@@ -21,7 +23,7 @@ import { startBatch, uploadPages } from './upload';
 
 /** The rows of a batch, checked. */
 export interface BatchSource {
-  /** Of all rows and what they have in common. */
+  /** Of all rows and what they have in common, but for their folder. */
   digest: string;
   rows: number;
   /** Gives the same pages every time. */
@@ -85,13 +87,14 @@ export class Batches {
     refuseBadOptions(options);
     const batch = this.batch(options.batchKey);
     const before = await batch.before();
-    if (before !== undefined && before.memo.digest !== source.digest) throw keyReused(options.batchKey);
+    if (before !== undefined && before.memo.digest !== digestOf(source, options)) throw keyReused(options.batchKey);
     if (before?.isBroken === true) await batch.goOn();
     if (before !== undefined) return batch;
     const prepared = await this.prepared(source, options);
     const memo = { ...memoOf(source, options, prepared), since: Date.now() };
     const { pageRows, ended } = await uploadPages(this.client, memo.options.priority, {
       inputs: pageInputs(source, options, prepared),
+      folder: folderOf(options),
       ...(onUploaded === undefined ? {} : { onUploaded }),
     });
     const { startAt } = options;
@@ -114,8 +117,10 @@ export class Batches {
     const prepared = await this.prepared(source, options);
     const pages: PageInput[] = [];
     for await (const page of pageInputs(source, options, prepared)) pages.push(page);
+    const [page, ...others] = pages;
+    if (page !== undefined && fitOnePage(pages)) page.rows.push(...others.splice(0).flatMap(({ rows }) => rows));
     const memo = { ...memoOf(source, options, prepared), since: Date.now(), pages: [1] };
-    return scheduleBatch(this.client, options.cron, pages, memo);
+    return scheduleBatch(this.client, options.cron, page === undefined ? [] : [page, ...others], memo);
   }
 
   private async prepared(source: BatchSource, options: BatchOptions): Promise<PreparedBatch> {
@@ -126,6 +131,11 @@ export class Batches {
     if (prepared.unknownModels.length > 0) throw new UnknownModelsError(prepared.unknownModels);
     return prepared;
   }
+}
+
+function fitOnePage(pages: PageInput[]): boolean {
+  const rows = pages.flatMap((page) => page.rows);
+  return rows.length <= MOST_PAGE_ROWS && Buffer.byteLength(JSON.stringify(rows)) <= MOST_PAGE_BYTES;
 }
 
 async function* pageInputs(
@@ -141,16 +151,27 @@ async function* pageInputs(
   }
 }
 
+/** Where a batch stands is part of what it is: a key is not used for two folders. */
+function digestOf({ digest }: BatchSource, options: BatchOptions): string {
+  const folder = folderOf(options);
+  return folder === undefined ? digest : createHash('sha256').update(`${digest}\n${folder}`).digest('base64url');
+}
+
+/** As Open WebUI compares names. */
+function folderOf({ folder }: BatchOptions): string | undefined {
+  return folder?.trim().toLowerCase();
+}
+
 function memoOf(
-  { digest, rows }: BatchSource,
+  source: BatchSource,
   options: BatchOptions,
   { searchAttributes }: PreparedBatch,
 ): Omit<BatchMemo, 'since' | 'pages'> {
   const { batchKey, models, window = DEFAULT_WINDOW, maxFailures, priority, fairnessKey = batchKey } = options;
   return {
-    digest,
+    digest: digestOf(source, options),
     round: 0,
-    rows,
+    rows: source.rows,
     options: {
       window,
       ...(maxFailures === undefined ? {} : { maxFailures }),
@@ -200,6 +221,6 @@ function shortened(fairnessKey: string): string {
 }
 
 function keyReused(batchKey: string): OrchestrationError {
-  const message = `The batch key "${batchKey}" was used before for other rows or options; use a new key, or send the same again`;
+  const message = `The batch key "${batchKey}" was used before for other rows, other options or another folder; use a new key, or send the same again`;
   return new OrchestrationError(FAILURES.RequestKeyReused, message);
 }

@@ -1,28 +1,22 @@
 /** What the history of a page tells of its rows: the page's input holds what was asked, the ends of its children what came of it. */
+import { WorkflowNotFoundError, isGrpcServiceError, type Client } from '@temporalio/client';
+import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
+import { MOST_RETURNS, ORDER_SIGNAL, TROUBLES, rowRequestKey, type PageInput, type PageOrder } from '../batchContract';
+import { WORKFLOW_ID_PREFIX, type ChatOutcome, type OrchestrateChatInput } from '../contract';
 import {
-  ApplicationFailure,
-  CancelledFailure,
-  isGrpcServiceError,
-  type Client,
-  type WorkflowHandle,
-} from '@temporalio/client';
-import {
-  decodeArrayFromPayloads,
-  decodeOptionalFailureToOptionalError,
-} from '@temporalio/common/lib/internal-non-workflow';
-import { rowRequestKey, type PageInput } from '../batchContract';
-import { WORKFLOW_ID_PREFIX, type ChatOutcome, type FailureDetails, type OrchestrateChatInput } from '../contract';
+  cancelled,
+  childEndAttributes,
+  childEndOf,
+  decodedEnd,
+  endOf,
+  type HistoryEvent,
+  type RawEnd,
+  type RowEnd,
+  type RowStatus,
+  type ToldEnd,
+} from './runEnds';
 
-/** Where a row is. `unknown`: its run is past Temporal's retention. */
-export type RowStatus = 'waiting' | 'inFlight' | 'completed' | 'failed' | 'cancelled' | 'unknown';
-
-/** Why a row has no reply. */
-export interface RowEnd {
-  /** A `FailureType` of the contract, `Cancelled`, `Terminated`, `TimedOut`, or the type of a defect. */
-  type: string;
-  message: string;
-  details: FailureDetails;
-}
+export type { RowEnd, RowStatus } from './runEnds';
 
 /** A row as the newest of its attempts has left it. Times in ms since the epoch. */
 export interface PageRow {
@@ -50,24 +44,15 @@ export interface PageHistory {
   ended: boolean;
 }
 
-type HistoryEvent = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
-type Payloads = Parameters<typeof decodeArrayFromPayloads>[1];
-type Failure = Parameters<typeof decodeOptionalFailureToOptionalError>[1];
 type Timestamp = HistoryEvent['eventTime'];
-
-/** How a run has ended, not decoded yet. */
-type RawEnd =
-  | { kind: 'completed'; payloads: Payloads }
-  | { kind: 'failed'; failure: Failure }
-  | { kind: 'cancelled' | 'terminated' | 'timedOut' | 'refused' | 'forgotten' };
 
 interface Attempt {
   /** Counted from 1. */
   number: number;
-  runId?: string;
+  runId?: string | undefined;
   startedAt?: number;
   endedAt?: number;
-  end?: RawEnd;
+  end?: RawEnd | 'neverStarted';
 }
 
 /** gRPC's status for what does not exist, or not any more. */
@@ -114,6 +99,11 @@ class PageReader {
   /** By the event that has initiated them. */
   private readonly open = new Map<string, Attempt>();
   private pageEnd: RawEnd | undefined;
+  private runId = '';
+  /** Those of all its children. */
+  private readonly runs = new Set<string>();
+  /** The page was told to start nothing any more. */
+  private isCancelled = false;
 
   constructor(private readonly client: Client) {}
 
@@ -123,6 +113,7 @@ class PageReader {
     if (started) {
       const [input] = await decodeArrayFromPayloads(this.client.options.loadedDataConverter, started.input?.payloads);
       this.input = input as PageInput;
+      this.runId = started.originalExecutionRunId ?? '';
     } else if (initiated) {
       const workflowId = initiated.workflowId ?? '';
       const attempt: Attempt = { number: (this.attempts.get(workflowId)?.number ?? 0) + 1 };
@@ -130,8 +121,17 @@ class PageReader {
       this.open.set(String(event.eventId), attempt);
     } else {
       this.followChild(event);
+      this.isCancelled ||= await this.cancels(event);
       this.pageEnd = endOf(event) ?? this.pageEnd;
     }
+  }
+
+  private async cancels(event: HistoryEvent): Promise<boolean> {
+    if (event.workflowExecutionCancelRequestedEventAttributes) return true;
+    const signalled = event.workflowExecutionSignaledEventAttributes;
+    if (signalled?.signalName !== ORDER_SIGNAL) return false;
+    const [order] = await decodeArrayFromPayloads(this.client.options.loadedDataConverter, signalled.input?.payloads);
+    return (order as PageOrder).cancel === true;
   }
 
   private followChild(event: HistoryEvent): void {
@@ -141,6 +141,7 @@ class PageReader {
     if (attempt === undefined || attempt === null) return;
     if (started) {
       attempt.runId = started.workflowExecution?.runId ?? '';
+      this.runs.add(attempt.runId);
       attempt.startedAt = millisecondsOf(event.eventTime);
     } else {
       attempt.end = childEndOf(event);
@@ -163,12 +164,11 @@ class PageReader {
   private async rowOf(row: Pick<PageRow, 'id' | 'workflowId' | 'input'>): Promise<PageRow> {
     const attempt = this.attempts.get(row.workflowId);
     if (attempt === undefined) return { ...row, ...this.neverStarted(), attempts: 0 };
-    const { number: attempts, runId, startedAt } = attempt;
     if (attempt.end === undefined && this.pageEnd !== undefined) await this.askRunItself(row.workflowId, attempt);
-    const { end, endedAt } = attempt;
+    const { number: attempts, runId, startedAt, endedAt } = attempt;
     return {
       ...row,
-      ...(end === undefined ? { status: 'inFlight' } : await this.decoded(end, row.workflowId)),
+      ...(await this.toldOf(row.workflowId, attempt)),
       ...(runId === undefined ? {} : { runId }),
       ...(startedAt === undefined ? {} : { startedAt }),
       ...(endedAt === undefined ? {} : { endedAt }),
@@ -176,20 +176,36 @@ class PageReader {
     };
   }
 
-  private neverStarted(): Pick<PageRow, 'status' | 'failure'> {
-    if (this.pageEnd === undefined) return { status: 'waiting' };
-    if (this.pageEnd.kind === 'completed') return { status: 'cancelled', failure: cancelled('before it was started') };
-    const message = 'The page that holds the row ended before the row was started; run it again with retry-failed';
-    return { status: 'failed', failure: { type: 'Terminated', message, details: {} } };
+  private async toldOf(workflowId: string, { number, end }: Attempt): Promise<ToldEnd> {
+    if (end === undefined) return { status: 'inFlight' };
+    if (end === 'neverStarted') return this.neverStarted();
+    const told = await decodedEnd(this.client.options.loadedDataConverter, end, workflowId);
+    const { failure } = told;
+    if (failure === undefined || !TROUBLES.has(failure.type) || number > MOST_RETURNS) return told;
+    if (!this.startsNothing) return { status: 'waiting' };
+    const message = `The run was cancelled while it waited for Open WebUI: ${failure.message}`;
+    return { status: 'cancelled', failure: { type: 'Cancelled', message, details: failure.details } };
+  }
+
+  private get startsNothing(): boolean {
+    return this.pageEnd !== undefined || this.isCancelled;
+  }
+
+  private neverStarted(): ToldEnd {
+    if (!this.startsNothing) return { status: 'waiting' };
+    const isGone = this.pageEnd !== undefined && this.pageEnd.kind !== 'completed';
+    const when = isGone ? 'because its page was ended before it was started' : 'before it was started';
+    return { status: 'cancelled', failure: cancelled(when) };
   }
 
   /** A page that was terminated does not hear any more how its children end. */
   private async askRunItself(workflowId: string, attempt: Attempt): Promise<void> {
-    if (attempt.runId === undefined) {
-      attempt.end = { kind: 'terminated' };
-      return;
-    }
     try {
+      attempt.runId ??= await this.runUnheardOf(workflowId);
+      if (attempt.runId === undefined) {
+        attempt.end = 'neverStarted';
+        return;
+      }
       const { history } = await this.client.workflowService.getWorkflowExecutionHistory({
         namespace: this.client.options.namespace,
         execution: { workflowId, runId: attempt.runId },
@@ -206,75 +222,17 @@ class PageReader {
     }
   }
 
-  private async decoded(end: RawEnd, workflowId: string): Promise<Pick<PageRow, 'status' | 'outcome' | 'failure'>> {
-    const { loadedDataConverter } = this.client.options;
-    if (end.kind === 'completed') {
-      const [outcome] = await decodeArrayFromPayloads(loadedDataConverter, end.payloads);
-      return { status: 'completed', outcome: outcome as ChatOutcome };
+  /** A child may have been started of which the page was not told any more. */
+  private async runUnheardOf(workflowId: string): Promise<string | undefined> {
+    try {
+      const { runId, raw } = await this.client.workflow.getHandle(workflowId).describe();
+      const isOfPage = raw.workflowExecutionInfo?.parentExecution?.runId === this.runId;
+      return isOfPage && !this.runs.has(runId) ? runId : undefined;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
     }
-    if (end.kind === 'cancelled') return { status: 'cancelled', failure: cancelled() };
-    if (end.kind === 'forgotten') return { status: 'unknown' };
-    if (end.kind !== 'failed') return { status: 'failed', failure: silentEnd(end.kind, workflowId) };
-    const error = await decodeOptionalFailureToOptionalError(loadedDataConverter, end.failure);
-    if (error instanceof CancelledFailure) return { status: 'cancelled', failure: cancelled() };
-    return { status: 'failed', failure: failureOf(error) };
   }
-}
-
-function childEndAttributes(event: HistoryEvent) {
-  return (
-    event.childWorkflowExecutionCompletedEventAttributes ??
-    event.childWorkflowExecutionFailedEventAttributes ??
-    event.childWorkflowExecutionCanceledEventAttributes ??
-    event.childWorkflowExecutionTerminatedEventAttributes ??
-    event.childWorkflowExecutionTimedOutEventAttributes ??
-    event.startChildWorkflowExecutionFailedEventAttributes
-  );
-}
-
-function childEndOf(event: HistoryEvent): RawEnd {
-  const completed = event.childWorkflowExecutionCompletedEventAttributes;
-  if (completed) return { kind: 'completed', payloads: completed.result?.payloads };
-  const failed = event.childWorkflowExecutionFailedEventAttributes;
-  if (failed) return { kind: 'failed', failure: failed.failure };
-  if (event.childWorkflowExecutionCanceledEventAttributes) return { kind: 'cancelled' };
-  if (event.childWorkflowExecutionTimedOutEventAttributes) return { kind: 'timedOut' };
-  return { kind: event.startChildWorkflowExecutionFailedEventAttributes ? 'refused' : 'terminated' };
-}
-
-/** Of the workflow whose history it is; undefined where the event is not its end. */
-function endOf(event: HistoryEvent): RawEnd | undefined {
-  const completed = event.workflowExecutionCompletedEventAttributes;
-  if (completed) return { kind: 'completed', payloads: completed.result?.payloads };
-  const failed = event.workflowExecutionFailedEventAttributes;
-  if (failed) return { kind: 'failed', failure: failed.failure };
-  if (event.workflowExecutionCanceledEventAttributes) return { kind: 'cancelled' };
-  if (event.workflowExecutionTimedOutEventAttributes) return { kind: 'timedOut' };
-  return event.workflowExecutionTerminatedEventAttributes ? { kind: 'terminated' } : undefined;
-}
-
-function failureOf(error: Error | undefined): RowEnd {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    if (!(cause instanceof ApplicationFailure)) continue;
-    const details = (cause.details?.[0] ?? {}) as FailureDetails;
-    return { type: cause.type ?? 'Unknown', message: cause.message, details };
-  }
-  return {
-    type: error?.name.replace(/Failure$/, '') ?? 'Unknown',
-    message: error?.message ?? 'No reason given',
-    details: {},
-  };
-}
-
-function cancelled(when = ''): RowEnd {
-  return { type: 'Cancelled', message: `The run was cancelled${when && ` ${when}`}`, details: {} };
-}
-
-function silentEnd(kind: 'terminated' | 'timedOut' | 'refused', workflowId: string): RowEnd {
-  if (kind === 'terminated') return { type: 'Terminated', message: 'The run was terminated', details: {} };
-  if (kind === 'timedOut') return { type: 'TimedOut', message: 'The run timed out', details: {} };
-  const message = `There was a run ${workflowId} already; look at it, or give the batch another key`;
-  return { type: 'RequestKeyReused', message, details: {} };
 }
 
 function millisecondsOf(time: Timestamp): number {

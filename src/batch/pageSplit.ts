@@ -1,5 +1,5 @@
 /** Where one page of rows ends and the next begins: the same in every reading of a file. */
-import { MOST_PAGE_BYTES, MOST_PAGE_ROWS } from '../batchContract';
+import { MOST_PAGE_ROWS, PAGE_BYTES } from '../batchContract';
 
 export class PageSplit {
   /** Rows of each page so far. */
@@ -9,7 +9,7 @@ export class PageSplit {
   /** @param rowBytes of the next row as JSON @returns whether it begins a page */
   add(rowBytes: number): boolean {
     const rows = this.pageRows.at(-1) ?? MOST_PAGE_ROWS;
-    const begins = rows === MOST_PAGE_ROWS || this.bytes + rowBytes + 1 > MOST_PAGE_BYTES;
+    const begins = rows === MOST_PAGE_ROWS || this.bytes + rowBytes + 1 > PAGE_BYTES;
     if (begins) {
       this.pageRows.push(1);
       // The brackets of the list; each row has a comma.

@@ -5,6 +5,7 @@ import { OrchestrationError } from '../chatRun';
 import { FAILURES } from '../contract';
 import { PageSplit } from './pageSplit';
 import { BatchReader, type RowResult } from './rowResults';
+import { startedWith } from './startedWith';
 import { startBatch, uploadPages } from './upload';
 
 export interface RetryOptions {
@@ -26,8 +27,9 @@ export async function retryFailed(
 ): Promise<number> {
   const round = memo.round + 1;
   await refuseWhileEnding(client, batchKey);
+  const { common } = await startedWith<PageInput>(client, pageWorkflowId({ batchKey, round: 0, page: 0 }));
   const { pageRows, ended } = await uploadPages(client, memo.options.priority, {
-    inputs: pagesOf(failedRows(client, batchKey, memo), { batchKey, round, memo }),
+    inputs: pagesOf(failedRows(client, batchKey, memo), { batchKey, round, memo, common }),
     ...(onUploaded === undefined ? {} : { onUploaded }),
   });
   const rows = pageRows.reduce((sum, each) => sum + each, 0);
@@ -73,19 +75,26 @@ function again({ id, input, status, attempts, failure }: RowResult, since: numbe
 
 async function* pagesOf(
   rows: AsyncIterable<BatchRow>,
-  { batchKey, round, memo }: { batchKey: string; round: number; memo: BatchMemo },
+  { batchKey, round, memo, common }: Pick<PageInput, 'batchKey' | 'round' | 'common'> & { memo: BatchMemo },
 ): AsyncGenerator<PageInput> {
   const { searchAttributes } = memo.options;
   const split = new PageSplit();
   let page = 0;
   let some: BatchRow[] = [];
-  const input = (): PageInput => ({ batchKey, round, page: page++, common: {}, rows: some, searchAttributes });
+  const input = (): PageInput => ({ batchKey, round, page: page++, common, rows: some, searchAttributes });
   for await (const row of rows) {
+    // Each row is started with what all have in common.
     if (split.add(Buffer.byteLength(JSON.stringify(row))) && some.length > 0) {
       yield input();
       some = [];
     }
-    some.push(row);
+    some.push({ id: row.id, input: withoutCommon(row.input, common) });
   }
   if (some.length > 0) yield input();
+}
+
+/** What a row has besides what all of its batch have. */
+function withoutCommon(input: BatchRow['input'], common: PageInput['common']): BatchRow['input'] {
+  const known = new Map(Object.entries(common).map(([name, value]) => [name, JSON.stringify(value)]));
+  return Object.fromEntries(Object.entries(input).filter(([name, value]) => known.get(name) !== JSON.stringify(value)));
 }

@@ -17,11 +17,15 @@ import {
 } from '../batchContract';
 import { OrchestrationError } from '../chatRun';
 import { FAILURES, SEARCH_ATTRIBUTES, TASK_QUEUES } from '../contract';
+import { addPage } from '../workflows/pageRanges';
+import { NO_ROWS, sum } from '../workflows/rowCounts';
 
 const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
 
 export interface Upload {
   inputs: AsyncIterable<PageInput> | Iterable<PageInput>;
+  /** Name of the folder whose id the inputs have. */
+  folder?: string | undefined;
   /** Told how many rows are with Temporal. */
   onUploaded?: (rows: number) => void;
 }
@@ -36,13 +40,17 @@ export interface Uploaded {
 export async function uploadPages(
   client: Client,
   priority: BatchPriority,
-  { inputs, onUploaded }: Upload,
+  { inputs, folder, onUploaded }: Upload,
 ): Promise<Uploaded> {
-  const uploaded: Uploaded = { pageRows: [], ended: [] };
+  const uploaded: Uploaded = { pageRows: [], ended: { pages: [], counts: NO_ROWS } };
+  const { ended } = uploaded;
   let rows = 0;
   for await (const input of inputs) {
-    const counts = await uploadPage(client, input, priority);
-    if (counts !== undefined) uploaded.ended.push({ page: input.page, counts });
+    const counts = await uploadPage(client, input, priority, hashOf(input, folder));
+    if (counts !== undefined) {
+      addPage(ended.pages, input.page);
+      ended.counts = sum(ended.counts, counts);
+    }
     uploaded.pageRows.push(input.rows.length);
     rows += input.rows.length;
     onUploaded?.(rows);
@@ -51,10 +59,14 @@ export async function uploadPages(
 }
 
 /** @returns how its rows have ended, of a page that was uploaded before and has run */
-async function uploadPage(client: Client, input: PageInput, priority: BatchPriority): Promise<RowCounts | undefined> {
+async function uploadPage(
+  client: Client,
+  input: PageInput,
+  priority: BatchPriority,
+  hash: string,
+): Promise<RowCounts | undefined> {
   const { batchKey, page, rows, searchAttributes } = input;
   const workflowId = pageWorkflowId(input);
-  const hash = hashOf(input);
   try {
     await client.workflow.start(RUN_PAGE, {
       workflowId,
@@ -74,11 +86,13 @@ async function uploadPage(client: Client, input: PageInput, priority: BatchPrior
   }
 }
 
-/** Without what the worker says of it: that may be another between two attempts. */
-function hashOf({ batchKey, round, page, rows, common }: PageInput): string {
+/** With the name of the folder, not the id that the worker says: that may be another between two attempts. */
+function hashOf({ batchKey, round, page, rows, common }: PageInput, folder: string | undefined): string {
   const given = { ...common };
-  delete given.folder_id;
-  return createHash('sha256').update(JSON.stringify({ batchKey, round, page, rows, given })).digest('base64url');
+  if (folder !== undefined) delete given.folder_id;
+  return createHash('sha256')
+    .update(JSON.stringify({ batchKey, round, page, rows, given, folder }))
+    .digest('base64url');
 }
 
 async function countsOf(client: Client, workflowId: string, hash: string): Promise<RowCounts | undefined> {

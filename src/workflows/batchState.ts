@@ -4,11 +4,13 @@ import {
   type BatchInput,
   type BatchProgress,
   type BatchStage,
+  type PageLook,
   type PageOrder,
   type PageReport,
   type RowCounts,
   type RowFailure,
 } from '../batchContract';
+import { hasPage } from './pageRanges';
 import { NO_ROWS, endedOf, sum } from './rowCounts';
 import { Rate, type RateRecord } from './rate';
 
@@ -26,6 +28,10 @@ interface OpenPage {
   heardAt: number;
   /** The page has to be told its slots. */
   due: boolean;
+  /** A batch before this one has begun it, and it has not answered this one yet. */
+  unheard?: true;
+  /** It was terminated; what it had in flight still ends. */
+  lost?: true;
   counts: RowCounts;
 }
 
@@ -80,7 +86,7 @@ export class BatchState {
       pages: [],
       next: 0,
       early: [],
-      ended: NO_ROWS,
+      ended: input.ended?.counts ?? NO_ROWS,
       window: input.window || DEFAULT_WINDOW,
       startedAt: now,
       forgiven: 0,
@@ -91,12 +97,18 @@ export class BatchState {
     this.rate = new Rate(this.data.rate);
     this.rows = input.pageRows.reduce((rows, each) => rows + each, 0);
     if (saved === undefined) for (const { page, inFlight } of input.begun ?? []) this.openEarly(page, inFlight);
+    this.pass();
     this.share();
   }
 
   /** Whether every row has ended. */
   get isOver(): boolean {
     return this.data.pages.length === 0 && this.data.next >= this.input.pageRows.length;
+  }
+
+  /** Pages that were terminated, and whose rows may be in flight. */
+  get lostPages(): number[] {
+    return this.data.pages.filter(({ lost }) => lost).map(({ page }) => page);
   }
 
   get hasDueOrders(): boolean {
@@ -129,9 +141,9 @@ export class BatchState {
       page.order = Math.max(page.order + 1, now);
       page.allowed = Math.max(page.allowed, page.slots);
       page.heardAt = now;
-      const cancel = this.data.cancelled ? { cancel: true as const } : {};
-      const { startedAt: since } = this.data;
-      return { page: page.page, round: this.input.round, since, number: page.order, slots: page.slots, ...cancel };
+      const { startedAt: since, cancelled: cancel } = this.data;
+      const more = { ...(page.unheard ? { answer: page.unheard } : {}), ...(cancel ? { cancel } : {}) };
+      return { page: page.page, round: this.input.round, since, number: page.order, slots: page.slots, ...more };
     });
   }
 
@@ -139,12 +151,17 @@ export class BatchState {
     if (report.round !== this.input.round) return;
     const page = this.data.pages.find((each) => each.page === report.page) ?? this.begunBefore(report);
     if (page === undefined || report.number <= page.report) return;
+    // What came of its rows is looked up.
+    if (page.lost) return;
     page.heardAt = now;
     page.report = report.number;
     this.rate.count(endedOf(report.counts) - endedOf(page.counts), now);
     page.counts = report.counts;
     // The page holds to the last order now, but for what it had begun before.
-    if (report.since === this.data.startedAt && report.order === page.order) page.allowed = page.slots;
+    if (report.since === this.data.startedAt && report.order === page.order) {
+      page.allowed = page.slots;
+      delete page.unheard;
+    }
     this.remember(report.failures);
     if (report.ended) this.close(page, now);
     if (report.trouble !== undefined) this.pause({ by: 'server', reason: report.trouble });
@@ -152,22 +169,42 @@ export class BatchState {
     this.share();
   }
 
-  /** A page that is gone: what it had not ended has failed. */
+  /** A page was terminated. Its rows keep their slots until it is known what came of them. */
   lost(number: number, now: number): void {
     const page = this.data.pages.find((each) => each.page === number);
-    if (page === undefined) return;
-    const { waiting, inFlight, ...rest } = page.counts;
-    page.counts = { ...rest, waiting: 0, inFlight: 0, failed: rest.failed + waiting + inFlight };
-    const message = `Page ${number} is gone with ${waiting + inFlight} rows that had not ended; run them again with retry-failed`;
+    if (page === undefined || page.lost) return;
+    const { waiting, inFlight } = page.counts;
+    const most = mostInFlight(page);
+    page.counts = { ...page.counts, inFlight: most, waiting: waiting + inFlight - most };
+    Object.assign(page, { lost: true, slots: 0, allowed: 0, due: false, heardAt: now });
+    delete page.unheard;
+    const message = `Page ${number} was terminated; run its rows that have no reply again with retry-failed`;
     this.remember([{ id: `page ${number}`, type: 'Terminated', message }]);
-    this.close(page, now);
+    this.share();
+  }
+
+  /** How the rows of a lost page stand. */
+  looked(number: number, { counts, failures }: PageLook, now: number): void {
+    const page = this.data.pages.find((each) => each.page === number);
+    if (!page?.lost) return;
+    this.rate.count(endedOf(counts) - endedOf(page.counts), now);
+    page.counts = counts;
+    this.remember(failures);
+    if (counts.inFlight === 0) this.close(page, now);
     this.pauseIfTooManyFail();
     this.share();
   }
 
+  /** Nobody can tell what came of the rows of a lost page. Those that have not ended by what it said last count as cancelled. */
+  givenUp(number: number, now: number): void {
+    const { counts } = this.data.pages.find((each) => each.page === number) ?? { counts: NO_ROWS };
+    const cancelled = counts.cancelled + counts.waiting + counts.inFlight;
+    this.looked(number, { counts: { ...counts, waiting: 0, inFlight: 0, cancelled }, failures: [] }, now);
+  }
+
   /** Time has passed. */
   tick(now: number): void {
-    for (const page of this.data.pages) if (now - page.heardAt >= SILENCE_MS) page.due = true;
+    for (const page of this.data.pages) if (!page.lost && now - page.heardAt >= SILENCE_MS) page.due = true;
     if (this.data.pause?.by === 'start' && now >= (this.input.startAt ?? 0)) this.resume(now);
   }
 
@@ -206,7 +243,7 @@ export class BatchState {
     if (this.data.cancelled) return;
     this.data.cancelled = true;
     delete this.data.pause;
-    for (const page of this.data.pages) page.due = true;
+    for (const page of this.data.pages) page.due = !page.lost;
     this.share();
   }
 
@@ -257,19 +294,19 @@ export class BatchState {
     if (cancelled) return this.cancelMore();
     const window = pause === undefined ? this.data.window : 0;
     this.shrink(total(pages, promised) - window);
+    // What they have in flight by an order of the batch before is not known.
+    if (pages.some(({ unheard }) => unheard)) return;
     const left = { toPromise: window - total(pages, promised), toFill: window - total(pages, mostInFlight) };
     for (const page of pages) grow(page, left);
     while (left.toFill > 0 && this.data.next < this.input.pageRows.length) {
-      const page = this.open();
-      if (page !== undefined) grow(page, left);
+      grow(this.open(), left);
     }
   }
 
   /** Pages that were never begun are told as well: their rows are cancelled where they stand. */
   private cancelMore(): void {
     while (this.data.pages.length < MOST_CANCELLED_AT_ONCE && this.data.next < this.input.pageRows.length) {
-      const page = this.open();
-      if (page !== undefined) page.due = true;
+      this.open().due = true;
     }
   }
 
@@ -284,27 +321,37 @@ export class BatchState {
     }
   }
 
-  /** @returns undefined where the page has ended before */
-  private open(): OpenPage | undefined {
-    const number = this.data.next++;
-    if (this.data.early.includes(number)) return undefined;
-    const before = this.input.ended?.find(({ page }) => page === number);
-    if (before === undefined) return this.begin(number, 0);
-    this.data.ended = sum(this.data.ended, before.counts);
-    return undefined;
+  private open(): OpenPage {
+    const page = this.begin(this.data.next++, 0);
+    this.pass();
+    return page;
+  }
+
+  /** Passes over pages that have been begun, or had ended before. */
+  private pass(): void {
+    const { early } = this.data;
+    while (early.includes(this.data.next) || this.hadEnded(this.data.next)) this.data.next++;
+    if (early.length > 0) this.data.early = early.filter((page) => page > this.data.next);
+  }
+
+  private hadEnded(page: number): boolean {
+    return hasPage(this.input.ended?.pages ?? [], page);
   }
 
   /** A page that a batch before this one has begun: what it has in flight counts, and it has to know its share. */
   private openEarly(number: number, inFlight: number): OpenPage {
     const page = this.begin(number, inFlight);
-    page.due = true;
+    Object.assign(page, { slots: inFlight, due: true, unheard: true });
     this.data.early.push(number);
     return page;
   }
 
   private begunBefore({ page, order, counts }: PageReport): OpenPage | undefined {
-    const isKnown = page < this.data.next || this.data.early.includes(page);
-    return isKnown || order < 0 ? undefined : this.openEarly(page, counts.inFlight);
+    const isKnown = page < this.data.next || this.data.early.includes(page) || this.hadEnded(page);
+    if (isKnown || order < 0) return undefined;
+    const begun = this.openEarly(page, counts.inFlight);
+    this.pass();
+    return begun;
   }
 
   private begin(number: number, inFlight: number): OpenPage {
@@ -357,7 +404,7 @@ function grow(page: OpenPage, left: { toPromise: number; toFill: number }): void
   const [promisedBefore, filledBefore] = [promised(page), mostInFlight(page)];
   const most = Math.min(filledBefore + Math.max(0, left.toFill), promisedBefore + left.toPromise);
   const slots = Math.min(most, waiting + inFlight);
-  if (waiting === 0 || slots <= page.slots) return;
+  if (waiting === 0 || slots <= page.slots || page.lost) return;
   order(page, slots);
   left.toPromise -= promised(page) - promisedBefore;
   left.toFill -= mostInFlight(page) - filledBefore;

@@ -29,6 +29,7 @@ import { batchDetails } from './batchDetails';
 import { Minder } from './batchMinder';
 import { BATCH_ID } from './batchRow';
 import { BatchState, type PageOrderOf, type SavedBatch } from './batchState';
+import { LostPages } from './lostPages';
 import { orderSignal, reportSignal, type runPage } from './runPage';
 
 // --- Messages ---
@@ -100,18 +101,20 @@ async function startOnlyPage(
 
 async function toItsEnd(batchKey: string, batch: BatchState, input: BatchInput): Promise<void> {
   const minder = new Minder(batch, input.connections);
+  const lostPages = new LostPages(batchKey, input.round, batch);
   while (!batch.isOver) {
     await Promise.all(batch.dueOrders(Date.now()).map((order) => send(batchKey, batch, order)));
     minder.look();
+    lostPages.look();
     show(batch);
-    await somethingHappens(batch, minder);
+    await somethingHappens(batch, () => minder.isOutdated || lostPages.isOutdated);
     batch.tick(Date.now());
     if (!workflowInfo().continueAsNewSuggested || batch.isOver) continue;
-    await minder.stop();
+    await Promise.all([minder.stop(), lostPages.stop()]);
     await condition(allHandlersFinished);
     await continueAsNew<typeof runBatch>(continued(input, batch));
   }
-  await minder.stop();
+  await Promise.all([minder.stop(), lostPages.stop()]);
 }
 
 function continued(input: BatchInput, batch: BatchState): BatchInput {
@@ -121,8 +124,8 @@ function continued(input: BatchInput, batch: BatchState): BatchInput {
   return next;
 }
 
-async function somethingHappens(batch: BatchState, minder: Minder): Promise<void> {
-  const hasHappened = (): boolean => batch.hasDueOrders || batch.isOver || minder.isOutdated;
+async function somethingHappens(batch: BatchState, isOutdated: () => boolean): Promise<void> {
+  const hasHappened = (): boolean => batch.hasDueOrders || batch.isOver || isOutdated();
   const nextLookMs = batch.nextLookMs(Date.now(), TICK_MS);
   if (nextLookMs === undefined) await condition(hasHappened);
   else await condition(hasHappened, nextLookMs);

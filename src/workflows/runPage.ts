@@ -11,8 +11,10 @@ import {
   setHandler,
 } from '@temporalio/workflow';
 import {
+  MOST_RETURNS,
   ORDER_SIGNAL,
   REPORT_SIGNAL,
+  TROUBLES,
   batchWorkflowId,
   type PageInput,
   type PageOrder,
@@ -20,7 +22,7 @@ import {
   type RowCounts,
   type RowFailure,
 } from '../batchContract';
-import { FAILURES, type FailureDetails } from '../contract';
+import type { FailureDetails } from '../contract';
 import { pageDetails } from './batchDetails';
 import { runRow, type PendingRow } from './batchRow';
 
@@ -35,15 +37,6 @@ const LAST_WORD_WAIT = '1 hour';
 const REPORT_PAUSE = '5s';
 /** How many failures a report carries. */
 const MOST_FAILURES = 5;
-/** How many times a row waits again because Open WebUI failed as a whole. */
-const MOST_RETURNS = 3;
-/** They say nothing of the row. */
-const TROUBLES: ReadonlySet<string> = new Set([
-  FAILURES.ServerUnavailable,
-  FAILURES.AuthenticationFailed,
-  FAILURES.RateLimited,
-  FAILURES.NotOpenWebUI,
-]);
 
 /**
  * Runs the rows of one page of a batch, as many at a time as the batch orders, and reports to it. Ends when all rows have ended.
@@ -76,7 +69,7 @@ class Page {
     const { since, number, slots } = this.order;
     if (order.since < since || (order.since === since && order.number <= number)) return;
     // The batch counts on the larger share until it hears; one that was begun anew does not know what has ended here.
-    if (order.slots < slots || (number >= 0 && order.since !== since)) this.news = 'awaited';
+    if (order.answer === true || order.slots < slots || (number >= 0 && order.since !== since)) this.news = 'awaited';
     this.order = order;
     this.trouble = undefined;
     if (order.cancel === true) this.cancel();
@@ -152,14 +145,17 @@ class Page {
 
   private ended(pending: PendingRow, error: unknown): void {
     const failure = failureOf(pending, error);
-    if (TROUBLES.has(failure.type) && pending.returns < MOST_RETURNS && !this.children.consideredCancelled) {
+    const waitsAgain = TROUBLES.has(failure.type) && pending.returns < MOST_RETURNS;
+    // A row that waits again is cancelled with those that wait, whichever came first.
+    const isCancelled = isCancellation(error) || (waitsAgain && this.children.consideredCancelled);
+    if (isCancelled) {
+      this.counts.cancelled++;
+    } else if (waitsAgain) {
       pending.returns++;
       pending.chatId = chatIdOf(error) ?? pending.chatId;
       this.waiting.unshift(pending);
       this.counts.waiting++;
       this.trouble = failure.message;
-    } else if (isCancellation(error)) {
-      this.counts.cancelled++;
     } else {
       this.counts.failed++;
       this.failures.push(failure);

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { MOST_PAGE_BYTES } from '../../src/batchContract';
+import { MOST_PAGE_BYTES, PAGE_BYTES } from '../../src/batchContract';
 import { modelsByConnection } from '../../src/batch/batchFile';
 import { Template } from '../../src/batch/template';
 import { jsonl, readBatch, refusalOf } from './readBatch';
@@ -16,11 +16,17 @@ describe('a batch file', () => {
   });
 
   it('has pages that are never larger than a page may be, and as full as they can be', async () => {
-    const { pages, pageRows } = await readBatch(jsonl(...rows(30, 'é'.repeat(100_000))));
+    const { pages, pageRows } = await readBatch(jsonl(...rows(30, 'é'.repeat(12_000))));
     const bytes = pages.map((page) => Buffer.byteLength(JSON.stringify(page)));
-    expect(Math.max(...bytes)).toBeLessThanOrEqual(MOST_PAGE_BYTES);
+    expect(Math.max(...bytes)).toBeLessThanOrEqual(PAGE_BYTES);
     expect(pageRows).toEqual([5, 5, 5, 5, 5, 5]);
     expect(pages.map((page) => page.length)).toEqual(pageRows);
+  });
+
+  it('gives a row that is larger than pages are a page of its own', async () => {
+    const large = { id: 'large', prompt: 'x'.repeat(5 * PAGE_BYTES) };
+    const { pageRows } = await readBatch(jsonl({ id: 'a', prompt: 'Hi' }, large, { id: 'b', prompt: 'Hi' }));
+    expect(pageRows).toEqual([1, 1, 1]);
   });
 
   it('is the same batch whatever its form, and another where rows, their order or the common options differ', async () => {

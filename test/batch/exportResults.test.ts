@@ -107,7 +107,7 @@ describe('the results of a batch', () => {
     await exportResults(options(new ForgedBatch([[cancelled, terminated]])));
     expect((await lines()).map(({ status, error }) => [status, error?.type])).toEqual([
       ['cancelled', 'Cancelled'],
-      ['failed', 'Terminated'],
+      ['cancelled', 'Cancelled'],
     ]);
   });
 

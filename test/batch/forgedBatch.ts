@@ -2,7 +2,7 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { ApplicationFailure, defaultDataConverter } from '@temporalio/common';
 import { encodeErrorToFailure, encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow';
-import { BATCH_MEMO, batchWorkflowId, pageWorkflowId, type BatchRow } from '../../src/batchContract';
+import { BATCH_MEMO, ORDER_SIGNAL, batchWorkflowId, pageWorkflowId, type BatchRow } from '../../src/batchContract';
 import type { ChatOutcome, FailureDetails, OrchestrateChatInput } from '../../src/contract';
 
 export const KEY = 'night';
@@ -21,6 +21,8 @@ export interface ForgedPage {
   rows: Array<{ id: string; attempts: End[]; input?: Partial<OrchestrateChatInput> }>;
   common?: Partial<OrchestrateChatInput>;
   end?: 'completed' | 'terminated';
+  /** It was told to cancel, and has not ended. */
+  cancelled?: true;
 }
 
 export function outcomeOf(id: string, more: Partial<ChatOutcome> = {}): ChatOutcome {
@@ -99,7 +101,11 @@ function grpcNotFound() {
   return { code: 5, details: 'not found', metadata: {} };
 }
 
-async function eventsOf({ rows, common = { model: 'model-a' }, end }: ForgedPage, round: number, page: number) {
+async function eventsOf(
+  { rows, common = { model: 'model-a' }, end, cancelled }: ForgedPage,
+  round: number,
+  page: number,
+) {
   const asked: BatchRow[] = rows.map(({ id, input }) => ({ id, input: { prompt: `About ${id}`, ...input } }));
   const input = { batchKey: KEY, round, page, common, rows: asked, searchAttributes: false };
   const events: object[] = [];
@@ -123,6 +129,11 @@ async function eventsOf({ rows, common = { model: 'model-a' }, end }: ForgedPage
       const ended = await endAttributes(attempt, id, initiatedEventId);
       if (ended !== undefined) add(ended, second + 2);
     }
+  }
+  if (cancelled) {
+    const order = { since: SINCE, number: 9, slots: 0, cancel: true };
+    const signalled = { signalName: ORDER_SIGNAL, input: { payloads: await payloads(order) } };
+    add({ workflowExecutionSignaledEventAttributes: signalled }, second);
   }
   if (end === 'completed') add({ workflowExecutionCompletedEventAttributes: {} }, second + 10);
   if (end === 'terminated') add({ workflowExecutionTerminatedEventAttributes: {} }, second + 10);

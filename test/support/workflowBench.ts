@@ -15,6 +15,8 @@ import { silentProgress } from '../../dev/progress';
 import { TUNING } from '../../dev/temporal';
 import { temporalExecutable } from '../../dev/temporalExecutable';
 import type { Activities, PlacedTurn, Reply } from '../../src/activities';
+import { lookAtPage } from '../../src/batch/lookAtPage';
+import type { LookAtPageInput } from '../../src/batchContract';
 import { Orchestrator, type ChatRun } from '../../src/client';
 import { SEARCH_ATTRIBUTES, TASK_QUEUES, type OrchestrateChatInput } from '../../src/contract';
 
@@ -137,7 +139,8 @@ export class WorkflowBench {
     const [environment, workflowsBundle] = await Promise.all([startServer(options), workflowBundle()]);
     const workers: Worker[] = [];
     const bench = new WorkflowBench(environment, workers);
-    const activities = bench.activities();
+    const { client } = environment;
+    const activities = { ...bench.activities(), lookAtPage: (input: LookAtPageInput) => lookAtPage(client, input) };
     const common = {
       connection: environment.nativeConnection,
       namespace: environment.namespace ?? 'default',

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
-import type { BatchInput, PageOrder, PageReport, RowCounts } from '../../src/batchContract';
+import type { BatchInput, PageLook, PageOrder, PageRanges, PageReport, RowCounts } from '../../src/batchContract';
 import { BatchState, type SavedBatch } from '../../src/workflows/batchState';
+import { addPage } from '../../src/workflows/pageRanges';
+import { sum } from '../../src/workflows/rowCounts';
 
 const START = 1_800_000_000_000;
 
@@ -67,7 +69,7 @@ describe('sharing the window', () => {
 
   it('counts pages that have ended before the batch was begun anew', () => {
     const counts = { waiting: 0, inFlight: 0, completed: 4, failed: 1, cancelled: 0 };
-    const batch = batchOf({ pageRows: [5, 5], ended: [{ page: 0, counts }] });
+    const batch = batchOf({ pageRows: [5, 5], ended: { pages: [[0, 0]], counts } });
     expect(slotsOf(batch.dueOrders(START))).toEqual([[1, 3]]);
     expect(batch.progress(START).counts).toEqual({ waiting: 2, inFlight: 3, completed: 4, failed: 1, cancelled: 0 });
   });
@@ -84,6 +86,13 @@ describe('pausing', () => {
     expect(batch.hasDueOrders).toBe(false);
     batch.resume(START);
     expect(slotsOf(batch.dueOrders(START))).toEqual([[0, 3]]);
+  });
+
+  it('shows in flight what a page may have started before it heard of the pause', () => {
+    const batch = batchOf();
+    batch.dueOrders(START);
+    batch.pause({ by: 'caller', reason: 'lunch' });
+    expect(batch.progress(START).counts).toMatchObject({ inFlight: 3, waiting: 7 });
   });
 
   it('pauses when more rows fail than are allowed, and again only after as many more', () => {
@@ -157,9 +166,15 @@ describe('what has been before', () => {
     expect(batch.isOver).toBe(false);
   });
 
-  it('counts what pages have in flight that a batch before it has begun', () => {
-    const batch = batchOf({ pageRows: [5, 5], begun: [{ page: 1, inFlight: 2 }] });
-    expect(slotsOf(batch.dueOrders(START))).toEqual([[1, 3]]);
+  it('gives nothing away before the pages have answered that a batch before it has begun', () => {
+    const batch = batchOf({ pageRows: [5, 5], begun: [{ page: 1, inFlight: 1 }] });
+    expect(batch.dueOrders(START)).toMatchObject([{ page: 1, slots: 1, answer: true }]);
+    expect(batch.progress(START).counts).toMatchObject({ inFlight: 1, waiting: 9 });
+    // It had a slot more by its earlier orders.
+    batch.hear(report(1, 0, 0, { waiting: 3, inFlight: 2 }), START);
+    const orders = batch.dueOrders(START);
+    expect(slotsOf(orders)).toEqual([[1, 3]]);
+    expect(orders[0]?.answer).toBeUndefined();
     expect(batch.progress(START).counts).toMatchObject({ inFlight: 3, waiting: 7 });
   });
 
@@ -170,6 +185,31 @@ describe('what has been before', () => {
     expect(batch.progress(START).counts.completed).toBe(5);
     batch.hear(report(0, 0, 0, { completed: 5 }, { ended: true }), START);
     expect(batch.isOver).toBe(true);
+  });
+});
+
+describe('very many pages', () => {
+  it('are carried over in little, though every other one had ended before', () => {
+    const pageRows = Array.from({ length: 50_000 }, () => 200);
+    const pages: PageRanges = [];
+    for (let page = 0; page < pageRows.length; page += 2) addPage(pages, page);
+    const counts = { waiting: 0, inFlight: 0, completed: 25_000 * 200, failed: 0, cancelled: 0 };
+    const given = input({ pageRows, window: 1_000, ended: { pages, counts } });
+    const batch = new BatchState('nightly', given, undefined, START);
+    for (let orders = batch.dueOrders(START); orders.length > 0; orders = batch.dueOrders(START)) {
+      for (const { page } of orders) {
+        expect(page % 2).toBe(1);
+        batch.hear(report(page, 0, 0, { completed: 200 }, { ended: true }), START);
+      }
+    }
+    expect(JSON.stringify({ ...given, state: batch.saved() }).length).toBeLessThan(1024 * 1024);
+    expect(batch.progress(START)).toMatchObject({ stage: 'done', counts: { completed: 10_000_000, waiting: 0 } });
+  });
+
+  it('had all ended before: the batch is over, also while it is paused', () => {
+    const counts = { waiting: 0, inFlight: 0, completed: 9, failed: 0, cancelled: 1 };
+    const over = { pageRows: [5, 5], ended: { pages: [[0, 1]] as PageRanges, counts }, startAt: START + 1 };
+    expect(batchOf(over).isOver).toBe(true);
   });
 });
 
@@ -188,14 +228,48 @@ describe('the end', () => {
     expect(batch.progress(START)).toMatchObject({ stage: 'cancelled', counts: { cancelled: 250 } });
   });
 
-  it('counts the rows of a page that was terminated as failed, and says how to run them', () => {
+  it('keeps the slots of a page that was terminated until its conversations have ended', () => {
+    const batch = batchOf({ pageRows: [10, 10] });
+    batch.dueOrders(START);
+    batch.hear(report(0, 0, 0, { waiting: 5, inFlight: 3, completed: 2 }), START);
+    batch.lost(0, START);
+    expect(batch.lostPages).toEqual([0]);
+    expect(batch.hasDueOrders).toBe(false);
+    expect(batch.progress(START).counts).toEqual({ waiting: 15, inFlight: 3, completed: 2, failed: 0, cancelled: 0 });
+    const counts = { waiting: 0, inFlight: 1, completed: 3, failed: 0, cancelled: 6 };
+    batch.looked(0, { counts, failures: [] }, START);
+    expect(slotsOf(batch.dueOrders(START))).toEqual([[1, 2]]);
+    expect(batch.progress(START).counts).toEqual({ ...counts, inFlight: 3, waiting: 8 });
+    batch.looked(0, { counts: { ...counts, inFlight: 0, cancelled: 7 }, failures: [] }, START);
+    expect(slotsOf(batch.dueOrders(START))).toEqual([[1, 3]]);
+    expect(batch.lostPages).toEqual([]);
+  });
+
+  it('says how the rows of a page that was terminated are run again', () => {
+    const batch = batchOf();
+    batch.dueOrders(START);
+    batch.lost(0, START);
+    expect(batch.progress(START).failures[0]?.message).toContain('retry-failed');
+  });
+
+  it('ends where nobody can tell what came of the rows of a page', () => {
     const batch = batchOf();
     batch.dueOrders(START);
     batch.hear(report(0, 0, 0, { waiting: 5, inFlight: 3, completed: 2 }), START);
     batch.lost(0, START);
-    const progress = batch.progress(START);
-    expect(progress).toMatchObject({ stage: 'done', counts: { completed: 2, failed: 8 } });
-    expect(progress.failures[0]?.message).toContain('retry-failed');
+    batch.givenUp(0, START);
+    expect(batch.progress(START)).toMatchObject({ stage: 'done', counts: { completed: 2, failed: 0, cancelled: 8 } });
+  });
+
+  it('sends a page that was terminated no orders, whatever the batch is told', () => {
+    const batch = batchOf();
+    batch.dueOrders(START);
+    batch.lost(0, START);
+    batch.tick(START + 300_000);
+    batch.setWindow(9);
+    batch.cancel();
+    expect(batch.hasDueOrders).toBe(false);
+    expect(batch.isOver).toBe(false);
   });
 
   it('tells every page to cancel, also those that were never begun', () => {
@@ -224,18 +298,24 @@ describe('the end', () => {
 });
 
 describe('whatever order messages come in', () => {
-  const steps = fc.array(
-    fc.record({
-      kind: fc.constantFrom('deliver', 'end', 'window', 'pause', 'resume', 'save', 'trouble'),
-      pick: fc.nat(1_000),
-    }),
-    {
-      minLength: 50,
-      maxLength: 400,
-    },
-  );
+  const kinds = [
+    'deliver',
+    'end',
+    'window',
+    'pause',
+    'resume',
+    'save',
+    'trouble',
+    'terminate',
+    'look',
+    'anew',
+  ] as const;
+  const steps = fc.array(fc.record({ kind: fc.constantFrom(...kinds), pick: fc.nat(1_000) }), {
+    minLength: 50,
+    maxLength: 400,
+  });
 
-  it('never has more in flight than the largest window since, and ends with every row once', () => {
+  it('never has more in flight than the largest window since, counts every row once, and ends', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 6 }),
@@ -244,67 +324,125 @@ describe('whatever order messages come in', () => {
           const world = new World(pageRows, 4);
           for (const { kind, pick } of script) world.step(kind, pick);
           world.finish();
-          expect(world.exceeded).toBe(false);
-          expect(world.state.progress(START)).toMatchObject({
-            stage: 'done',
-            counts: { waiting: 0, inFlight: 0, completed: pageRows.reduce((sum, rows) => sum + rows, 0) },
-          });
+          expect(world.faults).toEqual([]);
+          const { stage, counts } = world.state.progress(START);
+          expect(stage).toBe('done');
+          expect(counts).toEqual(world.counts);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 500 },
     );
   });
 });
 
+type Kind = 'deliver' | 'end' | 'window' | 'pause' | 'resume' | 'save' | 'trouble' | 'terminate' | 'look' | 'anew';
+
 /** Pages as they behave, and a post that delivers late, to each page in order. */
 class World {
   state: BatchState;
-  exceeded = false;
-  private readonly batchInput: BatchInput;
+  readonly faults: string[] = [];
+  private batchInput: BatchInput;
   private readonly pages: SimulatedPage[];
-  private readonly orders: Array<PageOrder & { page: number }> = [];
-  private readonly reports: PageReport[] = [];
+  private orders: Array<PageOrder & { page: number }> = [];
+  private reports: PageReport[] = [];
   private window: number;
+  private since = START;
+  private terminated = 0;
 
   constructor(pageRows: number[], window: number) {
     this.window = window;
     this.batchInput = input({ pageRows, window });
-    this.state = new BatchState('nightly', this.batchInput, undefined, START);
+    this.state = new BatchState('nightly', this.batchInput, undefined, this.since);
     this.pages = pageRows.map((rows, page) => new SimulatedPage(page, rows));
   }
 
-  step(kind: string, pick: number): void {
+  get counts(): RowCounts {
+    return this.pages.map(({ counts }) => counts).reduce(sum);
+  }
+
+  step(kind: Kind, pick: number): void {
+    const page = this.pages[pick % this.pages.length]!;
     if (kind === 'deliver') this.deliver(pick);
-    else if (kind === 'end') this.pages[pick % this.pages.length]?.endOne(this.reports);
-    else if (kind === 'trouble') this.pages[pick % this.pages.length]?.failOne(this.reports);
+    else if (kind === 'end') page.endOne(this.reports);
+    else if (kind === 'trouble') page.failOne(this.reports);
     else if (kind === 'pause') this.state.pause({ by: 'caller', reason: 'x' });
     else if (kind === 'resume') this.state.resume(START);
     else if (kind === 'save') this.carryOver();
+    else if (kind === 'terminate') this.terminate(page, pick);
+    else if (kind === 'look') this.look();
+    else if (kind === 'anew') this.beginAnew(pick);
     // Only larger ones: what is in flight when a window shrinks goes on.
-    else if (kind === 'window') this.state.setWindow((this.window = Math.min(9, this.window + (pick % 2))));
-    this.orders.push(...this.state.dueOrders(START));
-    const inFlight = this.pages.reduce((sum, page) => sum + page.inFlight, 0);
-    if (inFlight > this.window) this.exceeded = true;
+    else this.state.setWindow((this.window = Math.min(9, this.window + (pick % 2))));
+    this.orders.push(...this.state.dueOrders(this.since));
+    this.check(kind);
   }
 
   finish(): void {
-    this.state.resume(START);
-    for (let round = 0; round < 2_000 && !this.state.isOver; round++) {
+    for (let round = 0; round < 3_000 && !this.state.isOver; round++) {
+      this.state.resume(START);
       this.state.recovered();
       this.step('deliver', round);
-      if (this.orders.length + this.reports.length === 0) this.step('end', round);
+      this.step('deliver', round + 1);
+      if (this.orders.length + this.reports.length > 0) continue;
+      for (const page of this.pages.keys()) this.step('end', page);
+      this.look();
+      // Whatever is silent for long is asked whether it is still there.
+      this.state.tick(START + round * 1_000_000);
     }
+  }
+
+  private check(after: Kind): void {
+    const { inFlight } = this.counts;
+    if (inFlight > this.window) this.faults.push(`${inFlight} in flight after ${after}, window ${this.window}`);
+    const { rows, counts } = this.state.progress(START);
+    const all = Object.values(counts) as number[];
+    if (all.some((each) => each < 0) || all.reduce((one, other) => one + other) !== rows)
+      this.faults.push(`${JSON.stringify(counts)} of ${rows} rows after ${after}`);
   }
 
   private carryOver(): void {
     const saved = JSON.parse(JSON.stringify(this.state.saved())) as SavedBatch;
-    this.state = new BatchState('nightly', this.batchInput, saved, START);
+    this.state = new BatchState('nightly', this.batchInput, saved, this.since);
+  }
+
+  private terminate(page: SimulatedPage, pick: number): void {
+    // Now and then, or there is nothing left to see.
+    if (pick % 5 !== 0 || this.terminated >= 2 || page.isOver) return;
+    this.terminated++;
+    page.terminate();
+  }
+
+  private look(): void {
+    for (const page of this.state.lostPages) this.state.looked(page, this.pages[page]!.look(), START);
+  }
+
+  /** The batch is terminated, and begun anew from what its pages tell. */
+  private beginAnew(pick: number): void {
+    if (pick % 5 !== 0 || this.state.isOver) return;
+    const pages: PageRanges = [];
+    let counts: RowCounts = { waiting: 0, inFlight: 0, completed: 0, failed: 0, cancelled: 0 };
+    const begun: BatchInput['begun'] = [];
+    for (const [number, page] of this.pages.entries()) {
+      if (page.isOver) {
+        addPage(pages, number);
+        counts = sum(counts, page.counts);
+      } else if (page.isBegun) begun.push({ page: number, inFlight: page.counts.inFlight });
+    }
+    // What it had sent is lost, but for what stood in a page already.
+    this.orders = [];
+    this.reports = [];
+    this.since++;
+    this.batchInput = { ...this.batchInput, window: this.window, ended: { pages, counts }, begun };
+    this.state = new BatchState('nightly', this.batchInput, undefined, this.since);
   }
 
   private deliver(pick: number): void {
     if (pick % 2 === 0) {
       const order = this.orders.shift();
-      if (order !== undefined) this.pages[order.page]?.follow(order, this.reports);
+      if (order === undefined) return;
+      const page = this.pages[order.page]!;
+      if (page.isGone) this.state.lost(order.page, START);
+      else page.follow(order, this.reports);
     } else {
       const report = this.reports.shift();
       if (report !== undefined) this.state.hear(report, START);
@@ -313,9 +451,11 @@ class World {
 }
 
 class SimulatedPage {
-  inFlight = 0;
+  isGone = false;
+  private inFlight = 0;
   private completed = 0;
-  private order = { number: -1, slots: 0 };
+  private cancelled = 0;
+  private order = { since: 0, number: -1, slots: 0 };
   private isHeld = false;
   private reported = 0;
 
@@ -324,28 +464,53 @@ class SimulatedPage {
     private waiting: number,
   ) {}
 
+  get counts(): RowCounts {
+    const { waiting, inFlight, completed, cancelled } = this;
+    return { waiting, inFlight, completed, failed: 0, cancelled };
+  }
+
+  get isOver(): boolean {
+    return this.waiting + this.inFlight === 0;
+  }
+
+  get isBegun(): boolean {
+    return this.order.number >= 0;
+  }
+
   follow(order: PageOrder, out: PageReport[]): void {
-    const { slots } = this.order;
+    const { slots, since, number } = this.order;
     this.order = order;
     this.isHeld = false;
     this.fill();
-    if (order.slots < slots) this.report(out);
+    if (order.answer || order.slots < slots || (number >= 0 && since !== order.since)) this.report(out);
   }
 
+  /** What is in flight in a page that was terminated is cancelled, and comes to its end. */
   endOne(out: PageReport[]): void {
     if (this.inFlight === 0) return;
     this.inFlight--;
+    if (this.isGone) return void this.cancelled++;
     this.completed++;
     this.fill();
     if (this.waiting === 0 || this.inFlight >= this.order.slots) this.report(out);
   }
 
   failOne(out: PageReport[]): void {
-    if (this.inFlight === 0) return;
+    if (this.inFlight === 0 || this.isGone) return;
     this.inFlight--;
     this.waiting++;
     this.isHeld = true;
     this.report(out, 'down');
+  }
+
+  terminate(): void {
+    this.isGone = true;
+    this.cancelled += this.waiting;
+    this.waiting = 0;
+  }
+
+  look(): PageLook {
+    return { counts: this.counts, failures: [] };
   }
 
   private fill(): void {
@@ -356,10 +521,8 @@ class SimulatedPage {
   }
 
   private report(out: PageReport[], trouble?: string): void {
-    const { waiting, inFlight, completed } = this;
-    const ended = waiting === 0 && inFlight === 0;
-    const more = { ended, ...(trouble === undefined ? {} : { trouble }) };
-    const { number } = this.order;
-    out.push({ ...report(this.page, this.reported++, 0, { waiting, inFlight, completed }, more), order: number });
+    const more = { ended: this.isOver, ...(trouble === undefined ? {} : { trouble }) };
+    const { number, since } = this.order;
+    out.push({ ...report(this.page, this.reported++, 0, this.counts, more), order: number, since });
   }
 }

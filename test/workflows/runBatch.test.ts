@@ -5,7 +5,8 @@ import { Worker } from '@temporalio/worker';
 import type { Batch } from '../../src/batch/batch';
 import { Batches, type BatchOptions, type BatchSource } from '../../src/batch/batches';
 import { BatchReader } from '../../src/batch/rowResults';
-import { batchWorkflowId, pageWorkflowId, rowRequestKey, type BatchRow } from '../../src/batchContract';
+import { startedWith } from '../../src/batch/startedWith';
+import { batchWorkflowId, pageWorkflowId, rowRequestKey, type BatchRow, type PageInput } from '../../src/batchContract';
 import { PLACED, REPLY, WorkflowBench, untilCancelled, workflowBundle, type Fakes } from '../support/workflowBench';
 
 let bench: WorkflowBench;
@@ -219,7 +220,45 @@ describe('runBatch', () => {
     await batch.pause();
     await batch.resume();
     await batch.ended();
-    expect((await batch.progress()).counts).toMatchObject({ failed: 2, completed: 1 });
+    expect((await batch.progress()).counts).toMatchObject({ cancelled: 2, completed: 1 });
+  });
+
+  it('keeps the slots of a page that was terminated until its conversations have ended', async () => {
+    let [closed, begun] = [0, 0];
+    const closedBefore: number[] = [];
+    bench.reset({
+      createChat: async () => {
+        // Only the first two may be begun before the others have ended.
+        if (++begun > 2) closedBefore.push(closed);
+        return PLACED;
+      },
+      awaitReply: untilCancelled,
+      closeMessage: async () => {
+        await sleep(500);
+        closed++;
+        return { closed: true };
+      },
+    });
+    const batch = await start([3, 2], { window: 2 });
+    while (bench.names().filter((name) => name === 'awaitReply').length < 2) await sleep(20);
+    await sleep(200);
+    bench.fakes = { ...bench.fakes, awaitReply: async () => REPLY };
+    const page = pageWorkflowId({ batchKey: batch.batchKey, round: 0, page: 0 });
+    await bench.environment.client.workflow.getHandle(page).terminate();
+    await batch.pause();
+    await batch.resume();
+    const { counts } = await until(batch, ({ failures }) => failures.length > 0);
+    expect(counts).toMatchObject({ inFlight: 2, failed: 0 });
+    await batch.ended();
+    // Each slot is free when one of the first two has ended.
+    expect(closedBefore.length).toBe(2);
+    expect(closedBefore[0]).toBeGreaterThanOrEqual(1);
+    expect(closedBefore[1]).toBe(2);
+    expect((await batch.progress()).counts).toMatchObject({ completed: 2, cancelled: 3, failed: 0 });
+    expect((await resultsOf(batch)).map(({ status }) => status)).toEqual([
+      ...Array<string>(3).fill('cancelled'),
+      ...Array<string>(2).fill('completed'),
+    ]);
   });
 
   it('pauses when more rows fail than are allowed', async () => {
@@ -281,6 +320,40 @@ describe('runBatch', () => {
     await expect(batches.start(sourceOf(rowsOf([4])), same)).rejects.toMatchObject({ type: 'RequestKeyReused' });
   });
 
+  it('refuses the same key with another folder', async () => {
+    bench.reset({
+      prepareBatch: async ({ folder }) => ({
+        unknownModels: [],
+        folderIds: { default: `id of ${folder}` },
+        searchAttributes: true,
+      }),
+    });
+    const same = options({ folder: 'Reports' });
+    const source = sourceOf(rowsOf([1]));
+    await (await batches.start(source, same)).ended();
+    await batches.start(source, { ...same, folder: 'reports ' });
+    const nowhere = options({ batchKey: same.batchKey });
+    for (const other of [{ ...same, folder: 'Letters' }, nowhere]) {
+      await expect(batches.start(source, other)).rejects.toMatchObject({ type: 'RequestKeyReused' });
+    }
+  });
+
+  it('refuses another folder also where an upload was interrupted', async () => {
+    const same = options({ folder: 'Reports' });
+    bench.reset();
+    const pages = rowsOf([1, 1]);
+    const interrupted: BatchSource = {
+      ...sourceOf(pages),
+      async *pages() {
+        yield pages[0] ?? [];
+        throw new Error('the power is gone');
+      },
+    };
+    await expect(batches.start(interrupted, same)).rejects.toThrow('the power is gone');
+    const other = batches.start(sourceOf(pages), { ...same, folder: 'Letters' });
+    await expect(other).rejects.toMatchObject({ type: 'RequestKeyReused' });
+  });
+
   it('takes an upload up that was interrupted', async () => {
     const conversations = new Conversations();
     bench.reset(conversations.fakes());
@@ -338,6 +411,11 @@ describe('runBatch', () => {
       mayExistSince: expect.any(Number) as number,
     });
     expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(Array(6).fill('completed'));
+    // What all rows have in common is not repeated in each.
+    const page = pageWorkflowId({ batchKey: batch.batchKey, round: 1, page: 0 });
+    const { common, rows } = await startedWith<PageInput>(bench.environment.client, page);
+    expect(common).toMatchObject({ connection: 'default', model: 'model-a' });
+    expect(rows.map(({ input }) => Object.keys(input).sort())).toEqual(Array(2).fill(['prompt', 'redrive']));
     expect(await batch.retryFailed()).toBe(0);
   });
 

@@ -1,0 +1,46 @@
+/** The activity by which a batch learns what came of the rows of a page that was terminated. */
+import type { Client } from '@temporalio/client';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { pageWorkflowId, type LookAtPageInput, type PageLook, type RowCounts } from '../batchContract';
+import { NO_ROWS } from '../workflows/rowCounts';
+import { readPage, type PageHistory } from './pageHistory';
+
+/** Between two looks while nothing changes. */
+const LOOK_AGAIN_AFTER = '2s';
+const MOST_FAILURES = 5;
+const LONGEST_MESSAGE = 300;
+
+/** @throws ApplicationFailure StillInFlight, to be tried again; PageForgotten where Temporal does not have the page any more */
+export async function lookAtPage(client: Client, { fewerThan, ...at }: LookAtPageInput): Promise<PageLook> {
+  const page = await readPage(client, pageWorkflowId(at));
+  if (page === undefined) throw pageForgotten(at);
+  const counts = countsOf(page);
+  if (fewerThan !== undefined && counts.inFlight >= fewerThan) throw stillInFlight(counts);
+  const failures = page.rows.flatMap(({ id, status, failure }) =>
+    status === 'failed' && failure !== undefined
+      ? [{ id, type: failure.type, message: failure.message.slice(0, LONGEST_MESSAGE) }]
+      : [],
+  );
+  return { counts, failures: failures.slice(-MOST_FAILURES) };
+}
+
+export function countsOf({ rows }: PageHistory): RowCounts {
+  const counts = { ...NO_ROWS };
+  // A run that Temporal has forgotten did end, and nobody heard of a reply.
+  for (const { status } of rows) counts[status === 'unknown' ? 'failed' : status]++;
+  return counts;
+}
+
+function stillInFlight({ inFlight }: RowCounts): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: 'StillInFlight',
+    message: `${inFlight} of its rows are still in flight`,
+    nextRetryDelay: LOOK_AGAIN_AFTER,
+    category: ApplicationFailureCategory.BENIGN,
+  });
+}
+
+function pageForgotten({ page }: LookAtPageInput): ApplicationFailure {
+  const message = `Temporal does not have page ${page} any more; read the batch's results with its file`;
+  return ApplicationFailure.create({ type: 'PageForgotten', message, nonRetryable: true });
+}
