@@ -14,13 +14,16 @@ export const replyTo = (id: string): string =>
 /** The row whose prompt it is; undefined where it is that of none. */
 export const rowOfPrompt = (prompt: string): string | undefined => ROW_ID.exec(prompt)?.[0];
 
-/** Writes an input file. @param chunkMs pause before each of the eight pieces of a reply, in milliseconds */
+/** What a row asks. @param chunkMs pause before each of the eight pieces of a reply, in milliseconds */
+export const promptFor = (id: string, chunkMs: number): string =>
+  `What is to be said to ${id}? [slow=${chunkMs}] [reply=${replyTo(id)}]`;
+
+/** Writes an input file. */
 export async function writeRows(file: string, rows: number, chunkMs: number): Promise<void> {
   const out = createWriteStream(file);
   for (let number = 1; number <= rows; number++) {
     const id = rowIdOf(number);
-    const prompt = `What is to be said to ${id}? [slow=${chunkMs}] [reply=${replyTo(id)}]`;
-    if (!out.write(`${JSON.stringify({ id, prompt })}\n`)) await once(out, 'drain');
+    if (!out.write(`${JSON.stringify({ id, prompt: promptFor(id, chunkMs) })}\n`)) await once(out, 'drain');
   }
   out.end();
   await finished(out);

@@ -250,7 +250,8 @@ class CpuOfTemporal {
   }
 }
 
-function admissionOf(window: number): Record<string, string> {
+/** A worker's settings under which a batch has exactly its window. */
+export function admissionOf(window: number): Record<string, string> {
   return {
     ORCHESTRATOR_GENERATIONS: String(window + INTERACTIVE_GENERATIONS),
     ORCHESTRATOR_INTERACTIVE_GENERATIONS: String(INTERACTIVE_GENERATIONS),

@@ -25,7 +25,15 @@ export type CostOfBatch = Pick<
   'rows' | 'window' | 'elapsedMs' | 'eventsPerRow' | 'bytesPerRow' | 'largestRunEvents' | 'workerRssMaxMiB'
 >;
 
+/** How the contract suite ended. */
+export interface ContractResult {
+  passed: number;
+  failed: number;
+}
+
 export interface Measurements {
+  /** By release. */
+  contract: Record<string, Stamp & ContractResult>;
   cost: Stamp & {
     temporalVersion: string;
     openWebUI: string;
@@ -33,6 +41,26 @@ export interface Measurements {
     interactive?: TriggerTimes | undefined;
   };
   soak: Stamp & TrialFigures;
+  throughput: Stamp & {
+    temporalVersion: string;
+    openWebUI: string;
+    /** Of each turn. */
+    rows: number;
+    window: number;
+    chunkMs: number;
+    pairs: ThroughputPair[];
+    /** The median of `batch / bare`. */
+    ratio: number;
+    /** Requests to Open WebUI, by its own log. */
+    callsPerRow: ThroughputPair;
+  };
+}
+
+/** Of a batch, and of a bare script that makes the same calls. */
+export interface ThroughputPair {
+  /** Conversations a second. */
+  batch: number;
+  bare: number;
 }
 
 /** Adds when and from what these figures were taken. */
@@ -56,7 +84,8 @@ export async function readMeasurements(): Promise<Partial<Measurements>> {
       throw error;
     }
   };
-  return { ...(await read('cost')), ...(await read('soak')) };
+  const names = ['contract', 'throughput', 'cost', 'soak'] as const;
+  return Object.assign({}, ...(await Promise.all(names.map((name) => read(name))))) as Partial<Measurements>;
 }
 
 /**
@@ -82,13 +111,45 @@ export function growthOf(batches: CostOfBatch[]): { elapsed: number; events: num
   };
 }
 
-export function measurementsDocument({ cost, soak }: Partial<Measurements>): string {
+export function measurementsDocument({ contract, throughput, cost, soak }: Partial<Measurements>): string {
   return [
     '# Measurements',
     'Made by the programs named below, on a machine with two processors that also carried Temporal, Open WebUI or its stand-in, and the model. Never edited by hand.',
+    ...(contract === undefined ? [] : contractSection(contract)),
+    ...(throughput === undefined ? [] : throughputSection(throughput)),
     ...(cost === undefined ? [] : costSection(cost)),
     ...(soak === undefined ? [] : soakSection(soak)),
   ].join('\n\n');
+}
+
+function contractSection(contract: Measurements['contract']): string[] {
+  const byRelease = Object.entries(contract).sort(([one], [other]) =>
+    one.localeCompare(other, 'en', { numeric: true }),
+  );
+  return [
+    '## The contract suite on real releases',
+    '`npm run contract -- <release>`: each expectation that the worker and the stand-in rest on, put to a real Open WebUI.',
+    table(
+      ['release', 'passed', 'failed', 'date', 'commit'],
+      byRelease.map(([release, { passed, failed, date, commit }]) => [
+        ...[release, passed, failed],
+        ...[date.slice(0, 10), shortened(commit)],
+      ]),
+    ),
+  ];
+}
+
+function throughputSection(throughput: Measurements['throughput']): string[] {
+  const { rows, window, chunkMs, pairs, ratio, callsPerRow } = throughput;
+  return [
+    '## A batch beside a bare script',
+    `\`npm run bench:throughput -- --rows ${rows} --window ${window} --chunk-ms ${chunkMs}\`, ${source(throughput)}. They take turns at one Open WebUI; the script makes the same calls (${callsPerRow.bare} a conversation by Open WebUI's log, the batch ${callsPerRow.batch}) and keeps nothing. A reply takes the model ${(8 * chunkMs) / 1000} s.`,
+    table(
+      ['pair', 'batch, conversations a second', 'bare script', 'ratio'],
+      pairs.map(({ batch, bare }, index) => [index + 1, batch, bare, (batch / bare).toFixed(2)]),
+    ),
+    `Median of the ratios: ${ratio}.`,
+  ];
 }
 
 function costSection(cost: Measurements['cost']): string[] {
@@ -145,8 +206,10 @@ function soakSection(soak: Measurements['soak']): string[] {
 }
 
 function source({ commit, date, ...on }: Stamp & { temporalVersion: string; openWebUI: string }): string {
-  return `${date.slice(0, 10)}, commit ${commit?.slice(0, 12) ?? 'unknown'}, Temporal ${on.temporalVersion}, ${on.openWebUI}`;
+  return `${date.slice(0, 10)}, commit ${shortened(commit)}, Temporal ${on.temporalVersion}, ${on.openWebUI}`;
 }
+
+const shortened = (commit: string | undefined): string => commit?.slice(0, 12) ?? 'unknown';
 
 function table(head: string[], rows: unknown[][]): string {
   const line = (cells: unknown[]): string => `| ${cells.map(String).join(' | ')} |`;

@@ -21,6 +21,8 @@ import {
 
 /** Longest pause that a server may ask us to make, in milliseconds. */
 const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
+/** And the shortest that is heeded: the first pause between two attempts. */
+const SHORTEST_RETRY_AFTER_MS = 1_000;
 
 /** What the table needs to know besides the error. */
 export interface FailureContext {
@@ -90,8 +92,10 @@ function verdictOn(error: unknown, context: FailureContext): Verdict | undefined
   return undefined;
 }
 
+/** A server that asks for less than the usual pause, or names a time that has passed, gets the usual one, which grows. */
 function delay(retryAfterMs: number | undefined): { delayMs?: number } {
-  return retryAfterMs === undefined ? {} : { delayMs: Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) };
+  if (retryAfterMs === undefined || retryAfterMs < SHORTEST_RETRY_AFTER_MS) return {};
+  return { delayMs: Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) };
 }
 
 /** An error as the failure of a step; errors that are none of ours come back as they are. */

@@ -1,6 +1,6 @@
 /** One run followed to its end: its stages while they pass, then its reply. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ChatRun } from '../client';
+import { OrchestrationError, type ChatRun } from '../client';
 import type { ChatOutcome, Stage } from '../contract';
 import { interruptible } from './interruptible';
 import { PROGRAM, print, printJson, tell } from './output';
@@ -12,7 +12,7 @@ const FOLLOW_PAUSE_MS = 300;
 export async function finish(run: ChatRun, options: { follow?: boolean; json?: boolean }): Promise<void> {
   const outcome = await interruptible(
     () => `The run goes on. See it again with: ${PROGRAM} result ${run.requestKey}`,
-    () => (options.follow ? follow(run) : run.result()),
+    () => (options.follow ? follow(run) : quietly(run)),
   );
   printOutcome(run.requestKey, outcome, options.json);
 }
@@ -21,6 +21,16 @@ export function printOutcome(requestKey: string, outcome: ChatOutcome, json: boo
   if (json) return printJson({ requestKey, ...outcome });
   print(outcome.json === undefined ? outcome.content : JSON.stringify(outcome.json, null, 2));
   tell(`\n${outcome.url}`);
+}
+
+/** Silent, unless nobody is there to carry the run on. */
+async function quietly(run: ChatRun): Promise<ChatOutcome> {
+  void run.status().catch(tellNoWorker);
+  return run.result();
+}
+
+function tellNoWorker(error: unknown): void {
+  if (error instanceof OrchestrationError && error.type === 'NoWorker') tell(error.message);
 }
 
 /** Stages with their times on standard error, so that standard output holds the reply alone. */
@@ -34,8 +44,13 @@ async function follow(run: ChatRun): Promise<ChatOutcome> {
   );
   let stage: Stage | undefined;
   let trouble: string | undefined;
+  let isAlone = false;
   while (!over) {
-    const status = await run.status().catch(() => undefined);
+    const status = await run.status().catch((error: unknown) => {
+      if (!isAlone) tellNoWorker(error);
+      isAlone = true;
+    });
+    if (status !== undefined) isAlone = false;
     if (status !== undefined && status.stage !== stage) {
       stage = status.stage;
       const link = status.url === undefined ? '' : `  ${status.url}`;

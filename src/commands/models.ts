@@ -39,5 +39,5 @@ export function openConnection(name: string): Connection {
   }
   const log = createLogger({ level: 'warn' });
   const credentials = credentialsFor(profile, { stateDirectory: config.stateDirectory, log });
-  return new Connection({ name, url: profile.url, credentials, warn: (message) => log.warn(message) });
+  return new Connection({ ...profile, credentials, warn: (message) => log.warn(message) });
 }
