@@ -1,7 +1,6 @@
 /** The input of a run made canonical: the tutorial's forms and ours become one, and what cannot be carried out is refused. */
-import { z } from 'zod';
-import { DEFAULT_CONNECTION, type AdmissionClass, type BackgroundTasks, type CompletionMessage } from './contract';
-import { nearest } from './config/nearest';
+import { inputFields, type InputFields } from './chatInputSchema';
+import type { AdmissionClass, BackgroundTasks, CompletionMessage } from './contract';
 
 /** A file or collection to answer from. */
 export interface RequestedFile {
@@ -52,93 +51,14 @@ export class InvalidInputError extends Error {
   }
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-/** Fewest and most bytes that an outcome may be cut to: what stands around its text, and what Temporal takes. */
-const OUTCOME_BYTES = { fewest: 4 * 1024, most: 1536 * 1024 } as const;
-const OUTCOME_RANGE = `must be from ${OUTCOME_BYTES.fewest} to ${OUTCOME_BYTES.most} bytes`;
-/** Most milliseconds that a timer takes, 24.8 days. */
-const MOST_MS = 2_147_483_647;
-
-// Messages are predicates: the sentence about a refused input puts the field's name before them.
-const uuid = (page: string) => z.string().regex(UUID, `must be a UUID, as in the address of ${page}`);
-const name = z.string().trim().min(1, 'is blank; give a value or leave it out');
-const milliseconds = z
-  .number('must be a number of milliseconds')
-  .positive(`must be between 1 and ${MOST_MS} milliseconds`)
-  .max(MOST_MS, `must be between 1 and ${MOST_MS} milliseconds`);
-
-const messageSchema = z.object({
-  role: z.enum(['system', 'user', 'assistant'], 'must be system, user or assistant'),
-  content: z.string(),
-});
-const fileSchema = z.object({
-  id: uuid('the file or knowledge collection'),
-  type: z.enum(['collection', 'file'], 'must be collection or file').default('collection'),
-  name: z.string().optional(),
-  status: z.string().optional(),
-});
-
-const inputSchema = z.strictObject({
-  connection: name.default(DEFAULT_CONNECTION),
-  prompt: z.string().optional(),
-  messages: z.array(messageSchema).optional(),
-  system: z.string().optional(),
-  model: name.optional(),
-  models: z.array(name).optional(),
-  chat: z
-    .object({
-      id: uuid('the chat'),
-      parentMessageId: name.optional(),
-      messages: z.array(z.object({ role: z.string(), content: z.string() })).optional(),
-    })
-    .optional(),
-  title: z.string().trim().max(500, 'is longer than 500 characters; shorten it').optional(),
-  tags: z.array(z.union([name, z.object({ name })], 'must be text, or an object with a name')).default([]),
-  folder_id: uuid('the folder').optional(),
-  files: z.array(fileSchema).default([]),
-  knowledge: z.array(uuid('the knowledge collection')).default([]),
-  requireAllFiles: z.boolean().default(false),
-  params: z.record(z.string(), z.unknown()).default({}),
-  features: z.record(z.string(), z.boolean()).default({}),
-  variables: z.record(z.string(), z.string()).optional(),
-  background_tasks: z
-    .strictObject({
-      title_generation: z.boolean().optional(),
-      tags_generation: z.boolean().optional(),
-      follow_up_generation: z.boolean().optional(),
-    })
-    .default({}),
-  filter_ids: z.array(name).optional(),
-  tool_ids: z.array(name).optional(),
-  session_id: name.optional(),
-  replyFormat: z.enum(['text', 'json'], 'must be text or json').default('text'),
-  maxGenerations: z
-    .int('must be a whole number')
-    .min(1, 'must be from 1 to 10')
-    .max(10, 'must be from 1 to 10')
-    .optional(),
-  regenerateUnexplained: z.boolean().default(false),
-  redrive: z.object({ since: z.number(), chatId: uuid('the chat').optional() }).optional(),
-  replyBudgetMs: milliseconds.optional(),
-  serverBudgetMs: milliseconds.optional(),
-  maxOutcomeBytes: z
-    .int('must be a whole number of bytes')
-    .min(OUTCOME_BYTES.fewest, OUTCOME_RANGE)
-    .max(OUTCOME_BYTES.most, OUTCOME_RANGE)
-    .optional(),
-  admission: z.enum(['interactive', 'batch'], 'must be interactive or batch').default('interactive'),
-});
-
-type ParsedInput = z.output<typeof inputSchema>;
-
 /**
  * Validates and normalises.
  * @throws InvalidInputError with one sentence
  */
 export function parseChatInput(input: unknown, limits: InputLimits): ChatRequest {
-  const parsed = inputSchema.safeParse(input, { error: wrongKind });
-  if (!parsed.success) throw new InvalidInputError(sentence(parsed.error));
-  const value = parsed.data;
+  const value = inputFields(input);
+  if ('problem' in value) throw new InvalidInputError(value.problem);
+  refuseBesideChat(value);
   const { prompt, earlier, system } = conversationOf(value, limits);
   return {
     connection: value.connection,
@@ -158,32 +78,7 @@ export function parseChatInput(input: unknown, limits: InputLimits): ChatRequest
   };
 }
 
-const KINDS: Record<string, string> = {
-  string: 'text',
-  array: 'a list',
-  object: 'an object',
-  record: 'an object',
-  boolean: 'true or false',
-};
-
-/** What is wrong with a value that is not of its field's kind. */
-function wrongKind(issue: { code?: string; expected?: unknown }): string | undefined {
-  if (issue.code !== 'invalid_type') return undefined;
-  const expected = String(issue.expected);
-  return `must be ${KINDS[expected] ?? `a ${expected}`}`;
-}
-
-function sentence(error: z.ZodError): string {
-  const issue = error.issues[0];
-  if (issue === undefined) return 'The input is not valid.';
-  const where = issue.path.length === 0 ? 'The input' : `Input field ${issue.path.join('.')}`;
-  if (issue.code !== 'unrecognized_keys') return `${where} ${issue.message}.`;
-  const meant = issue.path.length === 0 ? nearest(issue.keys[0] ?? '', Object.keys(inputSchema.shape)) : undefined;
-  const remedy = meant === undefined ? 'remove it or correct its name' : `did you mean ${meant}?`;
-  return `${where} has a field that is not known, ${issue.keys.join(', ')}; ${remedy}${meant === undefined ? '.' : ''}`;
-}
-
-function modelOf({ model, models }: ParsedInput): string {
+function modelOf({ model, models }: InputFields): string {
   if (models !== undefined && models.length > 1) {
     throw new InvalidInputError('Input field models names several models; start one run for each of them.');
   }
@@ -202,7 +97,7 @@ interface Conversation {
   system?: string;
 }
 
-function conversationOf(value: ParsedInput, limits: InputLimits): Conversation {
+function conversationOf(value: InputFields, limits: InputLimits): Conversation {
   const given: CompletionMessage[] = [...(value.messages ?? [])];
   if (value.prompt === undefined && given.length === 0 && value.chat?.messages !== undefined) {
     const last = value.chat.messages.at(-1);
@@ -242,11 +137,26 @@ function conversationOf(value: ParsedInput, limits: InputLimits): Conversation {
   return { prompt: last.content, earlier, ...(system === undefined ? {} : { system }) };
 }
 
-function chatOf({ id, parentMessageId }: NonNullable<ParsedInput['chat']>): NonNullable<ChatRequest['chat']> {
+/** What a new chat is to be like; one that exists has it all. */
+function refuseBesideChat({ chat, title, tags, folder_id, admission }: InputFields): void {
+  if (chat === undefined) return;
+  const given = [
+    ...(title === undefined || title === '' ? [] : ['title']),
+    ...(tags.length === 0 ? [] : ['tags']),
+    // The folder of a batch stands beside all of its rows, and is for those that make a chat.
+    ...(folder_id === undefined || admission === 'batch' ? [] : ['folder_id']),
+  ];
+  if (given.length === 0) return;
+  const [which, them] =
+    given.length === 1 ? [`field ${given[0]} is`, 'it'] : [`fields ${given.join(', ')} are`, 'them'];
+  throw new InvalidInputError(`Input ${which} for a new chat, but chat names one that exists; leave ${them} out.`);
+}
+
+function chatOf({ id, parentMessageId }: NonNullable<InputFields['chat']>): NonNullable<ChatRequest['chat']> {
   return parentMessageId === undefined ? { id } : { id, parentMessageId };
 }
 
-function filesOf(value: ParsedInput): RequestedFile[] {
+function filesOf(value: InputFields): RequestedFile[] {
   const files = new Map<string, RequestedFile>();
   for (const id of value.knowledge) files.set(id, { id, type: 'collection' });
   for (const file of value.files) {
@@ -255,7 +165,7 @@ function filesOf(value: ParsedInput): RequestedFile[] {
   return [...files.values()];
 }
 
-function optionsOf(value: ParsedInput): CompletionOptions {
+function optionsOf(value: InputFields): CompletionOptions {
   // From 0.10 a session makes Open WebUI hand the model its built-in tools, unless function calling is the legacy one.
   const wantsTools = (value.tool_ids?.length ?? 0) > 0;
   const params = wantsTools ? value.params : { function_calling: 'legacy', ...value.params };

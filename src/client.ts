@@ -125,8 +125,19 @@ function refuseTooLarge(input: OrchestrateChatInput): void {
 
 /** Equal for inputs that mean the same: whatever form they have, and in whatever order their keys are. */
 function inputHash(input: OrchestrateChatInput, request: ChatRequest): string {
-  const { replyFormat = 'text', replyBudgetMs, serverBudgetMs, maxGenerations, regenerateUnexplained } = input;
-  const meaning = { ...request, replyFormat, replyBudgetMs, serverBudgetMs, maxGenerations, regenerateUnexplained };
+  const {
+    replyFormat = 'text',
+    replyBudgetMs,
+    serverBudgetMs,
+    runBudgetMs,
+    maxGenerations,
+    regenerateUnexplained,
+    maxOutcomeBytes,
+  } = input;
+  const budgets = { replyBudgetMs, serverBudgetMs, runBudgetMs };
+  const limits = { ...budgets, maxGenerations, regenerateUnexplained, maxOutcomeBytes };
+  // What is not given leaves no trace in JSON, so that a field more does not change the hashes of runs that exist.
+  const meaning = { ...request, replyFormat, ...limits };
   return createHash('sha256').update(canonicalJson(meaning)).digest('base64url');
 }
 

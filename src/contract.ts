@@ -51,7 +51,10 @@ export const DEFAULT_MAX_GENERATIONS = 2;
 /** Wall clock that a step keeps trying while Open WebUI does not answer, in milliseconds. */
 export const DEFAULT_SERVER_BUDGET_MS = 30 * 60_000;
 
-/** A file or knowledge collection for retrieval, as Open WebUI's completions take it. */
+/**
+ * A file or knowledge collection for retrieval, as Open WebUI's completions take it. Other fields of the tutorial's collections
+ * (`description`, `created_at`, `metadata`, …) are accepted and ignored.
+ */
 export interface FileReference {
   id: string;
   /** @default 'collection', as in the tutorial's example */
@@ -61,7 +64,10 @@ export interface FileReference {
   status?: string;
 }
 
-/** One message of the conversation that a caller hands over. */
+/**
+ * One message of the conversation that a caller hands over. Other fields of the tutorial's and OpenAI's messages (`id`,
+ * `parentId`, `timestamp`, `models`, `name`, …) are accepted and ignored.
+ */
 export interface CompletionMessage {
   role: 'system' | 'user' | 'assistant';
   content: string;
@@ -74,7 +80,10 @@ export interface BackgroundTasks {
   follow_up_generation?: boolean;
 }
 
-/** An existing chat to go on in. */
+/**
+ * An existing chat to go on in. The tutorial's further turn has `history` besides, and its chats have `title`, `models`, `files`,
+ * `tags`, `params`, `timestamp` and `currentId`: all are accepted here and ignored, since the server has its own.
+ */
 export interface ChatReference {
   id: string;
   /** The message to answer after. @default the chat's current message */
@@ -89,6 +98,11 @@ export interface Redrive {
   since: number;
   /** The chat that it has made; looked for where it is not known. */
   chatId?: string;
+  /**
+   * The runs before have ended by themselves, failed or cancelled, so no request of theirs is still under way. Otherwise, as after
+   * a termination, one is given time to take effect before this run looks. @default false
+   */
+  settled?: boolean;
 }
 
 /** Somebody waits for the reply, or nobody does. */
@@ -112,7 +126,7 @@ export interface OrchestrateChatInput {
   models?: string[];
   /** Go on in this chat instead of making a new one. */
   chat?: ChatReference;
-  /** @default the beginning of the prompt */
+  /** Title of a new chat; like tags and folder, refused beside `chat`. @default the beginning of the prompt */
   title?: string;
   /** Tags of a new chat. */
   tags?: Array<string | { name: string }>;
@@ -151,6 +165,11 @@ export interface OrchestrateChatInput {
   replyBudgetMs?: number;
   /** Wall clock that a step keeps trying while the server fails, in ms. @default 30 minutes */
   serverBudgetMs?: number;
+  /**
+   * Wall clock for the whole run from its start, waiting in queues included, in ms: past it the reply is stopped and the message
+   * closed. @default none
+   */
+  runBudgetMs?: number;
   /**
    * Most bytes of the outcome as JSON: a longer text is cut, marked by `truncated`, and read in full from the chat.
    * @default the worker's limit for the text alone
@@ -197,7 +216,7 @@ export interface ReplySource {
   passages: number;
 }
 
-/** A file of a collection that could not be used, and why. */
+/** A file of a collection that could not be used, or a collection without files, and why. */
 export interface UnusableFile {
   id: string;
   name?: string;
@@ -294,6 +313,8 @@ export const FAILURES = {
   ReplyLost: 'ReplyLost',
   /** The reply took longer than its budget. */
   ReplyTimedOut: 'ReplyTimedOut',
+  /** The run took longer than its budget. */
+  RunTimedOut: 'RunTimedOut',
   /** `replyFormat: 'json'`, but the reply is not JSON. The details carry its text. */
   ReplyNotJson: 'ReplyNotJson',
   /** The request key was used before for different input. Thrown by the client, not by a run. */

@@ -75,6 +75,14 @@ describe('the input of a run', () => {
     expect(with_({ chat: { id: ID } }).chat).toEqual({ id: ID });
   });
 
+  it('may say nothing about a new chat beside one that exists', () => {
+    expect(with_({ chat: { id: ID }, title: ' ', tags: [] }).chat).toEqual({ id: ID });
+  });
+
+  it('of a row may go on in a chat though its batch has a folder', () => {
+    expect(with_({ chat: { id: ID }, folder_id: OTHER_ID, admission: 'batch' }).chat).toEqual({ id: ID });
+  });
+
   it('may hold the conversation so far, whose system messages become the system prompt', () => {
     const messages = [
       { role: 'system', content: 'Be brief.' },
@@ -266,6 +274,18 @@ describe('an input is refused with one sentence', () => {
     [
       { chat: { id: ID }, messages: [user('Hi'), assistant] },
       'Input field messages holds earlier turns, but the chat has its own; give only the new prompt.',
+    ],
+    [
+      { chat: { id: ID }, title: 'T' },
+      'Input field title is for a new chat, but chat names one that exists; leave it out.',
+    ],
+    [
+      { chat: { id: ID }, folder_id: ID },
+      'Input field folder_id is for a new chat, but chat names one that exists; leave it out.',
+    ],
+    [
+      { chat: { id: ID }, title: 'T', tags: ['x'], admission: 'batch' },
+      'Input fields title, tags are for a new chat, but chat names one that exists; leave them out.',
     ],
   ])('%j', (fields, expected) => {
     expect(() => parse({ prompt: 'Hi', model: 'model-a', ...fields })).toThrow(new InvalidInputError(expected));

@@ -68,6 +68,7 @@ describe('starting with a request key', () => {
     for (const other of [
       { ...INPUT, prompt: 'Hi!' },
       { ...INPUT, params: { temperature: 1 } },
+      { ...INPUT, maxOutcomeBytes: 8_192 },
     ]) {
       const error = await errorOf(start(other, 'order-4'));
       expect(error).toMatchObject({ type: 'RequestKeyReused', name: 'OrchestrationError' });
@@ -77,6 +78,13 @@ describe('starting with a request key', () => {
     }
     await run.result();
     expect(await errorOf(start({ ...INPUT, model: 'model-b' }, 'order-4'))).toMatchObject({ type: 'RequestKeyReused' });
+  });
+
+  it('knows the input of a run that an earlier version of the library has started', async () => {
+    const run = await start(INPUT, 'order-8');
+    const { memo } = await run.handle.describe();
+    expect(memo?.[INPUT_HASH_MEMO]).toBe('5vokBaKiaJ12R6LtvWXcbJD9gQXpgthEuKXyth2kQxE');
+    await run.result();
   });
 
   it('keeps the hash of the input in the memo, and not the input', async () => {

@@ -8,6 +8,7 @@ import {
   emptyHistory,
   messageOf,
   sameTurn,
+  secondsOf,
   tipOf,
 } from '../openwebui/chatTree';
 import type { Capabilities } from '../openwebui/capabilities';
@@ -111,7 +112,9 @@ function isToBeTriggered(history: History, { messageId }: TurnIds, capabilities:
   const tip = tipOf(history);
   if (tip === null || tip === messageId) return false;
   const message = messageOf(history, tip);
-  if (message?.role !== 'assistant' || Date.now() - (message.timestamp ?? 0) * 1000 > TRIGGERED_WITHIN_MS) return false;
+  if (message?.role !== 'assistant') return false;
+  // Either way: a time far in the future says nothing, one a little ahead is that of another clock.
+  if (Math.abs(Date.now() - secondsOf(message.timestamp) * 1000) > TRIGGERED_WITHIN_MS) return false;
   return replyState({ taskIds: [], message }, capabilities).kind === 'untriggered';
 }
 

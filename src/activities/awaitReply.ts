@@ -5,7 +5,7 @@ import type { Connection } from '../openwebui/connection';
 import { replyText } from '../openwebui/replyText';
 import { EndOfReply, type Awaited } from './endOfReply';
 import { finalFailure, withNotes, type StepNotes } from './failures';
-import { reportReply, type Reply, type ReplyReading } from './reply';
+import { digestOf, reportReply, type Reply, type ReplyReading } from './reply';
 import { turnStep, type ActivityDependencies, type Attempt } from './step';
 
 export type AwaitReplyInput = Awaited;
@@ -28,7 +28,7 @@ export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyIn
     }
     const reply = reportReply(deps, chat, message);
     if (reply.content.trim() === '') throw emptyReply(connection, input, reading);
-    return reply;
+    return input.turn.needsCompletion === true ? { ...reply, digest: digestOf(message) } : reply;
   });
 }
 

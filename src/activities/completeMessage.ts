@@ -6,6 +6,7 @@ import { RefusedError } from '../openwebui/errors';
 import { replyText } from '../openwebui/replyText';
 import type { Message } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
+import { digestOf } from './reply';
 import { turnStep, type ActivityDependencies } from './step';
 
 export interface CompleteMessageInput {
@@ -13,6 +14,8 @@ export interface CompleteMessageInput {
   serverBudgetMs?: number;
   /** Length of the reply as it was before any filter, in characters. */
   characters: number;
+  /** Of the message as it was then. Missing where an earlier version of the worker has read it. */
+  digest?: string;
   sessionId?: string;
   filterIds?: string[];
 }
@@ -31,7 +34,7 @@ export async function completeMessage(
     if (history === undefined || before === undefined) return { changed: false };
     const unfiltered = replyText(before).content;
     // An earlier attempt whose answer was lost has saved it: filters must not run over their own work.
-    if (unfiltered.length !== input.characters) return { changed: true };
+    if (!isAsAwaited(before, unfiltered, input)) return { changed: true };
     const messages = branchTo(history, turn.messageId).map(forFilters);
     const after = await runOutletFilters(connection, input, messages, signal);
     const text = after.find((message) => message.id === turn.messageId)?.content;
@@ -39,6 +42,10 @@ export async function completeMessage(
     await connection.client.setMessageContent(turn.chatId, turn.messageId, text, signal);
     return { changed: true };
   });
+}
+
+function isAsAwaited(message: Message, text: string, { digest, characters }: CompleteMessageInput): boolean {
+  return digest === undefined ? text.length === characters : digestOf(message) === digest;
 }
 
 async function runOutletFilters(

@@ -1,4 +1,5 @@
 /** Which files and collections a turn can be answered from, checked before anything is created. */
+import type { ApplicationFailure } from '@temporalio/activity';
 import type { ChatRequest, RequestedFile } from '../chatInput';
 import type { UnusableFile } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
@@ -15,13 +16,21 @@ export interface CheckedFiles {
 
 type FileVerdict = { usable: true } | { usable: false; pending: boolean; reason: string };
 
+interface CheckedCollection {
+  entry: { id: string; type: 'collection'; name: string; status: 'processed' };
+  unusable: UnusableFile[];
+  /** Why nothing in it can be used; undefined where something can. */
+  useless?: string;
+}
+
 /** Pause before a file that is still processed is looked at again, in milliseconds. */
 const PROCESSING_PAUSE_MS = 2_000;
 /** Requests about files that are under way at once. */
 const FILES_AT_ONCE = 8;
 
 /**
- * Asks the server about every file that was named, itself or within a collection.
+ * Asks the server about every file that was named, itself or within a collection. A collection in which nothing can be used
+ * is left out, unless nothing else is left.
  * @throws ApplicationFailure KnowledgeUnusable; a benign retry while a file is still processed
  */
 export async function checkFiles(
@@ -31,13 +40,19 @@ export async function checkFiles(
   signal: AbortSignal,
 ): Promise<CheckedFiles> {
   const checked: CheckedFiles = { files: [], unusable: [] };
+  const useless: CheckedCollection[] = [];
   for (const file of request.files) {
-    const entry =
-      file.type === 'collection'
-        ? await checkCollection(connection, capabilities, file, request.requireAllFiles, checked.unusable, signal)
-        : await checkNamedFile(connection, capabilities, file, signal);
-    checked.files.push(entry);
+    if (file.type === 'file') {
+      checked.files.push(await checkNamedFile(connection, capabilities, file, signal));
+      continue;
+    }
+    const collection = await checkCollection(connection, capabilities, file, signal);
+    if (request.requireAllFiles) refuseUnusable(collection);
+    checked.unusable.push(...collection.unusable);
+    if (collection.useless === undefined) checked.files.push(collection.entry);
+    else useless.push(collection);
   }
+  if (checked.files.length === 0 && useless.length > 0) throw nothingLeft(useless);
   return checked;
 }
 
@@ -45,10 +60,8 @@ async function checkCollection(
   connection: Connection,
   capabilities: Capabilities,
   requested: RequestedFile,
-  requireAll: boolean,
-  unusable: UnusableFile[],
   signal: AbortSignal,
-): Promise<Record<string, unknown>> {
+): Promise<CheckedCollection> {
   const knowledge = await found(`knowledge collection ${requested.id}`, () =>
     connection.client.knowledge(requested.id, signal),
   );
@@ -56,32 +69,43 @@ async function checkCollection(
     capabilities.knowledgeFiles === 'inline'
       ? (knowledge.files ?? [])
       : await allKnowledgeFiles(connection, requested.id, signal);
-  const label = `Knowledge collection "${knowledge.name ?? requested.id}"`;
-  const verdicts = await verdictsOn(connection, capabilities, files, signal);
-  const bad = verdicts.filter(({ verdict }) => !verdict.usable);
-  for (const { file, verdict } of bad) {
+  const name = knowledge.name ?? requested.name ?? requested.id;
+  const unusable: UnusableFile[] = [];
+  for (const { file, verdict } of await verdictsOn(connection, capabilities, files, signal)) {
     if (verdict.usable) continue;
-    if (verdict.pending)
-      throw notYet('KnowledgeUnusable', `${label}: ${nameOf(file)} is still processed`, PROCESSING_PAUSE_MS);
+    if (verdict.pending) {
+      const message = `Knowledge collection "${name}": ${nameOf(file)} is still processed`;
+      throw notYet('KnowledgeUnusable', message, PROCESSING_PAUSE_MS);
+    }
     unusable.push({ id: file.id, name: nameOf(file), reason: verdict.reason });
   }
-  if (files.length === bad.length) {
-    const why = files.length === 0 ? 'holds no files' : 'holds no file that could be processed';
-    throw finalFailure('KnowledgeUnusable', `${label} ${why}; add a file to it in Open WebUI, or leave it out`);
+  const entry = { id: requested.id, type: 'collection', name, status: 'processed' } as const;
+  if (files.length === 0) {
+    return { entry, unusable: [{ id: requested.id, name, reason: 'it has no files' }], useless: 'holds no files' };
   }
-  if (requireAll && bad.length > 0) {
-    const names = bad.map(({ file }) => nameOf(file)).join(', ');
-    throw finalFailure(
-      'KnowledgeUnusable',
-      `${label}: these files could not be processed: ${names}; add them again, or do without requireAllFiles`,
-    );
-  }
-  return {
-    id: requested.id,
-    type: 'collection',
-    name: knowledge.name ?? requested.name ?? requested.id,
-    status: 'processed',
-  };
+  const isUseless = files.length === unusable.length;
+  return { entry, unusable, ...(isUseless ? { useless: 'holds no file that could be processed' } : {}) };
+}
+
+/** @throws ApplicationFailure KnowledgeUnusable where anything in it cannot be used */
+function refuseUnusable(collection: CheckedCollection): void {
+  const { entry, unusable, useless } = collection;
+  if (useless !== undefined) throw nothingLeft([collection]);
+  if (unusable.length === 0) return;
+  const names = unusable.map((file) => file.name ?? file.id).join(', ');
+  throw finalFailure(
+    'KnowledgeUnusable',
+    `Knowledge collection "${entry.name}": these files could not be processed: ${names}; add them again, or do without requireAllFiles`,
+  );
+}
+
+function nothingLeft(collections: CheckedCollection[]): ApplicationFailure {
+  const found = collections.map(({ entry, useless }) => `"${entry.name}" ${useless}`).join(', ');
+  const remedy =
+    collections.length === 1
+      ? 'add a file to it in Open WebUI, or leave it out'
+      : 'add a file to one of them in Open WebUI, or leave them out';
+  return finalFailure('KnowledgeUnusable', `Knowledge collection ${found}; ${remedy}`);
 }
 
 async function checkNamedFile(

@@ -1,4 +1,5 @@
 /** Reading a reply: what state it is in, and what of it goes into the outcome. */
+import { createHash } from 'node:crypto';
 import type { ReplySource } from '../contract';
 import type { Connection } from '../openwebui/connection';
 import { replyState, type ReplyState } from '../openwebui/replyState';
@@ -18,6 +19,8 @@ export interface Reply {
   followUps?: string[];
   tags?: string[];
   sources?: ReplySource[];
+  /** Of the message as the server wrote it, where outlet filters are still to run; not for the outcome. */
+  digest?: string;
 }
 
 export interface ReplyReading {
@@ -60,6 +63,12 @@ export function reportReply(deps: ActivityDependencies, chat: Chat, message: Mes
     ...(tags.length === 0 ? {} : { tags }),
     ...(sources.length === 0 ? {} : { sources }),
   };
+}
+
+/** By which a message is known again: a filter may keep its length, or change nothing but its reasoning. */
+export function digestOf({ content }: Message): string {
+  const text = typeof content === 'string' ? content : JSON.stringify(content ?? null);
+  return createHash('sha256').update(text).digest('base64url');
 }
 
 /** The longest beginning of a text that fits, without half a character at its end. */

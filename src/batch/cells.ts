@@ -34,6 +34,7 @@ const READINGS: Record<Field, Reading> = {
   regenerateUnexplained: 'json',
   replyBudgetMs: 'json',
   serverBudgetMs: 'json',
+  runBudgetMs: 'json',
 };
 
 /** Whether a row may give a field of this name. */

@@ -165,7 +165,7 @@ function newest(history: History, ids: readonly string[]): string | undefined {
 }
 
 /** Some clients write milliseconds. */
-function secondsOf(timestamp: number | null | undefined): number {
+export function secondsOf(timestamp: number | null | undefined): number {
   const time = timestamp ?? 0;
   return time > 1e11 ? time / 1000 : time;
 }

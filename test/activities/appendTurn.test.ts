@@ -30,6 +30,16 @@ const append = (chat: OrchestrateChatInput['chat'], info = {}) =>
     info,
   );
 
+/** As the tutorial makes one: both messages with times in milliseconds, and a place that names no model. */
+async function tutorialChat(timestamp: number): Promise<string> {
+  const user = { id: 'user-msg-id', role: 'user', content: 'Hi', timestamp, models: ['model-a'] };
+  const about = { parentId: user.id, modelName: 'model-a', modelIdx: 0, timestamp: timestamp + 1_000 };
+  const assistant = { id: 'assistant-msg-id', role: 'assistant', content: '', ...about };
+  const history = { current_id: assistant.id, messages: { [user.id]: user, [assistant.id]: assistant } };
+  const chat = { title: 'New Chat', models: ['model-a'], messages: [user, assistant], history };
+  return ((await bench.call('POST', '/api/v1/chats/new', { chat })) as { id: string }).id;
+}
+
 /** Appends, triggers and waits. */
 async function converse(chat: NonNullable<OrchestrateChatInput['chat']>) {
   const input = asked({ prompt: PROMPT, chat });
@@ -157,6 +167,24 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
     const failure = await failureOf(append({ id: first.chatId }));
     expect(failure).toMatchObject({ type: 'ChatBusy', nonRetryable: false, category: 'BENIGN', nextRetryDelay: 2_000 });
     expect(failure.message).toBe(`Another reply is under way in chat ${first.chatId}`);
+  });
+
+  it.each([
+    ['is eleven minutes old', () => Date.now() - 11 * 60_000],
+    ['is of the future', () => Date.now() + 60 * 60_000],
+  ])("goes on in a tutorial's chat whose place for a reply %s", async (_how, timestamp) => {
+    const id = await tutorialChat(timestamp());
+    const { turn, reply } = await converse({ id });
+    expect(turn).toMatchObject({ chatId: id, parentId: 'assistant-msg-id' });
+    expect(reply.content).toBe(DEFAULT_REPLY);
+  });
+
+  it.each([
+    ['just', 0],
+    ['by a clock that is a minute ahead', 60_000],
+  ])("waits for the reply of a tutorial's chat whose place was made %s", async (_how, ahead) => {
+    const id = await tutorialChat(Date.now() + ahead);
+    expect(await failureOf(append({ id }))).toMatchObject({ type: 'ChatBusy', nonRetryable: false });
   });
 
   it('ends in a named failure where the chat, the message or the model does not exist, and changes nothing', async () => {

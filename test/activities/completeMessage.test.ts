@@ -22,6 +22,14 @@ describe.each(['0.6.15', '0.6.43', '0.8.12'])('completeMessage on %s', (release)
     return turn;
   };
 
+  /** As the step before tells of it. */
+  const awaited = async () => {
+    const { turn, awaiting } = await bench.ask({ prompt: 'x' });
+    const { digest = 'none' } = await bench.run('awaitReply', awaiting);
+    bench.sent.clear();
+    return { turn, digest };
+  };
+
   it('has the outlet filters run over the branch, and changes nothing where they change nothing', async () => {
     const turn = await finished();
     const before = await bench.chat(turn.chatId);
@@ -70,6 +78,26 @@ describe.each(['0.6.15', '0.6.43', '0.8.12'])('completeMessage on %s', (release)
     const again = { turn, characters };
     expect(await bench.run('completeMessage', again, { attempt: 2 })).toEqual({ changed: true });
     expect(await bench.message(turn)).toMatchObject({ content: `${DEFAULT_REPLY} (checked)` });
+  });
+
+  it.each([
+    ['keeps its length', (text: string) => text.replace('Paris', '*****')],
+    ['changes only what the model thought', (text: string) => `<details type="reasoning">\nHm.\n</details>\n${text}`],
+  ])('filters once, though the answer to the save was lost and the filter %s', async (_how, filter) => {
+    const { turn, digest } = await awaited();
+    bench.standIn.setOutletFilter(filter);
+    bench.standIn.fault({ method: 'POST', path: /\/messages\//, how: 'lostAfter' });
+    await failureOf(bench.run('completeMessage', { turn, characters, digest }));
+    expect(await bench.run('completeMessage', { turn, characters, digest }, { attempt: 2 })).toEqual({ changed: true });
+    expect(bench.sent.bodies(COMPLETED.method, COMPLETED.path)).toHaveLength(1);
+    expect((await bench.message(turn))?.content).toBe(filter(DEFAULT_REPLY));
+  });
+
+  it('runs the filters where the reply is as it was awaited', async () => {
+    const { turn, digest } = await awaited();
+    bench.standIn.setOutletFilter((text) => `${text} (checked)`);
+    expect(await bench.run('completeMessage', { turn, characters, digest })).toEqual({ changed: true });
+    expect((await bench.message(turn))?.content).toBe(`${DEFAULT_REPLY} (checked)`);
   });
 
   it('keeps the reply where a filter raises an error', async () => {

@@ -2,6 +2,7 @@ import { Bench } from '../support/bench';
 import { failureOf, retried } from '../support/failures';
 import { BY_TEST } from '../support/sentRequests';
 
+const NOBODYS = '00000000-0000-4000-8000-000000000000';
 const UNREADABLE = 'This cannot be embedded. [unreadable]';
 
 let bench: Bench;
@@ -31,8 +32,17 @@ const processed = async (id: string): Promise<void> => {
   }
 };
 
-describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('files and knowledge on %s', (release) => {
-  const processesAtUpload = release === '0.6.15';
+/** An entry of a collection. */
+const listed = (name: string, status: string) => ({
+  id: name,
+  filename: `${name}.txt`,
+  data: { status, ...(status === 'failed' ? { error: 'embedding failed' } : {}) },
+});
+
+/** Later releases process files after their upload, and keep those that cannot be. */
+const PROCESS_LATER = ['0.6.43', '0.8.12', '0.12.4'];
+
+describe.each(['0.6.15', ...PROCESS_LATER])('files and knowledge on %s', (release) => {
   beforeEach(async () => {
     bench = await Bench.start({ release });
   });
@@ -55,8 +65,55 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('files and knowledge on 
     expect(files).toMatchObject([{ id: file, type: 'file', name: 'France', status: 'uploaded', file: { id: file } }]);
   });
 
+  it('fail the run where a collection is empty, and nothing else is there', async () => {
+    const knowledge = await collection('Nothing');
+    const failure = await failureOf(bench.createChat({ knowledge: [knowledge] }));
+    expect(failure).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
+    expect(failure.message).toBe(
+      'Knowledge collection "Nothing" holds no files; add a file to it in Open WebUI, or leave it out',
+    );
+    const both = await failureOf(bench.createChat({ knowledge: [knowledge, await collection('Void')] }));
+    expect(both.message).toBe(
+      'Knowledge collection "Nothing" holds no files, "Void" holds no files; add a file to one of them in Open WebUI, or leave them out',
+    );
+    expect(await bench.chats()).toEqual([]);
+  });
+
+  it('do without a collection that is empty where another is not, and name it in the outcome', async () => {
+    const empty = await collection('Nothing');
+    const good = await collection('Geography', await upload('france.txt'));
+    const unusableFiles = [{ id: empty, name: 'Nothing', reason: 'it has no files' }];
+    for (const knowledge of [
+      [empty, good],
+      [good, empty],
+    ]) {
+      const turn = await retried(() => bench.createChat({ knowledge }));
+      expect(turn).toMatchObject({ files: [{ id: good }], unusableFiles });
+      expect(turn.files).toHaveLength(1);
+    }
+    const file = await upload('spain.txt', 'Madrid is the capital of Spain.');
+    const files = [{ id: empty }, { id: file, type: 'file' as const }];
+    expect(await retried(() => bench.createChat({ files }))).toMatchObject({ files: [{ id: file }], unusableFiles });
+    const all = { knowledge: [good, empty], requireAllFiles: true };
+    const strict = await failureOf(retried(() => bench.createChat(all)));
+    expect(strict).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
+    expect(strict.message).toMatch(/^Knowledge collection "Nothing" holds no files;/);
+  });
+
+  it('fail the run where a collection does not exist, though another can be used', async () => {
+    const good = await collection('Geography', await upload('france.txt'));
+    const failure = await failureOf(retried(() => bench.createChat({ knowledge: [good, NOBODYS] })));
+    expect(failure).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
+    expect(failure.message).toMatch(/^Open WebUI has no knowledge collection 0{8}-.* for this user; correct the id/);
+  });
+});
+
+describe.each(PROCESS_LATER)('files that are processed after their upload on %s', (release) => {
+  beforeEach(async () => {
+    bench = await Bench.start({ release });
+  });
+
   it('are waited for while they are processed, which is no failure', async () => {
-    if (processesAtUpload) return;
     const file = await upload('france.txt');
     const knowledge = await collection('Geography', file);
     const { client } = bench.connection;
@@ -76,33 +133,24 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('files and knowledge on 
     expect(await bench.chats()).toEqual([]);
   });
 
-  it('fail the run where a collection is empty', async () => {
-    const knowledge = await collection('Nothing');
-    const failure = await failureOf(bench.createChat({ knowledge: [knowledge] }));
-    expect(failure).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
-    expect(failure.message).toBe(
-      'Knowledge collection "Nothing" holds no files; add a file to it in Open WebUI, or leave it out',
-    );
-    expect(await bench.chats()).toEqual([]);
-  });
-
-  it('fail the run where a file that was named itself could not be processed', async () => {
-    // Old releases refuse such a file at its upload.
-    if (processesAtUpload) return;
+  it('fail the run where one that was named itself could not be processed, though a collection can be used', async () => {
+    const good = await collection('Geography', await upload('france.txt'));
     const file = await upload('broken.txt', UNREADABLE);
     await processed(file);
-    const failure = await failureOf(bench.createChat({ files: [{ id: file, type: 'file' }] }));
-    expect(failure).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
-    expect(failure.message).toMatch(/^File "broken.txt" could not be processed \(embedding failed\); upload it again/);
+    const broken = { id: file, type: 'file' as const };
+    for (const input of [{ files: [broken] }, { knowledge: [good], files: [broken] }]) {
+      const failure = await failureOf(retried(() => bench.createChat(input)));
+      expect(failure).toMatchObject({ type: 'KnowledgeUnusable', nonRetryable: true });
+      expect(failure.message).toMatch(
+        /^File "broken.txt" could not be processed \(embedding failed\); upload it again/,
+      );
+    }
   });
 
   it('are named in the outcome where only some of a collection could be processed, or fail the run if all are wanted', async () => {
-    if (processesAtUpload) return;
     const knowledge = await collection('Mixed', await upload('good.txt'));
-    const good = { id: 'good', filename: 'good.txt', data: { status: 'completed' } };
-    const bad = { id: 'bad', filename: 'bad.txt', data: { status: 'failed', error: 'embedding failed' } };
     const files = jest.spyOn(bench.connection.client, 'knowledgeFiles');
-    files.mockResolvedValue({ items: [good, bad], total: 2 });
+    files.mockResolvedValue({ items: [listed('good', 'completed'), listed('bad', 'failed')], total: 2 });
     const turn = await bench.createChat({ knowledge: [knowledge] });
     expect(turn.files).toMatchObject([{ id: knowledge }]);
     expect(turn.unusableFiles).toEqual([{ id: 'bad', name: 'bad.txt', reason: 'embedding failed' }]);
@@ -111,14 +159,26 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('files and knowledge on 
     expect(strict.message).toBe(
       'Knowledge collection "Mixed": these files could not be processed: bad.txt; add them again, or do without requireAllFiles',
     );
-    files.mockResolvedValue({ items: [bad], total: 1 });
+    files.mockResolvedValue({ items: [listed('bad', 'failed')], total: 1 });
     expect((await failureOf(bench.createChat({ knowledge: [knowledge] }))).message).toMatch(
       /^Knowledge collection "Mixed" holds no file that could be processed; add a file to it/,
     );
   });
 
+  it('are named in the outcome where none of a collection could be processed, but another can be used', async () => {
+    const bad = await collection('Bad', await upload('bad.txt'));
+    const good = await collection('Good', await upload('good.txt', 'Madrid is the capital of Spain.'));
+    const files = jest.spyOn(bench.connection.client, 'knowledgeFiles');
+    files.mockImplementation(async (id) => ({
+      items: id === bad ? [listed('bad', 'failed')] : [listed('good', 'completed')],
+      total: 1,
+    }));
+    const turn = await bench.createChat({ knowledge: [bad, good] });
+    expect(turn.files.map(({ id }) => id)).toEqual([good]);
+    expect(turn.unusableFiles).toEqual([{ id: 'bad', name: 'bad.txt', reason: 'embedding failed' }]);
+  });
+
   it('are all looked at, however many pages they fill', async () => {
-    if (processesAtUpload) return;
     const knowledge = await collection('Large', await upload('good.txt'));
     const page = (from: number) =>
       Array.from({ length: 30 }, (_, i) => ({

@@ -64,6 +64,7 @@ describe('a row', () => {
 
   it.each([
     [{ prompt: 'Hi', promt: 'x' }, 'The input has a field that is not known, promt; did you mean prompt?'],
+    [{ prompt: 'Hi', chat: { ID: 'x' } }, 'Input field chat has a field that is not known, ID; did you mean id?'],
     [{ prompt: 5 }, 'Input field prompt must be text.'],
     [{ prompt: 'Hi', redrive: { since: 1 } }, 'The row gives redrive, which rows may not set; remove it.'],
     [{ prompt: 'Hi', admission: 'batch' }, 'The row gives admission, which rows may not set; remove it.'],
@@ -71,6 +72,14 @@ describe('a row', () => {
     ['"text"', 'Is a string, not a JSON object; write one object on each line.'],
   ])('is not %j', async (record, problem) => {
     expect(await problemOf(record)).toBe(problem);
+  });
+
+  it('goes on in a chat only without what is for new ones, be it common', async () => {
+    const row = { prompt: 'Hi', chat: { id: '00000000-0000-4000-8000-00000000000a' } };
+    const common = { model: 'm', tags: ['nightly'] };
+    const { told } = await readBatch(jsonl(row), { common });
+    expect(told).toEqual(['line 1: Input field tags is for a new chat, but chat names one that exists; leave it out.']);
+    expect(await inputOf({ ...row, tags: [] }, common)).toEqual({ ...row, tags: [] });
   });
 
   it('is checked with what is common', async () => {
