@@ -24,6 +24,8 @@ import {
 } from './contract';
 
 const QUERY_TIMEOUT_MS = 10_000;
+/** Ends that a run came to by itself. */
+const SETTLED: readonly string[] = ['FAILED', 'CANCELLED'];
 
 /** A run ended without an outcome, or a start was refused. `type` is stable, see {@link FAILURES}. */
 export class OrchestrationError extends Error {
@@ -134,14 +136,18 @@ export class ChatRun {
    */
   async retry(): Promise<ChatRun> {
     const { status, runId, startTime, memo, staticSummary, staticDetails } = await this.describe();
-    if (!['FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'].includes(status.name)) {
+    if (![...SETTLED, 'TERMINATED', 'TIMED_OUT'].includes(status.name)) {
       const message = `The run with request key "${this.requestKey}" is ${status.name}; only one that ended without an outcome can be retried`;
       throw new OrchestrationError(FAILURES.InvalidInput, message);
     }
     const [input, summary, details] = await Promise.all([this.inputOf(runId), staticSummary(), staticDetails()]);
     const end: unknown = await this.result().catch((error: unknown) => error);
     const chatId = end instanceof OrchestrationError ? end.details.chatId : undefined;
-    const redrive = { since: input.redrive?.since ?? startTime.getTime(), ...(chatId === undefined ? {} : { chatId }) };
+    const redrive = {
+      since: input.redrive?.since ?? startTime.getTime(),
+      ...(chatId === undefined ? {} : { chatId }),
+      ...(SETTLED.includes(status.name) ? { settled: true } : {}),
+    };
     const handle = await this.client.workflow.start(ORCHESTRATE_CHAT, {
       workflowId: this.workflowId,
       taskQueue: TASK_QUEUES.chat,

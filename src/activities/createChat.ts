@@ -12,7 +12,7 @@ import { finalFailure } from './failures';
 import { checkFiles } from './files';
 import { findChats } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
-import { untilCommitted } from './lateEffects';
+import { lastSentAt, untilCommitted } from './lateEffects';
 import { latestAnswer } from './latestAnswer';
 import { connectionNamed, runStep, type ActivityDependencies, type Attempt } from './step';
 
@@ -23,6 +23,8 @@ export interface PlaceTurnInput {
   turnKey: string;
   /** Since when an earlier run of this workflow id may have acted, in ms since the epoch: look before creating. */
   mayExistSince?: number;
+  /** And a request of it may still be under way. */
+  mayBeUnderWay?: boolean;
   /** The chat that it has made, where that is known. */
   knownChatId?: string;
 }
@@ -64,7 +66,7 @@ const TITLE_LENGTH = 60;
 
 export async function createChat(
   deps: ActivityDependencies,
-  { input, turnKey, mayExistSince, knownChatId }: PlaceTurnInput,
+  { input, turnKey, mayExistSince, mayBeUnderWay = false, knownChatId }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
   return placingStep(deps, input, async ({ since, earlierAt, sending }) => {
     const request = parseChatInput(input, deps.limits);
@@ -79,7 +81,8 @@ export async function createChat(
     const mayExist = mayExistSince !== undefined || earlierAt !== undefined;
     const { prompt, folderId } = request;
     const wanted = { ids, prompt, folderId, sinceMs: mayExistSince ?? since, knownChatId };
-    if (earlierAt !== undefined) await untilCommitted(earlierAt, signal);
+    const sentAt = lastSentAt({ earlierAt }, mayBeUnderWay);
+    if (sentAt !== undefined) await untilCommitted(sentAt, signal);
     const [existing] = mayExist ? await findChats(connection, wanted, signal) : [];
     const isRedriven = existing !== undefined && mayExistSince !== undefined;
     const latest = isRedriven ? await latestAnswer(connection, existing, key, signal) : { ids };
@@ -96,7 +99,7 @@ export async function createChat(
       unusable,
       unwritten: 'nothing',
       createRetried: mayExist && (existing === undefined || existing.id !== knownChatId),
-      askedInVainAt: earlierAt,
+      askedInVainAt: sentAt,
     });
   });
 }

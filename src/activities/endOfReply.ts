@@ -7,7 +7,7 @@ import { notYet } from './failures';
 import { readReply, type ReplyReading } from './reply';
 
 export interface Awaited {
-  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'>;
+  turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'> & Partial<Pick<PlacedTurn, 'needsCompletion'>>;
   taskId?: string;
   /** When the generation began, in ms since the epoch. */
   triggeredAt: number;
@@ -83,9 +83,10 @@ export class EndOfReply {
       this.trouble = undefined;
       return reading;
     } catch (error) {
-      if (isOver || this.isFirst || !isAway(error)) throw error;
+      if (isOver || this.isFirst || !isPassing(error)) throw error;
       this.trouble = error;
-      this.pauseMs = this.connection.safetyReadMs;
+      // When a server that was away is back, everybody is woken; a bad answer of one that is there is followed by nothing.
+      this.pauseMs = isAway(error) ? this.connection.safetyReadMs : this.nextRecheckMs();
       return undefined;
     }
   }
@@ -114,6 +115,12 @@ export class EndOfReply {
     return listed;
   }
 
+  private nextRecheckMs(): number {
+    const [shortest, longest] = RECHECK_MS;
+    this.recheckMs = this.recheckMs === undefined ? shortest : Math.min(this.recheckMs * 2, longest);
+    return this.recheckMs;
+  }
+
   /** An event that led to nothing wears off. */
   private lookAgain(afterEvent: boolean): void {
     const [shortest, longest] = RECHECK_MS;
@@ -127,7 +134,13 @@ export class EndOfReply {
   }
 }
 
-function isAway(error: unknown): boolean {
+function isPassing(error: unknown): boolean {
   if (error instanceof ServerError) return error.retryAfterMs === undefined;
+  return isAway(error);
+}
+
+/** The connection counts it as unreachable, and wakes everybody when it answers again. */
+function isAway(error: unknown): boolean {
+  if (error instanceof ServerError) return [502, 503, 504].includes(error.context.status ?? 0);
   return error instanceof NetworkError || error instanceof RequestTimeoutError;
 }

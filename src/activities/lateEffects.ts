@@ -1,10 +1,24 @@
 /** A request whose answer was lost may still be under way: what it does is given time to show before anybody looks for it. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { activityInfo } from '@temporalio/activity';
+import type { Attempt } from './step';
 
 /** How long after it was sent a look is worth something, in milliseconds. */
 const COMMITTED_AFTER_MS = 5_000;
 /** How long after it the last look of all comes, in milliseconds. */
 const SETTLED_AFTER_MS = 10_000;
+
+/**
+ * When what may have to be looked for was sent at the latest, in ms since the epoch; undefined if nothing was.
+ *
+ * @param mayBeUnderWay an earlier run of the workflow id was cut off, by a reset or a termination. It may have been sending until
+ * this step was scheduled, and its fence stayed open for half a heartbeat timeout after it was last acknowledged.
+ */
+export function lastSentAt({ earlierAt }: Pick<Attempt, 'earlierAt'>, mayBeUnderWay: boolean): number | undefined {
+  if (earlierAt !== undefined || !mayBeUnderWay) return earlierAt;
+  const { scheduledTimestampMs, heartbeatTimeoutMs = 0 } = activityInfo();
+  return scheduledTimestampMs + heartbeatTimeoutMs / 2;
+}
 
 /** Before looking whether it has to be sent again. @param sentAt in ms since the epoch */
 export async function untilCommitted(sentAt: number, signal: AbortSignal): Promise<void> {
@@ -18,5 +32,12 @@ export async function untilSettled(sentAt: number, signal: AbortSignal): Promise
 
 async function until(time: number, signal: AbortSignal): Promise<void> {
   const leftMs = time - Date.now();
-  if (leftMs > 0) await sleep(leftMs, undefined, { signal });
+  if (leftMs <= 0) return;
+  try {
+    await sleep(leftMs, undefined, { signal });
+  } catch (error) {
+    // Why it was cut short is in the signal: a worker that shuts down hands the step over.
+    signal.throwIfAborted();
+    throw error;
+  }
 }

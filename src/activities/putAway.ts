@@ -4,7 +4,7 @@ import { closeMessage } from '../openwebui/chatTree';
 import type { Connection } from '../openwebui/connection';
 import { ForbiddenError } from '../openwebui/errors';
 import { replyText } from '../openwebui/replyText';
-import type { Message } from '../openwebui/schemas';
+import type { History, Message } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
 import { chatBusy, notYet } from './failures';
 import { readReply, type ReplyReading } from './reply';
@@ -114,11 +114,16 @@ async function finish(
     const { chat: fresh } = await readReply(connection, { ...turn, taskId });
     const history = fresh.chat.history;
     if (history?.messages[turn.messageId] === undefined) return false;
-    await connection.client.updateChat(turn.chatId, {
-      history: closeMessage(history, turn.messageId, reason, turn.model),
-    });
+    const closed = closeMessage(history, turn.messageId, reason, turn.model);
+    await connection.client.updateChat(turn.chatId, { history: toWrite(capabilities, closed, turn.messageId) });
   }
   throw notYet('ChatBusy', `The message does not stay closed in chat ${turn.chatId}`, UNSTABLE_PAUSE_MS);
+}
+
+/** Where the server merges, our message alone: a person's reply that ends at this moment is not written over with what it was. */
+function toWrite({ historyWrite }: Capabilities, history: History, messageId: string): History {
+  const message = history.messages[messageId];
+  return historyWrite === 'replace' || message === undefined ? history : { messages: { [messageId]: message } };
 }
 
 /** A guarded store keeps what it holds of an unfinished message until the whole chat is told to stop. */

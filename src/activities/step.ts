@@ -2,7 +2,7 @@
 import { ApplicationFailure, CancelledFailure, Context, activityInfo, type Info } from '@temporalio/activity';
 import type { InputLimits } from '../chatInput';
 import { DEFAULT_SERVER_BUDGET_MS, FAILURES } from '../contract';
-import { NetworkError } from '../openwebui/errors';
+import { AuthenticationError, NetworkError } from '../openwebui/errors';
 import type { Connection } from '../openwebui/connection';
 import type { Admission } from './admission';
 import type { Probing } from './awaitServer';
@@ -39,7 +39,7 @@ export interface Patience {
   heldTriggerMs: number;
 }
 
-/** How long a credential that worked before is given to be rotated. */
+/** How long a credential that worked before is given to be rotated, from when it was refused, in milliseconds. */
 const CREDENTIAL_GRACE_MS = 10 * 60_000;
 /** Heartbeat timeout where an activity has none, in milliseconds. */
 const LONGEST_BEAT_MS = 30_000;
@@ -79,6 +79,8 @@ interface Heartbeat {
   unsent?: boolean;
   /** When the server was last seen to go away. */
   wentAwayAt?: number;
+  /** Since when the credential is refused; missing while it is not. */
+  refusedSince?: number;
 }
 
 /** What a step knows of the attempts before, and tells those after. */
@@ -159,9 +161,10 @@ export async function runStep<T>(
   } catch (error) {
     beatDetails.unsent = unsentBefore && !sent;
     if (!sent) beatDetails.startedAt = earlierAt ?? now;
+    if (error instanceof AuthenticationError) beatDetails.refusedSince = before?.refusedSince ?? Date.now();
     beat();
     if (isShutdown(error)) throw handedOver();
-    const failure = failureOf(error, connection, options, since);
+    const failure = failureOf(error, connection, options, beatDetails);
     throw options.firstContact ? withNotes(failure, placingNotes(deps, beatDetails)) : failure;
   } finally {
     clearInterval(timer);
@@ -174,7 +177,10 @@ export async function beforeStep<T>(wait: () => Promise<T>): Promise<T> {
   const details =
     (info.heartbeatDetails as Heartbeat | undefined) ?? (info.attempt === 1 ? { unsent: true } : undefined);
   const context = Context.current();
-  const beat = (): void => context.heartbeat(details);
+  const beat = (): void => {
+    if (details?.unsent === true) unsentTold.add(context);
+    context.heartbeat(details);
+  };
   const timer = setInterval(beat, heartbeatTimeoutOf(info) / 3);
   try {
     return await wait();
@@ -190,16 +196,26 @@ function heartbeatTimeoutOf({ heartbeatTimeoutMs }: Info): number {
   return heartbeatTimeoutMs ?? LONGEST_BEAT_MS;
 }
 
+/**
+ * Temporal counts from when it handed the attempt out; the process may have been stopped since. It tells only when the attempt
+ * was due, which is earlier: after a time in the queue, Temporal is asked once more than need be.
+ */
 function fenceOf({ confirmAttempt }: ActivityDependencies, info: Info, heartbeatDetails: Heartbeat) {
   return {
     taskToken: info.taskToken,
     heartbeatDetails,
     heartbeatTimeoutMs: heartbeatTimeoutOf(info),
-    // Temporal counts from when it handed the attempt out; the process may have been stopped since. It tells only when the
-    // attempt was due, which is earlier: after a time in the queue, Temporal is asked once more than need be.
-    aliveAt: Math.min(Date.now(), info.currentAttemptScheduledTimestampMs),
+    aliveAt: hasToBeTold(info) ? 0 : Math.min(Date.now(), info.currentAttemptScheduledTimestampMs),
     confirm: confirmAttempt,
   };
+}
+
+/** Attempts of which Temporal was told, while they waited to begin, that nothing was sent. */
+const unsentTold = new WeakSet<Context>();
+
+/** Temporal holds that nothing was sent so far: it has to know better before something is, or the next attempt would not look. */
+function hasToBeTold({ heartbeatDetails }: Info): boolean {
+  return (heartbeatDetails as Heartbeat | undefined)?.unsent === true || unsentTold.has(Context.current());
 }
 
 /** What the workflow has to know where no result tells it. */
@@ -232,12 +248,17 @@ function neverEnded(): ApplicationFailure {
   );
 }
 
-function failureOf(error: unknown, connection: Connection | undefined, options: StepOptions, since: number): unknown {
+function failureOf(
+  error: unknown,
+  connection: Connection | undefined,
+  options: StepOptions,
+  { since = Date.now(), refusedSince = since }: Heartbeat,
+): unknown {
   // Not the last word of a step that is under way elsewhere, nor about Open WebUI.
   if (wasFencedOff(error)) return error;
   const failure = toFailure(error, {
     proven: !options.firstContact || connection?.proven === true,
-    credentialGraceUntilMs: options.firstContact ? 0 : since + CREDENTIAL_GRACE_MS,
+    credentialGraceUntilMs: options.firstContact ? 0 : refusedSince + CREDENTIAL_GRACE_MS,
   });
   return Date.now() < giveUpAt(options, since) ? failure : withoutRetry(failure, Date.now() - since);
 }

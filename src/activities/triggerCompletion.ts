@@ -12,7 +12,7 @@ import { admitted } from './admitted';
 import { othersFinished } from './appendTurn';
 import type { PlacedTurn } from './createChat';
 import { finalFailure, notYet } from './failures';
-import { untilCommitted } from './lateEffects';
+import { lastSentAt, untilCommitted } from './lateEffects';
 import { readReply } from './reply';
 import { turnStep, type ActivityDependencies, type Attempt } from './step';
 
@@ -28,6 +28,8 @@ export interface TriggerInput {
   >;
   /** An earlier run of this workflow id may have triggered: look before sending. */
   mayExist: boolean;
+  /** And its request may still be under way. */
+  mayBeUnderWay?: boolean;
 }
 
 export interface Triggered {
@@ -48,18 +50,22 @@ function classOf({ admission = 'interactive' }: OrchestrateChatInput): Admission
   return admission;
 }
 
-function triggerStep(deps: ActivityDependencies, { input, turn, mayExist }: TriggerInput): Promise<Triggered> {
+function triggerStep(
+  deps: ActivityDependencies,
+  { input, turn, mayExist, mayBeUnderWay = false }: TriggerInput,
+): Promise<Triggered> {
   return turnStep(deps, turn.connection, { serverBudgetMs: input.serverBudgetMs }, async (connection, attempt) => {
     const request = parseChatInput(withPrompt(input, turn), deps.limits);
     const capabilities = await connection.capabilities();
     if (mayExist || attempt.earlierAt !== undefined) {
-      if (attempt.earlierAt !== undefined) await untilCommitted(attempt.earlierAt, cancellationSignal());
+      const sentAt = lastSentAt(attempt, mayBeUnderWay);
+      if (sentAt !== undefined) await untilCommitted(sentAt, cancellationSignal());
       const found = await alreadyTriggered(connection, turn, attempt.earlierAt);
       if (found !== undefined) {
         const byEarlierRun = mayExist && attempt.earlierAt === undefined;
         return watched(deps, connection, input, turn, byEarlierRun ? { ...found, byEarlierRun } : found);
       }
-      refuseWhileHeld(deps, capabilities, attempt);
+      refuseWhileHeld(deps, capabilities, sentAt);
     }
     if (input.chat !== undefined) await othersFinished(connection, turn.chatId, cancellationSignal());
     const body = await requestBody(connection, capabilities, request, turn);
@@ -76,10 +82,10 @@ function withPrompt(input: OrchestrateChatInput, { unwritten }: TriggerInput['tu
 function refuseWhileHeld(
   { patience }: ActivityDependencies,
   { triggerAnswers }: Capabilities,
-  { earlierAt }: Attempt,
+  sentAt: number | undefined,
 ): void {
-  if (triggerAnswers === 'at once' || earlierAt === undefined) return;
-  if (Date.now() >= earlierAt + patience.heldTriggerMs) return;
+  if (triggerAnswers === 'at once' || sentAt === undefined) return;
+  if (Date.now() >= sentAt + patience.heldTriggerMs) return;
   throw notYet('ServerUnavailable', 'An earlier trigger may still be waiting for the model to begin', PAUSE_MS);
 }
 

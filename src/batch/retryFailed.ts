@@ -8,6 +8,9 @@ import { BatchReader, type RowResult } from './rowResults';
 import { startedWith } from './startedWith';
 import { startBatch, uploadPages } from './upload';
 
+/** Ends that a run did not come to by itself: a request of it may still be under way. */
+const CUT_OFF: ReadonlySet<string> = new Set(['Terminated', 'TimedOut']);
+
 export interface RetryOptions {
   /** @default that of the batch */
   window?: number;
@@ -70,7 +73,8 @@ function again({ id, input, status, attempts, failure }: RowResult, since: numbe
   }
   if (attempts === 0) return { id, input };
   const chatId = failure?.details.chatId ?? input.redrive?.chatId;
-  return { id, input: { ...input, redrive: { since, ...(chatId === undefined ? {} : { chatId }) } } };
+  const settled = failure === undefined || CUT_OFF.has(failure.type) ? {} : { settled: true };
+  return { id, input: { ...input, redrive: { since, ...settled, ...(chatId === undefined ? {} : { chatId }) } } };
 }
 
 async function* pagesOf(

@@ -2,7 +2,7 @@
 import type { PlacedTurn, Reply, Triggered } from '../activities';
 import { DEFAULT_MAX_GENERATIONS, type OrchestrateChatInput } from '../contract';
 import { aboutTurn, replyBudgetMs, triggering, waiting } from './activityOptions';
-import { mayExistSince } from './earlierRuns';
+import { mayBeUnderWay, mayExistSince } from './earlierRuns';
 import { notesOf } from './failures';
 import type { Progress } from './progress';
 
@@ -28,10 +28,11 @@ export async function answerTo(
 ): Promise<Answer> {
   let generation = asked.turn.generation ?? 1;
   if (asked.turn.spent === true) {
-    await makePlaceForAnother(input, turnKey, asked, ++generation, 'the run was started anew');
+    const reason = 'the run was started anew';
+    if (await placeForAnother(input, turnKey, asked, generation + 1, reason)) generation++;
   }
   const last = generation + (input.maxGenerations ?? DEFAULT_MAX_GENERATIONS) - 1;
-  for (; ; generation++) {
+  for (;;) {
     try {
       if (asked.triggered === undefined) {
         asked.triggered = await trigger(input, asked.turn);
@@ -43,8 +44,9 @@ export async function answerTo(
     } catch (error) {
       const reason = reasonToAskAgain(error, input, asked.triggered);
       if (reason === undefined || generation >= last) throw error;
-      await makePlaceForAnother(input, turnKey, asked, generation + 1, reason);
-      if (asked.triggered === undefined) progress.replaced(asked.turn);
+      if (!(await placeForAnother(input, turnKey, asked, generation + 1, reason))) continue;
+      generation++;
+      progress.replaced(asked.turn);
     }
   }
 }
@@ -63,13 +65,14 @@ function reasonToAskAgain(
   return dead.evidence ?? (input.regenerateUnexplained === true ? 'nothing says why' : undefined);
 }
 
-async function makePlaceForAnother(
+/** @returns false where the generation turned out not to be dead: it is awaited further */
+async function placeForAnother(
   input: OrchestrateChatInput,
   turnKey: string,
   asked: Asked,
   generation: number,
   reason: string,
-): Promise<void> {
+): Promise<boolean> {
   const { turn, triggered } = asked;
   const taskId = triggered?.taskId;
   const summary = `Put the lost reply away (${reason}) and make a place for another`;
@@ -84,16 +87,19 @@ async function makePlaceForAnother(
       ...(turn.spent === true ? { evenStopped: true } : {}),
     },
   ]);
-  if (alive === true) return;
+  if (alive === true) return false;
   asked.turn = { ...turn, ...place, spent: false };
   asked.triggered = undefined;
+  return true;
 }
 
 async function trigger(input: OrchestrateChatInput, turn: PlacedTurn): Promise<Triggered> {
   const summary = `Ask ${turn.model}`;
   const wanted = turn.unwritten === 'turn' ? input : withoutConversation(input);
   const mayExist = mayExistSince(input) !== undefined;
-  return triggering(turn).triggerCompletion.executeWithOptions({ summary }, [{ input: wanted, turn, mayExist }]);
+  return triggering(turn).triggerCompletion.executeWithOptions({ summary }, [
+    { input: wanted, turn, mayExist, ...(mayBeUnderWay(input) ? { mayBeUnderWay: true } : {}) },
+  ]);
 }
 
 /** The chat holds the conversation; it is not carried through history again. */
@@ -116,7 +122,7 @@ async function replyTo(
   { taskId, triggeredAt }: Triggered,
   progress: Progress,
 ): Promise<Reply> {
-  const reply = await waiting(turn).awaitReply.executeWithOptions({ summary: 'Wait for the reply' }, [
+  const { digest, ...reply } = await waiting(turn).awaitReply.executeWithOptions({ summary: 'Wait for the reply' }, [
     { turn, triggeredAt, replyBudgetMs: replyBudgetMs(input), ...(taskId === undefined ? {} : { taskId }) },
   ]);
   if (!turn.needsCompletion) return reply;
@@ -125,6 +131,7 @@ async function replyTo(
     {
       turn,
       characters: reply.characters,
+      ...(digest === undefined ? {} : { digest }),
       ...budgetOf(input),
       ...(input.session_id === undefined ? {} : { sessionId: input.session_id }),
       ...(input.filter_ids === undefined ? {} : { filterIds: input.filter_ids }),

@@ -62,6 +62,7 @@ function inputOf({ common }: PageInput, { row, returns, since, chatId }: Pending
   const known = chatId ?? input.redrive?.chatId;
   return {
     ...input,
-    redrive: { since: input.redrive?.since ?? since, ...(known === undefined ? {} : { chatId: known }) },
+    // It waits again only after failures of its own naming.
+    redrive: { since: input.redrive?.since ?? since, settled: true, ...(known === undefined ? {} : { chatId: known }) },
   };
 }

@@ -14,3 +14,8 @@ export function mayExistSince({ redrive }: OrchestrateChatInput): number | undef
   // A reset keeps the beginning of the history, and with it the time of the start.
   return runId === originalExecutionRunId ? undefined : startTime.getTime();
 }
+
+/** Whether a request of an earlier run may still be under way: nothing says that the run came to its end by itself. */
+export function mayBeUnderWay(input: OrchestrateChatInput): boolean {
+  return mayExistSince(input) !== undefined && input.redrive?.settled !== true;
+}

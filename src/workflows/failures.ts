@@ -1,10 +1,21 @@
 /** How a run's failure is named, whatever layer it comes from. */
-import { ApplicationFailure, isCancellation, rootCause } from '@temporalio/workflow';
+import { RetryState } from '@temporalio/common';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, isCancellation, rootCause } from '@temporalio/workflow';
 import type { StepNotes } from '../activities';
 import { FAILURES, type FailureDetails } from '../contract';
 import { fittedDetails } from './outcomeSize';
 
 const TYPES: ReadonlySet<string> = new Set(Object.keys(FAILURES));
+
+/**
+ * Whether a run ends because it was asked to. A step whose attempt was lost after that (its worker died, or its connection broke)
+ * is not tried again, and what it fails with then is the loss, not the cancellation.
+ */
+export function wasCancelled(error: unknown): boolean {
+  return (
+    isCancellation(error) || (error instanceof ActivityFailure && error.retryState === RetryState.CANCEL_REQUESTED)
+  );
+}
 
 /**
  * The failure with which a run ends: an ApplicationFailure of a type that the contract lists, or of the type of a defect, or
@@ -14,6 +25,7 @@ const TYPES: ReadonlySet<string> = new Set(Object.keys(FAILURES));
  */
 export function runFailure(error: unknown, place: FailureDetails, maxBytes?: number): unknown {
   if (isCancellation(error)) return error;
+  if (wasCancelled(error)) return new CancelledFailure('The run was cancelled');
   const cause = namedCause(error) ?? applicationCause(error);
   if (cause === undefined) return error;
   const [details] = (cause.details ?? []) as Array<FailureDetails | undefined>;
@@ -38,7 +50,7 @@ export function notesOf(error: unknown): StepNotes {
 
 /** What the chat shows where the reply would have been. */
 export function closingReason(error: unknown): string {
-  if (isCancellation(error)) return 'This request was cancelled.';
+  if (wasCancelled(error)) return 'This request was cancelled.';
   return namedCause(error)?.message ?? rootCause(error) ?? 'This request failed.';
 }
 

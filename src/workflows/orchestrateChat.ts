@@ -11,6 +11,7 @@ import {
 import { fittedOutcome } from './outcomeSize';
 import { failureTypeOf, runFailure } from './failures';
 import { Progress } from './progress';
+import { withinBudget } from './runBudget';
 import { replyJson } from './replyJson';
 import { runTurn } from './turn';
 
@@ -31,12 +32,12 @@ export async function orchestrateChat(input: OrchestrateChatInput): Promise<Chat
   const progress = new Progress(input);
   setHandler(statusQuery, () => progress.status, { description: 'Stage, chat link and generations of this run' });
   try {
-    const outcome = asWanted(input, await runTurn(input, '1', progress));
+    const outcome = asWanted(input, await withinBudget(input, progress, () => runTurn(input, '1', progress)));
     progress.ended('done');
     return fittedOutcome(outcome, input.maxOutcomeBytes);
   } catch (error) {
-    const failure = runFailure(error, placeOf(progress.status), input.maxOutcomeBytes);
-    if (isCancellation(error)) progress.ended('cancelled');
+    const failure = runFailure(progress.overdue ?? error, placeOf(progress.status), input.maxOutcomeBytes);
+    if (isCancellation(failure)) progress.ended('cancelled');
     else progress.ended('failed', failureTypeOf(failure));
     throw failure;
   }

@@ -1,6 +1,6 @@
 /** Where a run is, for the `status` query, the Temporal Web UI and the search attributes. */
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
-import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { setCurrentDetails, upsertSearchAttributes, type ApplicationFailure } from '@temporalio/workflow';
 import type { PlacedTurn, Settled } from '../activities';
 import {
   DEFAULT_CONNECTION,
@@ -23,6 +23,8 @@ const KEYS = {
 export class Progress {
   private current: ChatStatus;
   private searchable = false;
+  /** Why the run is stopped where its time is over: whatever its steps then fail with, it ends with this. */
+  overdue: ApplicationFailure | undefined;
 
   constructor(input: OrchestrateChatInput) {
     const model = input.model ?? input.models?.[0];

@@ -1,11 +1,11 @@
 /** What one turn of a conversation is: put into the chat, answered, and whatever the end, settled. */
-import { CancellationScope, isCancellation, log, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, log, workflowInfo } from '@temporalio/workflow';
 import type { PlacedTurn, Settled } from '../activities';
 import type { ChatOutcome, DuplicateChat, OrchestrateChatInput, Timings } from '../contract';
 import { aboutTurn, placing } from './activityOptions';
 import { answerTo, type Answer, type Asked } from './answer';
-import { mayExistSince } from './earlierRuns';
-import { closingReason, notesOf } from './failures';
+import { mayBeUnderWay, mayExistSince } from './earlierRuns';
+import { closingReason, notesOf, wasCancelled } from './failures';
 import type { Progress } from './progress';
 
 /** A turn's outcome, before what the caller wants made of its text. */
@@ -33,7 +33,7 @@ async function answered(
     return await answerTo(input, turnKey, asked, progress);
   } catch (error) {
     await CancellationScope.nonCancellable(async () => {
-      await close(input, asked, closingReason(error), progress);
+      await close(input, asked, closingReason(progress.overdue ?? error), progress);
       progress.duplicated(await withoutTwins(input, turnKey, asked.turn));
     });
     throw error;
@@ -47,9 +47,9 @@ async function placed(input: OrchestrateChatInput, turnKey: string, progress: Pr
   } catch (error) {
     const notes = notesOf(error);
     progress.searchableIf(notes.searchAttributes);
-    // A step that was cancelled does not say how far it came.
-    if (isCancellation(error) || notes.written === true) {
-      const settled = await settle(input, turnKey, { reason: closingReason(error) });
+    // A step that was cancelled, or whose last attempt was lost, does not say how far it came.
+    if (wasCancelled(error) || notes.written === true) {
+      const settled = await settle(input, turnKey, { reason: closingReason(progress.overdue ?? error) });
       const { place, searchAttributes } = settled;
       progress.duplicated(settled.duplicateChats);
       progress.searchableIf(searchAttributes);
@@ -67,6 +67,7 @@ async function putIntoChat(input: OrchestrateChatInput, turnKey: string): Promis
     input,
     turnKey,
     ...(since === undefined ? {} : { mayExistSince: since }),
+    ...(mayBeUnderWay(input) ? { mayBeUnderWay: true } : {}),
     ...(knownChatId === undefined ? {} : { knownChatId }),
   };
   // A caller's `null` is refused where the input is validated.

@@ -134,6 +134,17 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('createChat on %s', (rel
     expect(await bench.chats()).toHaveLength(1);
   });
 
+  it('looks only when a request of that run has had its time', async () => {
+    const wait = { mayExistSince: Date.now() - 60_000, mayBeUnderWay: true };
+    const info = { scheduledTimestampMs: Date.now() - 4_000, heartbeatTimeoutMs: 400 };
+    const lookedFrom = Date.now() + 1_000;
+    const looking = bench.run('createChat', { input: asked(), turnKey: '1', ...wait }, info);
+    await bench.createChat();
+    await looking;
+    expect(Date.now()).toBeGreaterThanOrEqual(lookedFrom);
+    expect(await bench.chats()).toHaveLength(1);
+  });
+
   it('does not take the chat of another workflow, or of another prompt, for its own', async () => {
     await bench.createChat();
     const workflowExecution = { workflowId: 'chat/other', runId: 'r' };

@@ -54,6 +54,34 @@ describe('a step', () => {
     expect(await bench.chats()).toHaveLength(1);
   });
 
+  it('makes sure that Temporal no longer holds it for unsent before it sends, so that the attempt after it looks', async () => {
+    const told: unknown[] = [];
+    const confirmAttempt = async (_token: Uint8Array, details: unknown) => told.push({ ...(details as object) }) > 0;
+    const other = await Bench.start({ dependencies: { confirmAttempt } });
+    try {
+      await other.createChat({}, { attempt: 2, heartbeatDetails: { ...ago(1_000), unsent: true } });
+    } finally {
+      await other.stop();
+    }
+    expect(told).toHaveLength(1);
+    expect(told[0]).not.toHaveProperty('unsent');
+  });
+
+  it('gives a credential ten minutes to be rotated, from when it was refused', async () => {
+    const turn = await bench.createChat();
+    const wait = { turn, triggeredAt: Date.now(), replyBudgetMs: 7_200_000 };
+    const refused = async (heartbeatDetails: object) => {
+      bench.standIn.fault({ path: /^\/api\/tasks/, how: 401, detail: '401 Unauthorized' });
+      return failureOf(bench.run('awaitReply', wait, { attempt: 9, heartbeatDetails }));
+    };
+    const after = ago(40 * 60_000);
+    expect(await refused(after)).toMatchObject({ type: 'AuthenticationFailed', nonRetryable: false });
+    const lately = { ...after, refusedSince: Date.now() - 9 * 60_000 };
+    expect(await refused(lately)).toMatchObject({ type: 'AuthenticationFailed', nonRetryable: false });
+    const long = { ...after, refusedSince: Date.now() - 11 * 60_000 };
+    expect(await refused(long)).toMatchObject({ type: 'AuthenticationFailed', nonRetryable: true });
+  });
+
   it('lets the next attempt look where it may have written something', async () => {
     bench.standIn.fault({ ...CREATE, how: 'lostAfter' });
     const { left } = await attemptOf();

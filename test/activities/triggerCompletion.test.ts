@@ -205,6 +205,23 @@ describe('triggerCompletion', () => {
     expect(bench.generations()).toHaveLength(1);
   });
 
+  it('gives a trigger of an earlier run that was cut off its time, as after a reset', async () => {
+    bench = await Bench.start({ release: '0.6.15' });
+    const turn = await bench.createChat({ prompt: 'x [first=600]' });
+    const input = { input: carried(asked()), turn, mayExist: false };
+    const cut = failureOf(bench.run('triggerCompletion', input));
+    await sleep(200);
+    const { connection } = bench;
+    await bench.connect();
+    await connection.close();
+    await cut;
+    const reset = { ...input, mayExist: true, mayBeUnderWay: true };
+    const scheduledTimestampMs = Date.now();
+    await retried(() => bench.run('triggerCompletion', reset, { scheduledTimestampMs, heartbeatTimeoutMs: 200 }));
+    await bench.untilNoTask(turn.chatId);
+    expect(bench.generations()).toHaveLength(1);
+  });
+
   it('takes a conflict for a reply that is there already', async () => {
     bench = await Bench.start({ release: '0.12.4' });
     const { turn } = await bench.ask({ prompt: PROMPT });

@@ -109,6 +109,19 @@ describe('a reply that is proved dead', () => {
     expect(inputsOf('awaitReply')[1]).toMatchObject({ turn: PLACED, taskId: 'task-1' });
   });
 
+  it('does not use up a generation where it was not dead after all', async () => {
+    let looks = 0;
+    bench.reset({
+      awaitReply: failsAtFirst(2, LOST, REPLY),
+      regenerate: async () =>
+        ++looks === 1
+          ? { messageId: 'assistant-1', unwritten: 'nothing', alive: true }
+          : { messageId: 'assistant-2', unwritten: 'nothing' },
+    });
+    expect(await (await bench.start()).result()).toMatchObject({ messageId: 'assistant-2', generations: 2 });
+    expect(inputsOf('regenerate').map(({ generation }) => generation)).toEqual([2, 2]);
+  });
+
   it('shows as being waited for meanwhile', async () => {
     let waits = 0;
     bench.reset({

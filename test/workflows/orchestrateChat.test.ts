@@ -161,6 +161,17 @@ describe('a run on a server whose outlet filters are ours to run', () => {
   });
 });
 
+describe('a reply that outlet filters are still to see', () => {
+  it('is known again by a digest, which is not in the outcome', async () => {
+    bench.reset({
+      createChat: async () => ({ ...PLACED, needsCompletion: true }),
+      awaitReply: async () => ({ ...REPLY, digest: 'd1g3st' }),
+    });
+    expect(await (await bench.start()).result()).not.toHaveProperty('digest');
+    expect(bench.calls[3]?.input).toMatchObject({ characters: 6, digest: 'd1g3st' });
+  });
+});
+
 describe('a reply that is to be JSON', () => {
   it('is in the outcome beside the text', async () => {
     bench.reset({ awaitReply: async () => ({ ...REPLY, content: 'Here:\n```json\n{"a":1}\n```' }) });
@@ -308,6 +319,24 @@ describe('a run that is cancelled', () => {
     expect(bench.names()).toEqual(['createChat', 'settleTurn']);
   });
 
+  it.each([
+    ['createChat', 'settleTurn'],
+    ['triggerCompletion', 'closeMessage'],
+  ] as const)('ends as cancelled where the attempt of %s was lost, which is not tried again', async (step, last) => {
+    const lost = async (): Promise<never> => {
+      await forEver().catch(() => undefined);
+      throw ApplicationFailure.create({ type: 'WorkerShutdown', message: 'The worker shuts down' });
+    };
+    bench.reset({ [step]: lost });
+    const run = await bench.start();
+    await bench.called(step);
+    await run.cancel();
+    expect(await errorOf(run)).toMatchObject({ type: 'Cancelled' });
+    expect((await run.handle.describe()).status.name).toBe('CANCELLED');
+    expect(bench.calls.at(-1)).toMatchObject({ name: last, input: { reason: 'This request was cancelled.' } });
+    expect(await run.status()).toMatchObject({ stage: 'cancelled' });
+  });
+
   it('while createChat finishes all the same closes what that has made', async () => {
     let finish = (): void => undefined;
     const made = new Promise<void>((resolve) => (finish = resolve));
@@ -332,6 +361,37 @@ describe('a run that is cancelled', () => {
     await Promise.all([run.cancel(), run.cancel()]);
     expect(await errorOf(run)).toMatchObject({ type: 'Cancelled' });
     expect(bench.names().filter((name) => name === 'closeMessage')).toHaveLength(1);
+  });
+});
+
+describe('a run with a budget of its own', () => {
+  it.each([
+    ['createChat', 'settleTurn'],
+    ['triggerCompletion', 'closeMessage'],
+    ['awaitReply', 'closeMessage'],
+  ] as const)('ends by name where its time is over in %s, and leaves nothing open', async (step, last) => {
+    bench.reset({ [step]: forEver });
+    const run = await bench.start({ runBudgetMs: 400 });
+    const error = await errorOf(run);
+    expect(error).toMatchObject({ type: 'RunTimedOut' });
+    expect(error.message).toMatch(/longer than its budget of 0 s.*runBudgetMs/);
+    expect(bench.calls.at(-1)).toMatchObject({ name: last, input: { reason: error.message } });
+    expect(await searchAttributesOf(run)).toMatchObject(
+      step === 'createChat' ? {} : { OpenWebUIStage: 'failed', OpenWebUIFailure: 'RunTimedOut' },
+    );
+  });
+
+  it('is none the wiser where it ends in time', async () => {
+    const run = await bench.start({ runBudgetMs: 600_000 });
+    expect(await run.result()).toMatchObject({ content: 'Paris.' });
+  });
+
+  it('is cancelled by name of a cancellation all the same', async () => {
+    bench.reset({ awaitReply: forEver });
+    const run = await bench.start({ runBudgetMs: 600_000 });
+    await bench.called('awaitReply');
+    await run.cancel();
+    expect(await errorOf(run)).toMatchObject({ type: 'Cancelled' });
   });
 });
 
