@@ -8,28 +8,6 @@ import { appendTurn, emptyHistory } from '../src/openwebui/chatTree';
 import { tellsOfAnEnd } from '../src/openwebui/push';
 import type { Chat } from '../src/openwebui/schemas';
 
-/** Holds a conversation with each prompt, so many at a time. Gives the replies in the order of the prompts. */
-export async function askAll(
-  openWebUI: OpenWebUI,
-  model: string,
-  prompts: readonly string[],
-  concurrency: number,
-): Promise<string[]> {
-  const script = await BareScript.open(openWebUI, model);
-  try {
-    const replies: string[] = [];
-    const waiting = prompts.entries();
-    const one = async (): Promise<void> => {
-      // Shared by all: each takes the next one.
-      for (const [index, prompt] of waiting) replies[index] = await script.ask(prompt);
-    };
-    await Promise.all(Array.from({ length: concurrency }, one));
-    return replies;
-  } finally {
-    await script.close();
-  }
-}
-
 interface SocketEvent {
   chat_id: string;
   data: { type: string; data?: { active?: boolean; done?: boolean } | null };
@@ -38,7 +16,7 @@ interface SocketEvent {
 /** A worker, too, looks again so soon where the event came before the task had left the list, in milliseconds. */
 const RECHECK_MS = 100;
 
-class BareScript {
+export class BareScript {
   private readonly pool: Pool;
   private readonly ends = new Map<string, () => void>();
 
@@ -61,7 +39,19 @@ class BareScript {
     return new BareScript(openWebUI, model, socket);
   }
 
-  async ask(prompt: string): Promise<string> {
+  /** Holds a conversation with each prompt, so many at a time. Gives the replies in the order of the prompts. */
+  async askAll(prompts: readonly string[], concurrency: number): Promise<string[]> {
+    const replies: string[] = [];
+    const waiting = prompts.entries();
+    const one = async (): Promise<void> => {
+      // Shared by all: each takes the next one.
+      for (const [index, prompt] of waiting) replies[index] = await this.ask(prompt);
+    };
+    await Promise.all(Array.from({ length: concurrency }, one));
+    return replies;
+  }
+
+  private async ask(prompt: string): Promise<string> {
     const { model } = this;
     const [user, assistant] = [randomUUID(), randomUUID()];
     const timestamp = Math.floor(Date.now() / 1000);

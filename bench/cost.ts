@@ -25,6 +25,10 @@ interface Flags {
 /** What a total may grow with: in proportion, and a little for the noise of a machine. */
 const MOST_GROWTH = 1.05;
 const MOST_ROWS = 1_000_000;
+/** A run's history stays below this, in events. */
+const MOST_EVENTS = 10_000;
+/** Of the worker's memory, from the second largest batch to the largest: its caches are full by then. */
+const MOST_MEMORY_GROWTH = 1.3;
 const NO_FAULTS = { workerKills: 0, temporalKills: 0, killStarter: false, seed: 1 };
 const CHUNK_MS = 20;
 /** Beside the largest batch, somebody begins a conversation so often. */
@@ -46,13 +50,14 @@ async function main(): Promise<void> {
     const plan = { rows, window, ...NO_FAULTS, real: false, chunkMs: CHUNK_MS, interactiveEveryMs };
     const figures = await tryBatch(plan, progress);
     interactive ??= figures.interactive;
-    const { elapsedMs, eventsPerRow, bytesPerRow, largestRunEvents, workerRssMaxMiB } = figures;
-    batches.push({ rows, window, elapsedMs, eventsPerRow, bytesPerRow, largestRunEvents, workerRssMaxMiB });
+    const { elapsedMs, batchMs, eventsPerRow, bytesPerRow, largestRunEvents, workerRssMaxMiB } = figures;
+    batches.push({ rows, window, elapsedMs, batchMs, eventsPerRow, bytesPerRow, largestRunEvents, workerRssMaxMiB });
     place = { temporalVersion: figures.temporalVersion, openWebUI: figures.openWebUI };
     if (figures.completed !== rows) wrong.push(`${figures.completed} of ${rows} rows are completed`);
     wrong.push(...figures.wrong);
   }
   const growth = growthOf(batches);
+  wrong.push(...complaintsAbout(batches));
   for (const [of, exponent] of Object.entries(growth)) {
     if (exponent > MOST_GROWTH) wrong.push(`${of} grow with the power ${exponent} of the rows`);
   }
@@ -66,6 +71,17 @@ async function main(): Promise<void> {
   if (!flags.json) console.log(`growth               ${JSON.stringify(growth)}`);
   if (flags.publish) await publish('cost', cost);
   process.exitCode = wrong.length === 0 ? 0 : 1;
+}
+
+function complaintsAbout(batches: CostOfBatch[]): string[] {
+  const longest = Math.max(...batches.flatMap(({ largestRunEvents }) => Object.values(largestRunEvents)));
+  const [before, last] = batches.map(({ workerRssMaxMiB }) => workerRssMaxMiB).slice(-2);
+  return [
+    ...(longest > MOST_EVENTS ? [`a run has ${longest} events`] : []),
+    ...(last !== undefined && before !== undefined && last > before * MOST_MEMORY_GROWTH
+      ? [`the worker took ${last} MiB for the largest batch and ${before} MiB for the one before`]
+      : []),
+  ];
 }
 
 function readFlags(): Flags {

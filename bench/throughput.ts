@@ -14,7 +14,7 @@ import { terminalProgress, type Progress } from '../dev/progress';
 import { batchWorkflowId } from '../src/batchContract';
 import { wholeNumber } from '../src/commands/options';
 import { connectClient } from '../src/temporal';
-import { askAll } from './bareScript';
+import { BareScript } from './bareScript';
 
 const EXAMPLES = `
 Examples:
@@ -35,6 +35,8 @@ interface Flags {
 }
 
 const LEAST_RATIO = 0.95;
+/** A reading that came too early is repeated, now by the one and now by the other. */
+const MOST_MORE_CALLS = 1.05;
 const MODEL = 'model-a';
 const WARM_UP_ROWS = 20;
 
@@ -53,7 +55,10 @@ async function main(): Promise<void> {
         for (const [name, value] of Object.entries(throughput))
           console.log(`${name.padEnd(16)} ${JSON.stringify(value)}`);
       if (flags.publish) await publish('throughput', throughput);
-      process.exitCode = throughput.ratio >= LEAST_RATIO ? 0 : 1;
+      const { ratio, callsPerRow } = throughput;
+      const isSameWork = callsPerRow.bare <= callsPerRow.batch * MOST_MORE_CALLS;
+      if (!isSameWork) progress.say('Not as it has to be: the bare script makes more calls than the batch.');
+      process.exitCode = ratio >= LEAST_RATIO && isSameWork ? 0 : 1;
     } finally {
       await contest.close();
     }
@@ -85,15 +90,17 @@ class Contest {
     private readonly place: BatchPlace,
     private readonly directory: string,
     private readonly worker: BatchWorker,
+    private readonly script: BareScript,
   ) {}
 
   static async open(flags: Flags, place: BatchPlace, { program, directory }: CompiledWorker): Promise<Contest> {
     const environment = { ...place.environment, ...admissionOf(flags.window) };
-    return new Contest(flags, place, directory, await BatchWorker.start({ program, environment, directory }));
+    const script = await BareScript.open(place.openWebUI, MODEL);
+    return new Contest(flags, place, directory, await BatchWorker.start({ program, environment, directory }), script);
   }
 
-  close(): Promise<void> {
-    return this.worker.stop();
+  async close(): Promise<void> {
+    await Promise.allSettled([this.worker.stop(), this.script.close()]);
   }
 
   async run(progress: Progress): Promise<Omit<Measurements['throughput'], 'commit' | 'date'>> {
@@ -146,12 +153,11 @@ class Contest {
   }
 
   private async bare(rows: number): Promise<number> {
-    const { openWebUI } = this.place;
     const { window, chunkMs } = this.flags;
     const ids = Array.from({ length: rows }, (_, index) => rowIdOf(index + 1));
     const prompts = ids.map((id) => promptFor(id, chunkMs));
     const begin = Date.now();
-    const replies = await askAll(openWebUI, MODEL, prompts, window);
+    const replies = await this.script.askAll(prompts, window);
     const elapsedMs = Date.now() - begin;
     const wrong = ids.filter((id, index) => replies[index] !== replyTo(id));
     if (wrong.length > 0) throw new Error(`The bare script got ${wrong.length} wrong replies.`);
@@ -169,7 +175,11 @@ class Contest {
 
 function medianRatio(pairs: ThroughputPair[]): number {
   const ratios = pairs.map(({ batch, bare }) => batch / bare).sort((one, other) => one - other);
-  return Math.round((ratios[Math.floor(ratios.length / 2)] ?? 0) * 1000) / 1000;
+  const middle: [number, number] = [
+    ratios[Math.floor((ratios.length - 1) / 2)] ?? 0,
+    ratios[Math.floor(ratios.length / 2)] ?? 0,
+  ];
+  return Math.round(((middle[0] + middle[1]) / 2) * 1000) / 1000;
 }
 
 main().then(

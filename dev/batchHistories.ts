@@ -12,6 +12,8 @@ export interface BatchHistories {
   bytesPerRow: number;
   /** Events of the longest run of each kind. */
   largestRunEvents: { batch: number; page: number; row: number };
+  /** From the start of the batch's workflow to its end. */
+  batchMs: number;
   /** Runs of the batch: it continues as new. */
   batchRuns: number;
   pages: number;
@@ -50,6 +52,7 @@ export async function readHistories(client: Client, batchKey: string, rows: numb
     ),
     bytesPerRow: Math.round(all.reduce((sum, { bytes }) => sum + bytes, 0) / rows),
     largestRunEvents: { batch: longest(batch), page: longest(page), row: longest(row) },
+    batchMs: Math.max(...batch.map(({ endedAt }) => endedAt)) - Math.min(...batch.map(({ startedAt }) => startedAt)),
     batchRuns: batch.length,
     pages: page.length,
   };
@@ -59,6 +62,9 @@ interface Run {
   workflowId: string;
   events: number;
   bytes: number;
+  /** In ms since the epoch. */
+  startedAt: number;
+  endedAt: number;
 }
 
 /** Runs that have ended. @param atLeast so many are there for sure */
@@ -67,9 +73,10 @@ async function runsWith(client: Client, query: string, atLeast: number): Promise
   for (;;) {
     const runs: Run[] = [];
     let isOver = true;
-    for await (const { workflowId, historyLength, historySize = 0, status } of client.workflow.list({ query })) {
-      runs.push({ workflowId, events: historyLength, bytes: historySize });
-      isOver &&= status.name !== 'RUNNING';
+    for await (const { workflowId, historyLength, historySize = 0, ...run } of client.workflow.list({ query })) {
+      const [startedAt, endedAt] = [run.startTime.getTime(), (run.closeTime ?? new Date()).getTime()];
+      runs.push({ workflowId, events: historyLength, bytes: historySize, startedAt, endedAt });
+      isOver &&= run.status.name !== 'RUNNING';
     }
     if ((runs.length >= atLeast && isOver) || Date.now() > until) return runs;
     await sleep(LOOK_MS);

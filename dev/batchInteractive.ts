@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { Orchestrator } from '../src/client';
+import type { BatchPlace } from './batchPlace';
 
-/** Milliseconds from the start of a run until Open WebUI had accepted its trigger. */
+/** Milliseconds from the caller's start of a run until the model was asked, by the model's log. */
 export interface TriggerTimes {
   n: number;
   p50: number;
@@ -16,14 +17,25 @@ export interface Interactive {
   stop(): Promise<TriggerTimes>;
 }
 
+const promptOf = (number: number): string => `Is anybody there? (${number})`;
+
 /** Starts a conversation every so many milliseconds. */
-export function converse(client: Client, model: string, everyMs: number): Interactive {
+export function converse(
+  client: Client,
+  model: string,
+  everyMs: number,
+  generations: BatchPlace['generations'],
+): Interactive {
   const orchestrator = new Orchestrator(client);
   const stop = new AbortController();
-  const outcomes: Array<Promise<number>> = [];
+  const begun: number[] = [];
+  const ends: Array<Promise<unknown>> = [];
+  const begin = async (prompt: string): Promise<unknown> => (await orchestrator.startChat({ prompt, model })).result();
   const asking = (async () => {
     while (!stop.signal.aborted) {
-      outcomes.push(triggerMsOf(orchestrator, model, outcomes.length));
+      const prompt = promptOf(begun.length);
+      begun.push(Date.now());
+      ends.push(begin(prompt));
       await sleep(everyMs, undefined, { signal: stop.signal }).catch(() => undefined);
     }
   })();
@@ -31,16 +43,11 @@ export function converse(client: Client, model: string, everyMs: number): Intera
     stop: async () => {
       stop.abort();
       await asking;
-      return summaryOf(await Promise.all(outcomes));
+      await Promise.all(ends);
+      const asked = new Map((await generations()).map(({ prompt, startedAt }) => [prompt, startedAt]));
+      return summaryOf(begun.map((at, number) => (asked.get(promptOf(number)) ?? Infinity) - at));
     },
   };
-}
-
-async function triggerMsOf(orchestrator: Orchestrator, model: string, number: number): Promise<number> {
-  const startedAt = Date.now();
-  const run = await orchestrator.startChat({ prompt: `Is anybody there? (${number})`, model });
-  const accepted = Date.now() - startedAt;
-  return accepted + (await run.result()).timings.triggerMs;
 }
 
 function summaryOf(times: number[]): TriggerTimes {

@@ -14,6 +14,7 @@ import { rowOfPrompt, writeRows } from './batchRows';
 import { startStarter, type Starter, type StarterEvent } from './batchStarter';
 import { BatchWorker, usageOf } from './batchWorker';
 import { chatIdsOf } from './demoFigures';
+import type { ModelRequest } from './model';
 import type { Progress } from './progress';
 
 export interface TrialPlan extends FaultPlan {
@@ -203,7 +204,7 @@ class Trial {
     const { interactiveEveryMs } = this.plan;
     if (interactiveEveryMs === undefined) return undefined;
     const { temporal, close } = await this.client();
-    const conversations = converse(temporal, MODEL, interactiveEveryMs);
+    const conversations = converse(temporal, MODEL, interactiveEveryMs, () => this.generations());
     return { stop: () => conversations.stop().finally(close) };
   }
 
@@ -220,6 +221,10 @@ class Trial {
     } finally {
       await close();
     }
+  }
+
+  private async generations(): Promise<ModelRequest[]> {
+    return (await this.place?.generations()) ?? [];
   }
 
   private say(text: string): void {

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { wholeNumber } from '../src/commands/options';
-import { tryBatch, type TrialFigures } from './batchTrial';
+import { tryBatch, type TrialFigures, type TrialPlan } from './batchTrial';
 import { publish, stamped } from './measurements';
 import { terminalProgress } from './progress';
 
@@ -37,6 +37,9 @@ const DEFAULT_WINDOW = { real: 10, standIn: 20 };
 const LEAST_SHARE = 0.8;
 /** A run's history stays below this, in events. */
 const MOST_EVENTS = 10_000;
+/** So many rows take no longer than this on two processors, in milliseconds. */
+const MOST_TIMED_ROWS = 10_000;
+const LONGEST_MS = 30 * 60_000;
 
 async function main(): Promise<void> {
   const flags = readFlags();
@@ -55,12 +58,12 @@ async function main(): Promise<void> {
   const interactiveEveryMs = flags.interactiveEvery;
   const plan = { rows, window, ...faults, real: flags.real ?? false, chunkMs, interactiveEveryMs };
   const figures = await tryBatch(plan, progress);
-  const result = await stamped(figures);
+  const result = { ...(await stamped(figures)), command: commandOf(plan, flags) };
   const complaints = [...figures.wrong, ...complaintsAbout(figures, flags)];
   for (const text of complaints) progress.say(`Not as it has to be: ${text}.`);
   if (flags.json) console.log(JSON.stringify(result));
   else for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(20)} ${JSON.stringify(value)}`);
-  if (flags.publish) await publish('soak', result);
+  if (flags.publish) await publish(flags.real ? 'soakReal' : 'soak', result);
   process.exitCode = complaintsAbout(figures, flags).length === 0 ? 0 : 1;
 }
 
@@ -87,6 +90,12 @@ function readFlags(): Flags {
     .opts<Flags>();
 }
 
+function commandOf({ rows, window, chunkMs, workerKills, temporalKills, seed }: TrialPlan, { real }: Flags): string {
+  const sizes = `--rows ${rows} --window ${window} --chunk-ms ${chunkMs}`;
+  const faults = `--worker-kills ${workerKills} --temporal-kills ${temporalKills} --seed ${seed}`;
+  return `npm run soak:batch -- ${real ? '--real ' : ''}${sizes} ${faults}`;
+}
+
 function complaintsAbout(figures: TrialFigures, flags: Flags): string[] {
   const { rows, completed, duplicates, lost, maxInFlight, maxGenerations, window, largestRunEvents } = figures;
   const largest = Math.max(...Object.values(largestRunEvents));
@@ -101,6 +110,10 @@ function complaintsAbout(figures: TrialFigures, flags: Flags): string[] {
     [figures.workerKills >= flags.workerKills, `the worker was killed only ${figures.workerKills} times`],
     [figures.temporalKills >= flags.temporalKills, `Temporal was killed only ${figures.temporalKills} times`],
     [figures.starterKills === 1 || !flags.starter, 'the starter was not killed during its upload'],
+    [
+      rows > MOST_TIMED_ROWS || figures.elapsedMs <= LONGEST_MS,
+      `it took ${Math.round(figures.elapsedMs / 60_000)} minutes`,
+    ],
     [figures.workerDeaths === 0, `${figures.workerDeaths} workers ended by themselves`],
   ];
   return conditions.filter(([holds]) => !holds).map(([, complaint]) => complaint);
