@@ -8,7 +8,7 @@ import { replyTo, rowIdOf, promptFor, writeRows } from '../dev/batchRows';
 import { startStarter } from '../dev/batchStarter';
 import { admissionOf } from '../dev/batchTrial';
 import { compileWorker, type CompiledWorker } from '../dev/compiledWorker';
-import { publish, stamped, type Measurements, type ThroughputPair } from '../dev/measurements';
+import { publish, readMeasurements, stamped, type Throughput, type ThroughputPair } from '../dev/measurements';
 import { logFile } from '../dev/openWebUIService';
 import { terminalProgress, type Progress } from '../dev/progress';
 import { batchWorkflowId } from '../src/batchContract';
@@ -54,7 +54,10 @@ async function main(): Promise<void> {
       else
         for (const [name, value] of Object.entries(throughput))
           console.log(`${name.padEnd(16)} ${JSON.stringify(value)}`);
-      if (flags.publish) await publish('throughput', throughput);
+      if (flags.publish) {
+        const before = (await readMeasurements()).throughput;
+        await publish('throughput', { ...before, [throughput.chunkMs]: throughput });
+      }
       const { ratio, callsPerRow } = throughput;
       const isSameWork = callsPerRow.bare <= callsPerRow.batch * MOST_MORE_CALLS;
       if (!isSameWork) progress.say('Not as it has to be: the bare script makes more calls than the batch.');
@@ -73,7 +76,7 @@ function readFlags(): Flags {
     .option('--rows <n>', 'conversations of each turn', wholeNumber(1, 100_000), 150)
     .option('--window <n>', 'most of them in flight', wholeNumber(1, 1_000), 10)
     .option('--pairs <n>', 'turns of each', wholeNumber(1, 100), 5)
-    .option('--chunk-ms <ms>', 'pause before each of the eight pieces of a reply', wholeNumber(0, 60_000), 150)
+    .option('--chunk-ms <ms>', 'pause before each of the eight pieces of a reply', wholeNumber(0, 60_000), 250)
     .option('--publish', 'write docs/measurements/throughput.json and docs/measurements.md')
     .option('--json', 'print one JSON object as the last line of standard output')
     .addHelpText('after', EXAMPLES)
@@ -103,7 +106,7 @@ class Contest {
     await Promise.allSettled([this.worker.stop(), this.script.close()]);
   }
 
-  async run(progress: Progress): Promise<Omit<Measurements['throughput'], 'commit' | 'date'>> {
+  async run(progress: Progress): Promise<Throughput> {
     const { rows, window, chunkMs } = this.flags;
     await this.batch(WARM_UP_ROWS);
     await this.bare(WARM_UP_ROWS);

@@ -133,7 +133,7 @@ export async function runStep<T>(
   const since = before?.since ?? now;
   const beatDetails: Heartbeat = { since, startedAt: now };
   const unsentBefore = info.attempt === 1 || before?.unsent === true;
-  const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? now);
+  const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? leftBefore(info));
   let sent = false;
   const wentAwayAt = (): number | undefined => latest(before?.wentAwayAt, connection?.wentAwayAt);
   const context = Context.current();
@@ -143,7 +143,8 @@ export async function runStep<T>(
     context.heartbeat(beatDetails);
   };
   const timer = setInterval(beat, heartbeatTimeoutOf(info) / 3);
-  beat();
+  // A first attempt that ends soon costs Temporal no heartbeat at all.
+  if (info.attempt > 1) beat();
   try {
     if (isOverdue(before, options, now)) throw neverEnded();
     const sending = async <Answer>(request: () => Promise<Answer>): Promise<Answer> => {
@@ -190,6 +191,14 @@ export async function beforeStep<T>(wait: () => Promise<T>): Promise<T> {
   } finally {
     clearInterval(timer);
   }
+}
+
+/**
+ * When an attempt that left no heartbeat can have sent something at the latest: it died within a third of the heartbeat timeout
+ * that has passed since, or stands still and its fence closed at half of it.
+ */
+function leftBefore(info: Info): number {
+  return info.currentAttemptScheduledTimestampMs - heartbeatTimeoutOf(info) / 2;
 }
 
 function heartbeatTimeoutOf({ heartbeatTimeoutMs }: Info): number {

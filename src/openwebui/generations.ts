@@ -13,6 +13,8 @@ export interface Generation {
 
 /** How long somebody else who reads the reply is given to say that it ended, in milliseconds. */
 const GRACE_MS = 2_000;
+/** How long the step that waits for the reply is given to begin: a quick reply ends before it. In milliseconds. */
+const BEGUN_WITHIN_MS = 250;
 
 /** What of a connection is needed here. */
 export interface GenerationsConnection {
@@ -55,6 +57,7 @@ export class Generations {
     try {
       while (Date.now() < until) {
         await watch.moved(Math.min(safetyReadMs, until - Date.now()), signal);
+        if (watcher.watchesOf(chatId) === 1) await sleep(BEGUN_WITHIN_MS, undefined, { signal });
         if (watcher.watchesOf(chatId) > 1) await sleep(GRACE_MS, undefined, { signal });
         if (await this.stillListed(chatId, taskId, signal)) continue;
         // Whoever waits for the reply may not have heard of its end either.

@@ -117,33 +117,38 @@ class Page {
     return true;
   }
 
-  private fill(): void {
+  /** @returns how many conversations it has started */
+  private fill(): number {
+    let started = 0;
     while (this.trouble === undefined && this.counts.inFlight < this.order.slots) {
       const pending = this.waiting.shift();
-      if (pending === undefined) return;
+      if (pending === undefined) break;
+      started++;
       this.counts.waiting--;
       this.counts.inFlight++;
       void this.children.run(() => this.toItsEnd(pending));
     }
+    return started;
   }
 
   private async toItsEnd(pending: PendingRow): Promise<void> {
     pending.since ??= Date.now();
+    let hasFailed = false;
     try {
       await runRow(this.input, pending);
       this.counts.completed++;
     } catch (error) {
-      this.ended(pending, error);
+      hasFailed = this.ended(pending, error);
     }
     this.counts.inFlight--;
-    this.fill();
-    // A slot that this page cannot fill again is wanted by another one.
-    const isFree = this.counts.waiting === 0 || this.counts.inFlight >= this.order.slots || this.trouble !== undefined;
-    if (isFree) this.news = 'awaited';
+    const wasFilled = this.fill() > 0;
+    // A slot that this page cannot fill again is wanted by another one, and too many failures are to stop the batch.
+    if (!wasFilled || hasFailed) this.news = 'awaited';
     else if (this.news === 'none') this.news = 'some';
   }
 
-  private ended(pending: PendingRow, error: unknown): void {
+  /** @returns whether the row has failed, and for good */
+  private ended(pending: PendingRow, error: unknown): boolean {
     const failure = failureOf(pending, error);
     const waitsAgain = TROUBLES.has(failure.type) && pending.returns < MOST_RETURNS;
     // A row that waits again is cancelled with those that wait, whichever came first.
@@ -160,7 +165,9 @@ class Page {
       this.counts.failed++;
       this.failures.push(failure);
       if (this.failures.length > MOST_FAILURES) this.failures.shift();
+      return true;
     }
+    return false;
   }
 
   /** @returns whether there is a batch that hears it */
