@@ -142,14 +142,14 @@ export class Http {
     const answered = { ...context, status: answer.status, ...(requestId === undefined ? {} : { requestId }) };
     const accepted = (answer.status >= 200 && answer.status < 300) || request.accept?.(answer.status) === true;
     if (!accepted) {
-      const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), Date.now());
+      // A date is meant by the server's clock.
+      const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), serverTimeOf(answer) ?? Date.now());
       throw errorFor({ detail: detailOf(answer), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, answered);
     }
-    const date = Date.parse(headerOf(answer, 'date') ?? '');
     return {
       value: this.parse(request, answer, answered),
       status: answer.status,
-      serverTimeMs: Number.isNaN(date) ? undefined : date,
+      serverTimeMs: serverTimeOf(answer),
     };
   }
 
@@ -183,7 +183,7 @@ export class Http {
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
       const failure = transportError(error, context, begun);
-      this.onUnreachable(failure instanceof NetworkError && wasThere(failure, error));
+      this.onUnreachable(failure instanceof NetworkError && GONE.test(codeOf(error) ?? ''));
       throw failure;
     }
   }
@@ -235,6 +235,11 @@ function headerOf(answer: RawAnswer, name: string): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
+function serverTimeOf(answer: RawAnswer): number | undefined {
+  const date = Date.parse(headerOf(answer, 'date') ?? '');
+  return Number.isNaN(date) ? undefined : date;
+}
+
 function queryString(query: HttpRequest<unknown>['query']): string {
   const pairs = Object.entries(query ?? {}).flatMap(([key, value]): Array<[string, string]> =>
     value === undefined ? [] : [[key, String(value)]],
@@ -254,15 +259,11 @@ function detailOf(answer: RawAnswer): string {
   }
 }
 
-// Failures before a byte of ours can have reached the server.
-const NEVER_SENT = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
+// Failures before a byte of ours can have reached the server: no way to it, no file descriptor here, no agreement on TLS.
+const NEVER_SENT =
+  /^(?:ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|EMFILE|ENFILE|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|CERT_\w+|UNABLE_TO_\w+|SELF_SIGNED_\w+|DEPTH_ZERO_\w+|ERR_TLS_\w+|ERR_SSL_\w+|EPROTO)$/;
+// The server's machine refused the connection or broke it off. What else goes wrong may lie with us, and says nothing about it.
+const GONE = /^(?:ECONNREFUSED|ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
 
 function transportError(error: unknown, context: RequestContext, begun: boolean): unknown {
   if (error instanceof ResponseTooLargeError) return error;
@@ -272,12 +273,7 @@ function transportError(error: unknown, context: RequestContext, begun: boolean)
   }
   const reason = error instanceof Error ? redact(error.message) : 'unknown reason';
   const what = `Open WebUI cannot be reached (${code ?? reason})`;
-  return new NetworkError(what, context, code === undefined || !NEVER_SENT.has(code), { cause: error });
-}
-
-/** Refused or broken off by the server's machine. A name that is not found or a way that is barred says nothing about it. */
-function wasThere({ maybeServed }: NetworkError, error: unknown): boolean {
-  return maybeServed || codeOf(error) === 'ECONNREFUSED';
+  return new NetworkError(what, context, code === undefined || !NEVER_SENT.test(code), { cause: error });
 }
 
 // Not by `instanceof`: the errors of Node's own modules are of another realm where the code runs in a context of its own.

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
+import { Pool } from 'undici';
 import { z } from 'zod';
 import type { Credentials } from '../../src/openwebui/credentials';
 import {
@@ -225,6 +226,12 @@ describe('a refusal', () => {
     expect(retryAfterMs).toBeGreaterThan(50_000);
     expect(retryAfterMs).toBeLessThanOrEqual(60_000);
   });
+
+  it('says it by its own clock', async () => {
+    const [date, until] = [Date.now() - 3_600_000, Date.now() - 3_590_000].map((at) => new Date(at).toUTCString());
+    answer = json({ detail: 'restarting' }, 503, { date: date ?? '', 'retry-after': until ?? '' });
+    expect(await failureOf()).toMatchObject({ retryAfterMs: 10_000 });
+  });
 });
 
 describe('Retry-After', () => {
@@ -402,6 +409,13 @@ describe('a server is gone', () => {
     answer = answering;
     await failureOf();
     expect(told).toEqual(gone);
+  });
+
+  it.each(['EMFILE', 'CERT_HAS_EXPIRED', 'EAI_AGAIN'])('not where the trouble is ours: %s', async (code) => {
+    const error = Object.assign(new Error(`connect ${code}`), { code });
+    jest.spyOn(Pool.prototype, 'request').mockRejectedValueOnce(error);
+    expect(await failureOf({ method: 'POST', body: {} })).toMatchObject({ name: 'NetworkError', maybeServed: false });
+    expect(told).toEqual([false]);
   });
 
   it('not where it gives no answer in time', async () => {
