@@ -23,6 +23,8 @@ export const REPORT_SIGNAL = 'report';
 
 /** Memo key of a batch: {@link BatchMemo}. */
 export const BATCH_MEMO = 'openwebuiBatch';
+/** Memo key of a batch that was steered: {@link BatchSteering}. */
+export const BATCH_STEERING_MEMO = 'openwebuiBatchSteering';
 /** Memo key of a page: hash of its input, by which a key that is used for another file is recognised. */
 export const PAGE_HASH_MEMO = 'openwebuiPageHash';
 
@@ -156,11 +158,37 @@ export interface BatchMemo {
   rows: number;
   /** When the batch was first started, in ms since the epoch. */
   since: number;
+  /** What a reply was said to take when the namespace's retention was looked at, in ms. */
+  replyMs?: number;
   /** What a retry of the failed rows takes over. */
   options: Pick<BatchInput, 'window' | 'maxFailures' | 'connections'> & {
     searchAttributes: boolean;
     priority: BatchPriority;
   };
+}
+
+/** Who has paused a batch: what the server has caused ends when it answers, and the wait for the start when its time comes. */
+export type PausedBy = 'caller' | 'failures' | 'server' | 'start';
+
+/** Why nothing is started. */
+export interface BatchPause {
+  by: PausedBy;
+  reason: string;
+  /** Until then, in ms since the epoch, nothing is started though the server answers. */
+  until?: number;
+}
+
+/** By the update `cancel`, or as any workflow is asked to: such a one ends as cancelled. */
+export type CancelledBy = 'update' | 'request';
+
+/** What a batch was told since its start. It is kept in the memo, so that one that was terminated can go on with it. */
+export interface BatchSteering {
+  window: number;
+  /** Not by the server: that is found out anew. */
+  pause?: BatchPause;
+  cancelled?: CancelledBy;
+  /** How many rows had failed when it was last resumed: only those after them count. */
+  forgiven: number;
 }
 
 /** Input of `runBatch`. Its key is its workflow id without the prefix. */
@@ -179,6 +207,10 @@ export interface BatchInput {
   ended?: { pages: PageRanges; counts: RowCounts };
   /** Of the same: what pages that were begun and have not ended had in flight. */
   begun?: Array<{ page: number; inFlight: number }>;
+  /** Of the same: what it was told. The window is this one then. */
+  steering?: BatchSteering;
+  /** Until when Temporal has all of its rows for sure, in ms since the epoch, as far as was known at the start. */
+  keptUntil?: number;
   /** The only page, of a batch that a schedule starts, and its priority. */
   onlyPage?: Omit<PageInput, 'batchKey'> & { priority: BatchPriority };
   /** Carried over a continue-as-new; not for callers. */
@@ -192,9 +224,10 @@ export type BatchStage = 'scheduled' | 'running' | 'paused' | 'cancelling' | 'do
 export interface BatchProgress {
   batchKey: string;
   stage: BatchStage;
-  /** Why nothing is started, and by whom: a pause by the server ends when it answers, one by the start when its time comes. */
+  /** Why nothing is started, or hardly anything. */
   reason?: string;
-  pausedBy?: 'caller' | 'failures' | 'server' | 'start';
+  /** Where nothing is started. */
+  pausedBy?: PausedBy;
   /** Of this round. */
   rows: number;
   counts: RowCounts;
@@ -206,6 +239,8 @@ export interface BatchProgress {
   perMinute: number;
   /** When the last row will have ended if it goes on like this. */
   expectedAt?: number;
+  /** What somebody should do something about, in one sentence: by then Temporal has begun to forget its rows. */
+  warning?: string;
   /** The last few. */
   failures: RowFailure[];
 }

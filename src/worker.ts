@@ -6,8 +6,7 @@ import type { Logger } from 'pino';
 import { createActivities, type Activities, type ActivityDependencies } from './activities';
 import { ADMISSION_CLASSES, Admission, defaultReserve, triggerTaskQueue } from './activities/admission';
 import { passFence } from './activities/fence';
-import { lookAtPage } from './batch/lookAtPage';
-import type { LookAtPageInput } from './batchContract';
+import { createBatchActivities } from './batch/batchActivities';
 import { WORKFLOW_BUNDLE } from './bundle';
 import {
   ConfigError,
@@ -64,7 +63,7 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
       ...common,
       ...(options.workflows ?? builtWorkflows()),
       taskQueue: TASK_QUEUES.chat,
-      activities: { ...others, lookAtPage: (input: LookAtPageInput) => lookAtPage(client, input) },
+      activities: { ...others, ...createBatchActivities(client) },
       stickyQueueScheduleToStartTimeout: settings.stickyMs,
     }),
     Worker.create({

@@ -11,20 +11,30 @@ import {
 } from '@temporalio/client';
 import {
   BATCH_MEMO,
+  BATCH_STEERING_MEMO,
   BATCH_UPDATES,
   PROGRESS_QUERY,
   batchWorkflowId,
   type BatchMemo,
   type BatchProgress,
+  type BatchSteering,
 } from '../batchContract';
 import { OrchestrationError } from '../chatRun';
 import { FAILURES } from '../contract';
-import { goOn } from './goOn';
+import { cancelPages } from './cancelPages';
+import { goOn, type GoOnOptions, type Remembered } from './goOn';
 import { retryFailed, type RetryOptions } from './retryFailed';
 
 const CALL_TIMEOUT_MS = 10_000;
 /** With these ends, the same rows and key begin a batch anew. */
 const BROKEN_OFF: readonly string[] = ['TERMINATED', 'FAILED', 'TIMED_OUT'];
+
+/** What a cancel came to where no batch runs whose pages wait. */
+export interface CancelledPages {
+  batchKey: string;
+  /** How many pages were told to cancel; none of them starts anything more. */
+  cancelledPages: number;
+}
 
 export class Batch {
   constructor(
@@ -49,20 +59,20 @@ export class Batch {
     return this.updated(BATCH_UPDATES.pause, reason);
   }
 
-  /** Goes on, whatever it was paused by, also after it was terminated. @throws as {@link pause} */
-  async resume(): Promise<BatchProgress> {
+  /** Goes on, whatever it was paused by, also after it was terminated. @throws as {@link pause}, and {@link goOn} */
+  async resume(options: Pick<GoOnOptions, 'replyMs'> = {}): Promise<BatchProgress> {
     const { status } = await this.describe();
     if (!BROKEN_OFF.includes(status.name)) return this.updated(BATCH_UPDATES.resume);
-    await this.goOn();
+    await this.goOn({ ...options, how: 'resumed' });
     return this.progress();
   }
 
   /**
    * Begins a batch anew that was broken off, with its pages as they are.
-   * @throws OrchestrationError NotFound; InvalidInput where Temporal does not have all pages any more
+   * @throws OrchestrationError NotFound; InvalidInput where Temporal does not have all pages any more, or may not to the end
    */
-  async goOn(): Promise<void> {
-    await goOn(this.client, this.batchKey, await this.memo());
+  async goOn(options: GoOnOptions = {}): Promise<void> {
+    await goOn(this.client, this.batchKey, await this.remembered(), options);
   }
 
   /** Most conversations in flight from now on. @throws as {@link pause} */
@@ -70,8 +80,19 @@ export class Batch {
     return this.updated(BATCH_UPDATES.setWindow, window);
   }
 
-  /** Stops what is in flight and starts nothing more. Returns before that is done. @throws as {@link pause} */
-  cancel(): Promise<BatchProgress> {
+  /**
+   * Stops what is in flight and starts nothing more. Returns before that is done. One that was broken off begins anew to cancel
+   * its rows; pages of no batch, such as those of an upload that was given up, are told by themselves.
+   * @throws as {@link pause}
+   */
+  async cancel(): Promise<BatchProgress | CancelledPages> {
+    const before = await this.before();
+    if (before?.isBroken === true && (await this.goesOnToCancel())) return this.progress();
+    if (before?.isRunning !== true) {
+      const { batchKey } = this;
+      const cancelledPages = await cancelPages(this.client, batchKey, (before?.memo.round ?? -1) + 1);
+      if (cancelledPages > 0) return { batchKey, cancelledPages };
+    }
     return this.updated(BATCH_UPDATES.cancel);
   }
 
@@ -103,24 +124,40 @@ export class Batch {
       const message = `The batch "${this.batchKey}" was broken off (${status.name}) before its rows had ended; resume it, then retry what failed`;
       throw new OrchestrationError(FAILURES.InvalidInput, message);
     }
-    return retryFailed(this.client, this.batchKey, await this.memo(), options);
+    return retryFailed(this.client, this.batchKey, await this.remembered(), options);
   }
 
   /** What its newest run was started with. @throws OrchestrationError NotFound */
   async memo(): Promise<BatchMemo> {
-    const { memo } = await this.describe();
-    const found = memo?.[BATCH_MEMO] as BatchMemo | undefined;
-    if (found !== undefined) return found;
+    return (await this.remembered()).memo;
+  }
+
+  private async remembered(): Promise<Remembered> {
+    const { memo: all } = await this.describe();
+    const memo = all?.[BATCH_MEMO] as BatchMemo | undefined;
+    const steering = all?.[BATCH_STEERING_MEMO] as BatchSteering | undefined;
+    if (memo !== undefined) return { memo, ...(steering === undefined ? {} : { steering }) };
     throw new OrchestrationError('NotFound', `The workflow "${this.workflowId}" is not a batch; look at the key`);
   }
 
   /** An earlier start with the same key, if there was one; `isBroken` where it ended before its rows did. */
-  async before(): Promise<{ memo: BatchMemo; isBroken: boolean } | undefined> {
+  async before(): Promise<{ memo: BatchMemo; isRunning: boolean; isBroken: boolean } | undefined> {
     try {
-      const { status } = await this.describe();
-      return { memo: await this.memo(), isBroken: BROKEN_OFF.includes(status.name) };
+      const { name } = (await this.describe()).status;
+      return { memo: await this.memo(), isRunning: name === 'RUNNING', isBroken: BROKEN_OFF.includes(name) };
     } catch (error) {
       if (error instanceof OrchestrationError && error.type === 'NotFound') return undefined;
+      throw error;
+    }
+  }
+
+  /** @returns false where Temporal does not have all pages any more */
+  private async goesOnToCancel(): Promise<boolean> {
+    try {
+      await this.goOn({ how: 'cancelled' });
+      return true;
+    } catch (error) {
+      if (error instanceof OrchestrationError && error.type === FAILURES.InvalidInput) return false;
       throw error;
     }
   }

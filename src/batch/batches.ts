@@ -66,8 +66,7 @@ export const LONGEST_BATCH_KEY = 120;
 /** In bytes. */
 const LONGEST_FAIRNESS_KEY = 64;
 /** Ids of workflows that belong to a batch, and what parts its key from a row's id. */
-const NOT_A_KEY = /:|-(?:prepare|(?:retry-\d+-)?page-\d+)$/;
-const DEFAULT_REPLY_MS = 60_000;
+const NOT_A_KEY = /:|-(?:prepare|retry-\d+|(?:retry-\d+-)?page-\d+)$/;
 
 export class Batches {
   constructor(private readonly client: Client) {}
@@ -88,7 +87,7 @@ export class Batches {
     const batch = this.batch(options.batchKey);
     const before = await batch.before();
     if (before !== undefined && before.memo.digest !== digestOf(source, options)) throw keyReused(options.batchKey);
-    if (before?.isBroken === true) await batch.goOn();
+    if (before?.isBroken === true) await batch.goOn({ replyMs: options.replyMs });
     if (before !== undefined) return batch;
     const prepared = await this.prepared(source, options);
     const memo = { ...memoOf(source, options, prepared), since: Date.now() };
@@ -124,8 +123,8 @@ export class Batches {
   }
 
   private async prepared(source: BatchSource, options: BatchOptions): Promise<PreparedBatch> {
-    const { batchKey, models, folder, replyMs = DEFAULT_REPLY_MS, window = DEFAULT_WINDOW } = options;
-    await refuseShortRetention(this.client, Math.ceil(source.rows / window) * replyMs);
+    const { batchKey, models, folder, replyMs, window = DEFAULT_WINDOW } = options;
+    await refuseShortRetention(this.client, { rows: source.rows, window, replyMs });
     const asked: Unprepared = { models, ...(folder === undefined ? {} : { folder }) };
     const prepared = await askWorker(this.client, batchKey, asked);
     if (prepared.unknownModels.length > 0) throw new UnknownModelsError(prepared.unknownModels);
@@ -167,11 +166,12 @@ function memoOf(
   options: BatchOptions,
   { searchAttributes }: PreparedBatch,
 ): Omit<BatchMemo, 'since' | 'pages'> {
-  const { batchKey, models, window = DEFAULT_WINDOW, maxFailures, priority, fairnessKey = batchKey } = options;
+  const { batchKey, models, window = DEFAULT_WINDOW, maxFailures, priority, fairnessKey = batchKey, replyMs } = options;
   return {
     digest: digestOf(source, options),
     round: 0,
     rows: source.rows,
+    ...(replyMs === undefined ? {} : { replyMs }),
     options: {
       window,
       ...(maxFailures === undefined ? {} : { maxFailures }),

@@ -5,32 +5,88 @@ import {
   pageWorkflowId,
   type BatchInput,
   type BatchMemo,
+  type BatchSteering,
   type PageInput,
   type RowCounts,
 } from '../batchContract';
-import { OrchestrationError } from '../chatRun';
-import { FAILURES } from '../contract';
 import { addPage } from '../workflows/pageRanges';
-import { NO_ROWS, sum } from '../workflows/rowCounts';
+import { NO_ROWS, endedOf, sum } from '../workflows/rowCounts';
 import { countsOf } from './lookAtPage';
 import { readPage } from './pageHistory';
+import { pastRetention, refuseShortRetention } from './retention';
 import { startedWith } from './startedWith';
 import { startBatch } from './upload';
 
 type PageAt = Pick<PageInput, 'batchKey' | 'round' | 'page'>;
-type Standing = Required<Pick<BatchInput, 'ended' | 'begun'>>;
+
+/** What Temporal remembers of a batch. */
+export interface Remembered {
+  memo: BatchMemo;
+  /** Missing where it was told nothing. */
+  steering?: BatchSteering;
+}
+
+export interface GoOnOptions {
+  /**
+   * `asItWas`: in the window that it had, and paused if it was. `resumed`: whatever it was paused by, and only rows that fail from
+   * now on count. `cancelled`: to cancel what it has left. @default asItWas
+   */
+  how?: 'asItWas' | 'resumed' | 'cancelled';
+  /** What a reply is assumed to take when the namespace's retention is looked at, in ms. @default as at the start */
+  replyMs?: number | undefined;
+}
+
+interface Standing extends Required<Pick<BatchInput, 'ended' | 'begun'>> {
+  /** Failed rows of pages that have not ended. */
+  failed: number;
+}
 
 /** Events of a page that waits for its first order: started, a task (scheduled, started, completed), a timer. */
 const UNTOUCHED_EVENTS = 5;
 
-/** @throws OrchestrationError InvalidInput where Temporal does not have all pages any more */
-export async function goOn(client: Client, batchKey: string, memo: BatchMemo): Promise<void> {
+/** @throws OrchestrationError InvalidInput where Temporal does not have all pages any more, or may not have them to the end */
+export async function goOn(
+  client: Client,
+  batchKey: string,
+  { memo, steering }: Remembered,
+  { how = 'asItWas', replyMs = memo.replyMs }: GoOnOptions,
+): Promise<void> {
   const { pageRows, startAt } = await startedWith<BatchInput>(client, batchWorkflowId(batchKey));
-  const standing: Standing = { ended: { pages: [], counts: NO_ROWS }, begun: [] };
-  for (let page = 0; page < pageRows.length; page++)
-    await look(client, { batchKey, round: memo.round, page }, standing);
-  const start = startAt === undefined ? {} : { startAt };
-  await startBatch(client, batchKey, { pageRows, ...standing, ...start }, memo);
+  const { failed, ...standing } = await standingOf(client, batchKey, memo, pageRows.length, how === 'resumed');
+  const told = steeredOn(steering ?? { window: memo.options.window, forgiven: 0 }, how, failed);
+  if (told.cancelled === undefined) {
+    const rows = pageRows.reduce((all, each) => all + each, 0) - endedOf(standing.ended.counts);
+    await refuseShortRetention(client, { rows, window: told.window, replyMs });
+  }
+  // One that had begun before its time does not wait for it again.
+  const waits = startAt !== undefined && (steering === undefined || steering.pause !== undefined);
+  const input = { pageRows, ...standing, steering: told, ...(waits ? { startAt } : {}) };
+  await startBatch(client, batchKey, input, { ...memo, ...(replyMs === undefined ? {} : { replyMs }) });
+}
+
+/** A batch that was cancelled stays so. */
+function steeredOn(before: BatchSteering, how: GoOnOptions['how'], failed: number): BatchSteering {
+  if (how === 'asItWas') return before;
+  const { window, cancelled, forgiven } = before;
+  if (how === 'cancelled') return { window, cancelled: cancelled ?? 'update', forgiven };
+  return { window, ...(cancelled === undefined ? {} : { cancelled }), forgiven: failed };
+}
+
+/** @param counts whether all failed rows are counted: then histories are read of the pages that were begun, too */
+async function standingOf(
+  client: Client,
+  batchKey: string,
+  { round, options }: BatchMemo,
+  pages: number,
+  counts: boolean,
+): Promise<Standing> {
+  const standing: Standing = { ended: { pages: [], counts: NO_ROWS }, begun: [], failed: 0 };
+  for (let page = 0; page < pages; page++) await look(client, { batchKey, round, page }, standing);
+  if (counts && options.maxFailures !== undefined) {
+    for (const { page } of standing.begun)
+      standing.failed += (await countsNow(client, { batchKey, round, page })).failed;
+  }
+  return { ...standing, failed: standing.failed + standing.ended.counts.failed };
 }
 
 async function look(client: Client, at: PageAt, { ended, begun }: Standing): Promise<void> {
@@ -50,13 +106,11 @@ async function look(client: Client, at: PageAt, { ended, begun }: Standing): Pro
       ended.counts = sum(ended.counts, counts);
     }
   } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError)) throw error;
-    const message = `Rows of the batch "${at.batchKey}" are past Temporal's retention; read its results, and run the rows without one with a new key`;
-    throw new OrchestrationError(FAILURES.InvalidInput, message, {}, { cause: error });
+    throw error instanceof WorkflowNotFoundError ? pastRetention(at.batchKey, error) : error;
   }
 }
 
-/** Of a page that was terminated. */
+/** By the page's history. */
 async function countsNow(client: Client, at: PageAt): Promise<RowCounts> {
   const workflowId = pageWorkflowId(at);
   const page = await readPage(client, workflowId);

@@ -3,7 +3,9 @@ import type { Client } from '@temporalio/client';
 import { pageWorkflowId, type BatchMemo, type BatchRow, type PageInput } from '../batchContract';
 import { OrchestrationError } from '../chatRun';
 import { FAILURES } from '../contract';
+import type { Remembered } from './goOn';
 import { PageSplit } from './pageSplit';
+import { pastRetention, refuseShortRetention } from './retention';
 import { BatchReader, type RowResult } from './rowResults';
 import { startedWith } from './startedWith';
 import { startBatch, uploadPages } from './upload';
@@ -12,24 +14,27 @@ import { startBatch, uploadPages } from './upload';
 const CUT_OFF: ReadonlySet<string> = new Set(['Terminated', 'TimedOut']);
 
 export interface RetryOptions {
-  /** @default that of the batch */
+  /** @default the one that the batch had last */
   window?: number;
+  /** What a reply is assumed to take when the namespace's retention is looked at, in ms. @default as at the start */
+  replyMs?: number;
   /** Told how many rows are with Temporal. */
   onUploaded?: (rows: number) => void;
 }
 
 /**
  * @returns how many rows run again; 0 where all have their reply
- * @throws OrchestrationError InvalidInput where Temporal does not have all rows any more
+ * @throws OrchestrationError InvalidInput where Temporal does not have all rows any more, or may not have them to the end
  */
 export async function retryFailed(
   client: Client,
   batchKey: string,
-  memo: BatchMemo,
-  { window = memo.options.window, onUploaded }: RetryOptions,
+  { memo: before, steering }: Remembered,
+  { window = steering?.window ?? before.options.window, replyMs = before.replyMs, onUploaded }: RetryOptions,
 ): Promise<number> {
+  const memo: BatchMemo = { ...before, ...(replyMs === undefined ? {} : { replyMs }) };
   const round = memo.round + 1;
-  await refuseWhileEnding(client, batchKey);
+  await refuseShortRetention(client, { rows: await rowsToRetry(client, batchKey), window, replyMs });
   const { common } = await startedWith<PageInput>(client, pageWorkflowId({ batchKey, round: 0, page: 0 }));
   const { pageRows, ended } = await uploadPages(client, memo.options.priority, {
     inputs: pagesOf(failedRows(client, batchKey, memo), { batchKey, round, memo, common }),
@@ -48,12 +53,23 @@ export async function retryFailed(
 }
 
 /** What is still under way cannot be started again, and the rows of an upload must be the same when it is repeated. */
-async function refuseWhileEnding(client: Client, batchKey: string): Promise<void> {
-  for await (const { rows } of new BatchReader(client, batchKey).pages()) {
-    const ending = rows.find(({ status }) => status === 'inFlight');
-    if (ending === undefined) continue;
-    const message = `Row "${ending.id}" is still ending; give the command again in a minute`;
+async function rowsToRetry(client: Client, batchKey: string): Promise<number> {
+  let count = 0;
+  for await (const { id, status } of resultsOf(client, batchKey)) {
+    if (status !== 'completed') count++;
+    if (status !== 'inFlight') continue;
+    const message = `Row "${id}" is still ending; give the command again in a minute`;
     throw new OrchestrationError(FAILURES.InvalidInput, message);
+  }
+  return count;
+}
+
+/** Only what Temporal has: without their inputs, rows cannot be asked again. */
+async function* resultsOf(client: Client, batchKey: string): AsyncGenerator<RowResult> {
+  try {
+    for await (const { rows } of new BatchReader(client, batchKey).pages()) yield* rows;
+  } catch (error) {
+    throw error instanceof OrchestrationError && error.type === 'NotFound' ? pastRetention(batchKey, error) : error;
   }
 }
 
@@ -61,8 +77,8 @@ async function* failedRows(client: Client, batchKey: string, memo: BatchMemo): A
   // No row was started before its page; the memo of a scheduled batch is older.
   const firstPage = client.workflow.getHandle(pageWorkflowId({ batchKey, round: 0, page: 0 }));
   const since = (await firstPage.describe()).startTime.getTime();
-  for await (const { rows } of new BatchReader(client, batchKey).pages()) {
-    for (const row of rows) if (row.status !== 'completed') yield again(row, Math.max(since, memo.since));
+  for await (const row of resultsOf(client, batchKey)) {
+    if (row.status !== 'completed') yield again(row, Math.max(since, memo.since));
   }
 }
 

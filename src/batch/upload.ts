@@ -4,6 +4,7 @@ import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/c
 import { defineSearchAttributeKey } from '@temporalio/common';
 import {
   BATCH_MEMO,
+  BATCH_STEERING_MEMO,
   PAGE_HASH_MEMO,
   RUN_BATCH,
   RUN_PAGE,
@@ -19,6 +20,7 @@ import { OrchestrationError } from '../chatRun';
 import { FAILURES, SEARCH_ATTRIBUTES, TASK_QUEUES } from '../contract';
 import { addPage } from '../workflows/pageRanges';
 import { NO_ROWS, sum } from '../workflows/rowCounts';
+import { retentionOf } from './retention';
 
 const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
 
@@ -109,18 +111,21 @@ async function countsOf(client: Client, workflowId: string, hash: string): Promi
 export async function startBatch(
   client: Client,
   batchKey: string,
-  input: Pick<BatchInput, 'pageRows' | 'ended' | 'begun' | 'startAt'>,
+  input: Pick<BatchInput, 'pageRows' | 'ended' | 'begun' | 'startAt' | 'steering'>,
   memo: BatchMemo,
 ): Promise<void> {
   const { searchAttributes, priority, ...options } = memo.options;
+  const { steering, startAt = 0 } = input;
+  const keptUntil = Math.max(memo.since, startAt) + (await retentionOf(client));
+  const kept = Number.isFinite(keptUntil) ? { keptUntil } : {};
   try {
     await client.workflow.start(RUN_BATCH, {
       workflowId: batchWorkflowId(batchKey),
       taskQueue: TASK_QUEUES.chat,
-      args: [{ round: memo.round, ...options, ...input } satisfies BatchInput],
+      args: [{ round: memo.round, ...options, ...input, ...kept } satisfies BatchInput],
       workflowIdConflictPolicy: 'FAIL',
       workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-      memo: { [BATCH_MEMO]: memo },
+      memo: { [BATCH_MEMO]: memo, ...(steering === undefined ? {} : { [BATCH_STEERING_MEMO]: steering }) },
       priority,
       staticSummary: `Batch ${batchKey}, ${memo.rows} rows`,
       ...inBatch(batchKey, searchAttributes),

@@ -3,7 +3,8 @@ import type { BatchProgress, PageReport, RowCounts } from '../batchContract';
 
 const BAR_LENGTH = 30;
 
-export function batchDetails({ stage, reason, rows, counts, window, perMinute, failures }: BatchProgress): string {
+export function batchDetails(progress: BatchProgress): string {
+  const { stage, reason, rows, counts, window, perMinute, warning, failures } = progress;
   const ended = counts.completed + counts.failed + counts.cancelled;
   const filled = rows === 0 ? BAR_LENGTH : Math.floor((ended / rows) * BAR_LENGTH);
   const bar = '█'.repeat(filled) + '░'.repeat(BAR_LENGTH - filled);
@@ -12,6 +13,7 @@ export function batchDetails({ stage, reason, rows, counts, window, perMinute, f
     `\`${bar}\` ${ended} of ${rows}`,
     `${textOf(counts)}, window ${window}, ${perMinute} a minute`,
   ];
+  if (warning !== undefined) blocks.push(warning);
   for (const { id, type, message } of failures.slice(-3)) blocks.push(`\`${id}\` ${type}: ${message}`);
   return blocks.join('\n\n');
 }

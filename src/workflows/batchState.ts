@@ -2,45 +2,22 @@
 import {
   DEFAULT_WINDOW,
   type BatchInput,
+  type BatchPause,
   type BatchProgress,
   type BatchStage,
+  type BatchSteering,
+  type CancelledBy,
   type PageLook,
   type PageOrder,
   type PageReport,
   type RowCounts,
   type RowFailure,
 } from '../batchContract';
+import { grow, mostInFlight, promised, shrink, total, type OpenPage } from './openPage';
 import { hasPage } from './pageRanges';
 import { NO_ROWS, endedOf, sum } from './rowCounts';
 import { Rate, type RateRecord } from './rate';
-
-/** A page that has been told to begin and has not ended. */
-interface OpenPage {
-  page: number;
-  /** What the last order allows it. */
-  slots: number;
-  /** The most that any order allows that was sent and of which it is not known that the page has dropped it for a later one. */
-  allowed: number;
-  /** Numbers of the last order sent and of the last report heard. */
-  order: number;
-  report: number;
-  /** When the page last said something, or was last asked to. */
-  heardAt: number;
-  /** The page has to be told its slots. */
-  due: boolean;
-  /** A batch before this one has begun it, and it has not answered this one yet. */
-  unheard?: true;
-  /** It was terminated; what it had in flight still ends. */
-  lost?: true;
-  counts: RowCounts;
-}
-
-/** Why nothing is started. */
-export interface Pause {
-  /** What the server has caused ends when it answers, and the wait for the start when its time comes. */
-  by: 'caller' | 'failures' | 'server' | 'start';
-  reason: string;
-}
+import { Troubles, type TroubleRecord } from './troubles';
 
 /** Carried over a continue-as-new. */
 export interface SavedBatch {
@@ -49,8 +26,8 @@ export interface SavedBatch {
   next: number;
   early: number[];
   ended: RowCounts;
-  pause?: Pause;
-  cancelled?: true;
+  pause?: BatchPause;
+  cancelled?: CancelledBy;
   window: number;
   startedAt: number;
   endedAt?: number;
@@ -58,6 +35,7 @@ export interface SavedBatch {
   forgiven: number;
   failures: RowFailure[];
   rate: RateRecord;
+  troubles: TroubleRecord;
 }
 
 export interface PageOrderOf extends PageOrder {
@@ -74,6 +52,7 @@ const SILENCE_MS = 120_000;
 export class BatchState {
   private readonly data: SavedBatch;
   private readonly rate: Rate;
+  private readonly troubles: Troubles;
   private readonly rows: number;
 
   constructor(
@@ -82,19 +61,9 @@ export class BatchState {
     saved: SavedBatch | undefined,
     now: number,
   ) {
-    this.data = saved ?? {
-      pages: [],
-      next: 0,
-      early: [],
-      ended: input.ended?.counts ?? NO_ROWS,
-      window: input.window || DEFAULT_WINDOW,
-      startedAt: now,
-      forgiven: 0,
-      failures: [],
-      rate: { since: now, minutes: [] },
-      ...(input.startAt === undefined || input.startAt <= now ? {} : { pause: untilStart(input.startAt) }),
-    };
+    this.data = saved ?? beginning(input, now);
     this.rate = new Rate(this.data.rate);
+    this.troubles = new Troubles(this.data.troubles);
     this.rows = input.pageRows.reduce((rows, each) => rows + each, 0);
     if (saved === undefined) for (const { page, inFlight } of input.begun ?? []) this.openEarly(page, inFlight);
     this.pass();
@@ -118,14 +87,29 @@ export class BatchState {
   /** What has to be known of Open WebUI just now. */
   get mindUntil(): 'failing' | 'answering' | undefined {
     if (this.isOver || this.data.cancelled) return undefined;
-    if (this.data.pause !== undefined) return this.data.pause.by === 'server' ? 'answering' : undefined;
+    const { pause } = this.data;
+    if (pause !== undefined) return pause.by === 'server' && pause.until === undefined ? 'answering' : undefined;
     return this.data.pages.length > 0 ? 'failing' : undefined;
   }
 
   /** In how many milliseconds to look at the time, if nothing happens before; undefined if time changes nothing. */
   nextLookMs(now: number, tickMs: number): number | undefined {
-    if (this.data.pause?.by === 'start') return Math.max(1, (this.input.startAt ?? now) - now);
-    return this.counts.inFlight > 0 || this.data.pause === undefined ? tickMs : undefined;
+    const { pause } = this.data;
+    if (pause?.by === 'start') return Math.max(1, (this.input.startAt ?? now) - now);
+    const looks = this.counts.inFlight > 0 || pause === undefined ? [tickMs] : [];
+    if (pause?.until !== undefined) looks.push(Math.max(1, pause.until - now));
+    return looks.length === 0 ? undefined : Math.min(...looks);
+  }
+
+  get cancelledBy(): CancelledBy | undefined {
+    return this.data.cancelled;
+  }
+
+  /** What it was told, for one that is begun anew. */
+  get steering(): BatchSteering {
+    const { window, pause, cancelled, forgiven } = this.data;
+    const isTold = pause !== undefined && pause.by !== 'server';
+    return { window, ...(isTold ? { pause } : {}), ...(cancelled ? { cancelled } : {}), forgiven };
   }
 
   saved(): SavedBatch {
@@ -141,8 +125,9 @@ export class BatchState {
       page.order = Math.max(page.order + 1, now);
       page.allowed = Math.max(page.allowed, page.slots);
       page.heardAt = now;
-      const { startedAt: since, cancelled: cancel } = this.data;
-      const more = { ...(page.unheard ? { answer: page.unheard } : {}), ...(cancel ? { cancel } : {}) };
+      const { startedAt: since, cancelled } = this.data;
+      const cancel = cancelled ? { cancel: true as const } : {};
+      const more = { ...(page.unheard ? { answer: page.unheard } : {}), ...cancel };
       return { page: page.page, round: this.input.round, since, number: page.order, slots: page.slots, ...more };
     });
   }
@@ -155,8 +140,7 @@ export class BatchState {
     if (page.lost) return;
     page.heardAt = now;
     page.report = report.number;
-    this.rate.count(endedOf(report.counts) - endedOf(page.counts), now);
-    page.counts = report.counts;
+    this.count(page, report.counts, now);
     // The page holds to the last order now, but for what it had begun before.
     if (report.since === this.data.startedAt && report.order === page.order) {
       page.allowed = page.slots;
@@ -164,7 +148,7 @@ export class BatchState {
     }
     this.remember(report.failures);
     if (report.ended) this.close(page, now);
-    if (report.trouble !== undefined) this.pause({ by: 'server', reason: report.trouble });
+    if (report.trouble !== undefined) this.trouble(report.trouble, now);
     this.pauseIfTooManyFail();
     this.share();
   }
@@ -187,8 +171,7 @@ export class BatchState {
   looked(number: number, { counts, failures }: PageLook, now: number): void {
     const page = this.data.pages.find((each) => each.page === number);
     if (!page?.lost) return;
-    this.rate.count(endedOf(counts) - endedOf(page.counts), now);
-    page.counts = counts;
+    this.count(page, counts, now);
     this.remember(failures);
     if (counts.inFlight === 0) this.close(page, now);
     this.pauseIfTooManyFail();
@@ -205,11 +188,13 @@ export class BatchState {
   /** Time has passed. */
   tick(now: number): void {
     for (const page of this.data.pages) if (!page.lost && now - page.heardAt >= SILENCE_MS) page.due = true;
-    if (this.data.pause?.by === 'start' && now >= (this.input.startAt ?? 0)) this.resume(now);
+    const { pause } = this.data;
+    if (pause?.by === 'start' && now >= (this.input.startAt ?? 0)) this.resume(now);
+    if (pause?.until !== undefined && now >= pause.until) delete pause.until;
   }
 
   /** What a caller or the failures have paused stays so whatever the server does. */
-  pause(pause: Pause): void {
+  pause(pause: BatchPause): void {
     if (this.data.cancelled || (this.data.pause !== undefined && pause.by !== 'caller')) return;
     this.data.pause = pause;
     this.share();
@@ -218,17 +203,20 @@ export class BatchState {
   /** Before its time a scheduled batch is started by it; one that was paused before its time is scheduled again. */
   resume(now: number): void {
     const { pause } = this.data;
-    if (pause === undefined) return;
-    this.data.forgiven = this.counts.failed;
-    const { startAt = 0 } = this.input;
-    if (pause.by !== 'start' && startAt > now) this.data.pause = untilStart(startAt);
-    else delete this.data.pause;
+    this.troubles.end();
+    if (pause !== undefined) {
+      this.data.forgiven = this.counts.failed;
+      const { startAt = 0 } = this.input;
+      if (pause.by !== 'start' && startAt > now) this.data.pause = untilStart(startAt);
+      else delete this.data.pause;
+    }
     this.share();
   }
 
   /** Open WebUI answers again. */
   recovered(): void {
-    if (this.data.pause?.by !== 'server') return;
+    const { pause } = this.data;
+    if (pause?.by !== 'server' || pause.until !== undefined) return;
     delete this.data.pause;
     this.pauseIfTooManyFail();
     this.share();
@@ -239,9 +227,10 @@ export class BatchState {
     this.share();
   }
 
-  cancel(): void {
-    if (this.data.cancelled) return;
-    this.data.cancelled = true;
+  cancel(by: CancelledBy): void {
+    const { cancelled } = this.data;
+    if (cancelled !== 'request') this.data.cancelled = by;
+    if (cancelled) return;
     delete this.data.pause;
     for (const page of this.data.pages) page.due = !page.lost;
     this.share();
@@ -253,21 +242,33 @@ export class BatchState {
     const perMinute = this.rate.perMinute(now);
     const left = counts.waiting + counts.inFlight;
     const { stage } = this;
+    const expectedAt =
+      perMinute === 0 || left === 0 || stage !== 'running' ? undefined : now + (left / perMinute) * 60_000;
+    const reason = pause?.reason ?? (stage === 'running' ? this.troubles.caution : undefined);
+    const warning = this.warning(expectedAt);
     return {
       batchKey: this.batchKey,
       stage,
-      ...(pause === undefined ? {} : { reason: pause.reason, pausedBy: pause.by }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(pause === undefined ? {} : { pausedBy: pause.by }),
       rows: this.rows,
       counts,
       window,
       startedAt,
       ...(endedAt === undefined ? {} : { endedAt }),
       perMinute,
-      ...(perMinute === 0 || left === 0 || stage !== 'running'
-        ? {}
-        : { expectedAt: now + (left / perMinute) * 60_000 }),
+      ...(expectedAt === undefined ? {} : { expectedAt }),
+      ...(warning === undefined ? {} : { warning }),
       failures,
     };
+  }
+
+  private warning(expectedAt = 0): string | undefined {
+    const { keptUntil = Infinity } = this.input;
+    // Before the window has turned over once, the rate says nothing.
+    if (expectedAt <= keptUntil || endedOf(this.counts) < this.data.window) return undefined;
+    const [end, kept] = [expectedAt, keptUntil].map((time) => new Date(time).toISOString());
+    return `At this rate it ends at ${end}, but by the namespace's retention at its start Temporal forgets its first rows from ${kept} on; widen the window, or keep runs longer: what is forgotten is read from Open WebUI, and only with the batch's file`;
   }
 
   private get stage(): BatchStage {
@@ -292,8 +293,8 @@ export class BatchState {
   private share(): void {
     const { cancelled, pause, pages } = this.data;
     if (cancelled) return this.cancelMore();
-    const window = pause === undefined ? this.data.window : 0;
-    this.shrink(total(pages, promised) - window);
+    const window = pause === undefined ? Math.min(this.data.window, this.troubles.mostInFlight) : 0;
+    shrink(pages, total(pages, promised) - window);
     // What they have in flight by an order of the batch before is not known.
     if (pages.some(({ unheard }) => unheard)) return;
     const left = { toPromise: window - total(pages, promised), toFill: window - total(pages, mostInFlight) };
@@ -307,17 +308,6 @@ export class BatchState {
   private cancelMore(): void {
     while (this.data.pages.length < MOST_CANCELLED_AT_ONCE && this.data.next < this.input.pageRows.length) {
       this.open().due = true;
-    }
-  }
-
-  /** From the last pages on; what is in flight there ends by itself. */
-  private shrink(excess: number): void {
-    let left = excess;
-    for (const page of [...this.data.pages].reverse()) {
-      if (left <= 0) return;
-      const less = Math.min(left, promised(page));
-      if (less > 0) order(page, promised(page) - less);
-      left -= less;
     }
   }
 
@@ -362,6 +352,20 @@ export class BatchState {
     return page;
   }
 
+  private count(page: OpenPage, counts: RowCounts, now: number): void {
+    this.rate.count(endedOf(counts) - endedOf(page.counts), now);
+    if (counts.completed > page.counts.completed) {
+      this.troubles.end();
+      delete this.data.pause?.until;
+    }
+    page.counts = counts;
+  }
+
+  /** One that comes while nothing is started anyway is of those that were known. */
+  private trouble(reason: string, now: number): void {
+    if (this.data.pause === undefined) this.pause(this.troubles.another(reason, now));
+  }
+
   private close(page: OpenPage, now: number): void {
     this.data.pages = this.data.pages.filter((each) => each !== page);
     this.data.ended = sum(this.data.ended, page.counts);
@@ -384,37 +388,24 @@ export class BatchState {
   }
 }
 
-/** How many of its rows may be in flight by now. */
-function mostInFlight({ slots, allowed, counts: { waiting, inFlight } }: OpenPage): number {
-  return Math.min(Math.max(slots, allowed, inFlight), waiting + inFlight);
+function beginning({ ended, window, startAt, steering }: BatchInput, now: number): SavedBatch {
+  const { pause: before, ...told } = steering ?? { window: window || DEFAULT_WINDOW, forgiven: 0 };
+  const waits = startAt !== undefined && startAt > now && told.cancelled === undefined;
+  const pause = before !== undefined && before.by !== 'start' ? before : waits ? untilStart(startAt) : undefined;
+  return {
+    pages: [],
+    next: 0,
+    early: [],
+    ended: ended?.counts ?? NO_ROWS,
+    ...told,
+    ...(pause === undefined ? {} : { pause }),
+    startedAt: now,
+    failures: [],
+    rate: { since: now, minutes: [] },
+    troubles: { inARow: 0 },
+  };
 }
 
-/** How many it may keep in flight by what it was told last. */
-function promised({ slots, counts: { waiting, inFlight } }: OpenPage): number {
-  return waiting === 0 ? 0 : Math.min(slots, waiting + inFlight);
-}
-
-function total(pages: OpenPage[], of: (page: OpenPage) => number): number {
-  return pages.reduce((sum, page) => sum + of(page), 0);
-}
-
-/** Gives a page what it can use of what is left. What it may have in flight already costs nothing to promise. */
-function grow(page: OpenPage, left: { toPromise: number; toFill: number }): void {
-  const { waiting, inFlight } = page.counts;
-  const [promisedBefore, filledBefore] = [promised(page), mostInFlight(page)];
-  const most = Math.min(filledBefore + Math.max(0, left.toFill), promisedBefore + left.toPromise);
-  const slots = Math.min(most, waiting + inFlight);
-  if (waiting === 0 || slots <= page.slots || page.lost) return;
-  order(page, slots);
-  left.toPromise -= promised(page) - promisedBefore;
-  left.toFill -= mostInFlight(page) - filledBefore;
-}
-
-function order(page: OpenPage, slots: number): void {
-  page.slots = slots;
-  page.due = true;
-}
-
-function untilStart(startAt: number): Pause {
+function untilStart(startAt: number): BatchPause {
   return { by: 'start', reason: `it begins at ${new Date(startAt).toISOString()}` };
 }

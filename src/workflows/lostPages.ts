@@ -1,15 +1,15 @@
 /** Looks after pages that were terminated: their conversations still run for a while, and nobody else hears how they end. */
 import { ActivityFailure, ApplicationFailure, CancellationScope, proxyActivities } from '@temporalio/workflow';
-import type { LookAtPageInput, PageLook } from '../batchContract';
+import type { BatchActivities } from '../batch/batchActivities';
 import { TASK_QUEUES } from '../contract';
 import type { BatchState } from './batchState';
 
 /** How many pages are looked at at a time. */
 const MOST_AT_ONCE = 20;
 /** What the SDK calls an activity that the worker does not know, as one of an earlier release. */
-const UNKNOWN_ACTIVITY = 'NotFoundError';
+export const UNKNOWN_ACTIVITY = 'NotFoundError';
 
-const { lookAtPage } = proxyActivities<{ lookAtPage(input: LookAtPageInput): Promise<PageLook> }>({
+const { lookAtPage } = proxyActivities<BatchActivities>({
   taskQueue: TASK_QUEUES.chat,
   startToCloseTimeout: '2m',
   retry: {

@@ -4,10 +4,10 @@ import {
   ParentClosePolicy,
   allHandlersFinished,
   condition,
-  continueAsNew,
   defineQuery,
   defineUpdate,
   getExternalWorkflowHandle,
+  makeContinueAsNewFunc,
   setCurrentDetails,
   setHandler,
   startChild,
@@ -29,8 +29,10 @@ import { batchDetails } from './batchDetails';
 import { Minder } from './batchMinder';
 import { BATCH_ID } from './batchRow';
 import { BatchState, type PageOrderOf, type SavedBatch } from './batchState';
+import { cancelThisRun } from './cancelThisRun';
 import { LostPages } from './lostPages';
 import { orderSignal, reportSignal, type runPage } from './runPage';
+import { SteeringMemo } from './steeringMemo';
 
 // --- Messages ---
 export const progressQuery = defineQuery<BatchProgress>(PROGRESS_QUERY);
@@ -52,28 +54,34 @@ const TICK_MS = 60_000;
 export async function runBatch(input: BatchInput): Promise<BatchProgress> {
   const batchKey = batchKeyOf(workflowInfo().workflowId);
   const batch = new BatchState(batchKey, input, input.state as SavedBatch | undefined, Date.now());
-  listen(batch);
+  const memo = new SteeringMemo(batch);
+  listen(batch, memo);
   const scope = CancellationScope.current();
-  scope.cancelRequested.catch(() => batch.cancel());
+  scope.cancelRequested.catch(() => batch.cancel('request'));
   return CancellationScope.nonCancellable(async () => {
     if (input.onlyPage !== undefined) await startOnlyPage(batchKey, input.onlyPage);
-    await toItsEnd(batchKey, batch, input);
+    await toItsEnd(batchKey, batch, input, memo);
     const progress = show(batch);
+    if (batch.cancelledBy !== 'request') return progress;
+    // The request was for a run before this one, and Temporal takes only a run of which it knows one for cancelled.
+    if (!scope.consideredCancelled) await cancelThisRun();
     if (scope.consideredCancelled) throw new CancelledFailure('The batch was cancelled');
     return progress;
   });
 }
 
-function listen(batch: BatchState): void {
+function listen(batch: BatchState, memo: SteeringMemo): void {
   const after = (change: () => void): BatchProgress => {
     change();
+    // Whoever is answered may terminate the batch next.
+    memo.write();
     return batch.progress(Date.now());
   };
   setHandler(progressQuery, () => batch.progress(Date.now()), { description: 'How far the batch is' });
   setHandler(reportSignal, (report) => batch.hear(report, Date.now()));
   setHandler(pauseUpdate, (reason) => after(() => batch.pause({ by: 'caller', reason: reason ?? 'on request' })));
   setHandler(resumeUpdate, () => after(() => batch.resume(Date.now())));
-  setHandler(cancelUpdate, () => after(() => batch.cancel()));
+  setHandler(cancelUpdate, () => after(() => batch.cancel('update')));
   setHandler(setWindowUpdate, (window) => after(() => batch.setWindow(window)), {
     validator: (window) => {
       if (Number.isInteger(window) && window >= 1 && window <= MOST_WINDOW) return;
@@ -99,20 +107,23 @@ async function startOnlyPage(
   });
 }
 
-async function toItsEnd(batchKey: string, batch: BatchState, input: BatchInput): Promise<void> {
+async function toItsEnd(batchKey: string, batch: BatchState, input: BatchInput, memo: SteeringMemo): Promise<void> {
   const minder = new Minder(batch, input.connections);
   const lostPages = new LostPages(batchKey, input.round, batch);
   while (!batch.isOver) {
     await Promise.all(batch.dueOrders(Date.now()).map((order) => send(batchKey, batch, order)));
     minder.look();
     lostPages.look();
+    memo.write();
     show(batch);
-    await somethingHappens(batch, () => minder.isOutdated || lostPages.isOutdated);
+    await somethingHappens(batch, () => minder.isOutdated || lostPages.isOutdated || memo.isOutdated);
     batch.tick(Date.now());
     if (!workflowInfo().continueAsNewSuggested || batch.isOver) continue;
     await Promise.all([minder.stop(), lostPages.stop()]);
     await condition(allHandlersFinished);
-    await continueAsNew<typeof runBatch>(continued(input, batch));
+    // What was written into the memo since the start goes on only if it is said.
+    memo.write();
+    await makeContinueAsNewFunc<typeof runBatch>({ memo: workflowInfo().memo ?? {} })(continued(input, batch));
   }
   await Promise.all([minder.stop(), lostPages.stop()]);
 }

@@ -15,8 +15,7 @@ import { silentProgress } from '../../dev/progress';
 import { TUNING } from '../../dev/temporal';
 import { temporalExecutable } from '../../dev/temporalExecutable';
 import type { Activities, PlacedTurn, Reply } from '../../src/activities';
-import { lookAtPage } from '../../src/batch/lookAtPage';
-import type { LookAtPageInput } from '../../src/batchContract';
+import { createBatchActivities } from '../../src/batch/batchActivities';
 import { Orchestrator, type ChatRun } from '../../src/client';
 import { SEARCH_ATTRIBUTES, TASK_QUEUES, type OrchestrateChatInput } from '../../src/contract';
 
@@ -140,7 +139,7 @@ export class WorkflowBench {
     const workers: Worker[] = [];
     const bench = new WorkflowBench(environment, workers);
     const { client } = environment;
-    const activities = { ...bench.activities(), lookAtPage: (input: LookAtPageInput) => lookAtPage(client, input) };
+    const activities = { ...bench.activities(), ...createBatchActivities(client) };
     const common = {
       connection: environment.nativeConnection,
       namespace: environment.namespace ?? 'default',

@@ -140,6 +140,223 @@ describe('pausing', () => {
   });
 });
 
+/** One page of many rows, whose rows come to trouble and to their ends. */
+class Story {
+  readonly batch: BatchState;
+  now = START;
+  private reports = 0;
+  private counts: RowCounts;
+
+  constructor(over: Partial<BatchInput> = {}) {
+    this.batch = batchOf({ pageRows: [1_000], ...over });
+    this.counts = this.batch.progress(START).counts;
+    this.settle();
+  }
+
+  /** Rows that were in flight have ended, or wait again; the others go on. */
+  report({ completed = 0, failed = 0, trouble }: { completed?: number; failed?: number; trouble?: string }): void {
+    const { counts } = this;
+    const inFlight = Math.max(0, this.slots - completed - failed - (trouble === undefined ? 0 : 1));
+    const ended = { completed: counts.completed + completed, failed: counts.failed + failed };
+    this.counts = { ...counts, ...ended, inFlight, waiting: 1_000 - ended.completed - ended.failed - inFlight };
+    const order = this.batch.saved().pages[0]?.order ?? 0;
+    const more = trouble === undefined ? {} : { trouble };
+    this.batch.hear({ ...report(0, this.reports++, 0, this.counts, more), order }, this.now);
+    this.settle();
+  }
+
+  /** The probe answers, as soon as somebody looks. @returns minutes until rows are started again, and how many at a time */
+  untilOpen(): [minutes: number, slots: number] {
+    const from = this.now;
+    while (this.batch.progress(this.now).stage === 'paused') {
+      if (this.batch.mindUntil === 'answering') this.batch.recovered();
+      else this.now += this.batch.nextLookMs(this.now, 60_000) ?? 0;
+      this.batch.tick(this.now);
+    }
+    this.settle();
+    return [(this.now - from) / 60_000, this.slots];
+  }
+
+  get slots(): number {
+    return this.batch.saved().pages[0]?.slots ?? 0;
+  }
+
+  get reason(): string | undefined {
+    return this.batch.progress(this.now).reason;
+  }
+
+  private settle(): void {
+    this.batch.dueOrders(this.now);
+  }
+}
+
+describe('Open WebUI that answers and yet serves no row', () => {
+  it('is tried more and more rarely, and with one row', () => {
+    const story = new Story();
+    const opened = Array.from({ length: 8 }, () => {
+      story.report({ trouble: 'no space left' });
+      return story.untilOpen();
+    });
+    expect(opened[0]).toEqual([0, 3]);
+    expect(opened.slice(1)).toEqual([1, 2, 4, 8, 15, 15, 15].map((minutes) => [minutes, 1]));
+  });
+
+  it('says why nothing, and then why hardly anything is started', () => {
+    const story = new Story();
+    story.report({ trouble: 'no space left' });
+    expect(story.reason).toBe('no space left');
+    story.untilOpen();
+    expect(story.reason).toBeUndefined();
+    story.report({ trouble: 'no space left' });
+    expect(story.reason).toMatch(/^no space left; this was so 2 times and no row has completed, one row .* at 20\d\d-/);
+    expect(story.batch.mindUntil).toBeUndefined();
+    story.untilOpen();
+    expect(story.batch.progress(story.now)).toMatchObject({
+      stage: 'running',
+      window: 3,
+      reason: 'one row at a time until one has completed: no space left',
+    });
+    expect(story.batch.progress(story.now).pausedBy).toBeUndefined();
+  });
+
+  it.each([
+    ['one that completes opens the window', { completed: 1 }, [0, 3]],
+    ['one that fails for itself does not', { failed: 1 }, [0, 1]],
+  ])('serves again by its rows: %s', (_what, end, open) => {
+    const story = new Story();
+    for (const trouble of ['down', 'down', 'down']) {
+      story.report({ trouble });
+      story.untilOpen();
+    }
+    story.report(end);
+    expect(story.untilOpen()).toEqual(open);
+    if ('failed' in end) return;
+    story.report({ trouble: 'down' });
+    expect(story.untilOpen()).toEqual([0, 3]);
+  });
+
+  it('serves again where a row completes that was in flight before: the pause is over when it answers', () => {
+    const story = new Story();
+    story.report({ trouble: 'down' });
+    story.untilOpen();
+    story.report({ trouble: 'down' });
+    story.report({ completed: 1 });
+    expect(story.untilOpen()).toEqual([0, 3]);
+  });
+
+  it('is not supposed where one row always fails and others complete', () => {
+    const story = new Story();
+    for (let times = 0; times < 4; times++) {
+      story.report({ trouble: 'this row is bad' });
+      expect(story.untilOpen()).toEqual([0, 3]);
+      story.report({ completed: 1 });
+    }
+  });
+
+  it('counts what comes at once as one trouble', () => {
+    const story = new Story();
+    for (const trouble of ['down', 'down', 'down', 'down']) story.report({ trouble });
+    expect(story.untilOpen()).toEqual([0, 3]);
+  });
+
+  it('is what a person says it is: a resume opens the window', () => {
+    const story = new Story();
+    for (const trouble of ['down', 'down', 'down']) {
+      story.untilOpen();
+      story.report({ trouble });
+    }
+    story.batch.resume(story.now);
+    expect(story.untilOpen()).toEqual([0, 3]);
+    for (const trouble of ['down', 'down']) {
+      story.report({ trouble });
+      story.untilOpen();
+    }
+    expect(story.slots).toBe(1);
+    story.batch.resume(story.now);
+    expect(story.slots).toBe(3);
+  });
+
+  it('stays paused by its caller, and is carried over', () => {
+    const story = new Story();
+    story.report({ trouble: 'down' });
+    story.untilOpen();
+    story.report({ trouble: 'down' });
+    const batch = batchOf({ pageRows: [1_000] }, JSON.parse(JSON.stringify(story.batch.saved())) as SavedBatch);
+    expect(batch.nextLookMs(START, 600_000)).toBe(60_000);
+    batch.pause({ by: 'caller', reason: 'lunch' });
+    batch.tick(START + 600_000);
+    batch.recovered();
+    expect(batch.progress(START)).toMatchObject({ stage: 'paused', reason: 'lunch' });
+  });
+});
+
+describe('a batch that is begun anew', () => {
+  it.each<[string, (batch: BatchState) => void, object]>([
+    ['in the window that it was given last', (batch) => batch.setWindow(2), { stage: 'running', window: 2 }],
+    ['paused', (batch) => batch.pause({ by: 'caller', reason: 'lunch' }), { stage: 'paused', reason: 'lunch' }],
+    ['cancelled', (batch) => batch.cancel('update'), { stage: 'cancelling' }],
+    ['running, where Open WebUI failed', (batch) => batch.pause({ by: 'server', reason: 'x' }), { stage: 'running' }],
+  ])('goes on %s', (_how, steer, progress) => {
+    const before = batchOf();
+    steer(before);
+    expect(batchOf({ steering: before.steering }).progress(START)).toMatchObject(progress);
+  });
+
+  it('waits for its time if it did, and only then', () => {
+    const startAt = START + 5_000;
+    const { steering } = batchOf({ startAt });
+    expect(batchOf({ startAt, steering }).progress(START).stage).toBe('scheduled');
+    expect(batchOf({ startAt: START, steering }).progress(START).stage).toBe('running');
+  });
+
+  it('does not count what was forgiven', () => {
+    const ended: BatchInput['ended'] = {
+      pages: [[0, 0]],
+      counts: { waiting: 0, inFlight: 0, completed: 0, failed: 10, cancelled: 0 },
+    };
+    const batch = batchOf({ pageRows: [10, 10], ended, maxFailures: 1, steering: { window: 3, forgiven: 10 } });
+    batch.dueOrders(START);
+    batch.hear(report(1, 0, 0, { waiting: 6, inFlight: 3, failed: 1 }), START);
+    expect(batch.progress(START).stage).toBe('running');
+    batch.hear(report(1, 1, 0, { waiting: 5, inFlight: 3, failed: 2 }), START);
+    expect(batch.progress(START).stage).toBe('paused');
+  });
+
+  it('remembers that it was asked to cancel as any workflow is, whatever it was told before or later', () => {
+    const batch = batchOf();
+    batch.cancel('update');
+    batch.cancel('request');
+    batch.cancel('update');
+    expect(batchOf({}, batch.saved()).cancelledBy).toBe('request');
+  });
+});
+
+describe('a batch that may outlast what Temporal keeps', () => {
+  const keptUntil = START + 100 * 60_000;
+  const MINUTES_5 = START + 5 * 60_000;
+
+  it.each([
+    ['is warned of at the rate that it has', 1_000, keptUntil, true],
+    ['is not, where it is fast enough', 100, keptUntil, false],
+    ['is not, where nothing is forgotten', 1_000, undefined, false],
+  ])('%s', (_what, rows, kept, isWarned) => {
+    const batch = batchOf({ pageRows: [rows], ...(kept === undefined ? {} : { keptUntil: kept }) });
+    batch.dueOrders(START);
+    batch.hear(report(0, 0, 0, { waiting: rows - 13, inFlight: 3, completed: 10 }), MINUTES_5);
+    const { warning } = batch.progress(MINUTES_5);
+    if (isWarned) expect(warning).toMatch(/^At this rate it ends at .*, but .* retention/);
+    else expect(warning).toBeUndefined();
+  });
+
+  it('is not warned of by its first row', () => {
+    const batch = batchOf({ pageRows: [1_000], keptUntil });
+    batch.dueOrders(START);
+    batch.hear(report(0, 0, 0, { waiting: 996, inFlight: 3, completed: 1 }), MINUTES_5);
+    expect(batch.progress(MINUTES_5)).toMatchObject({ expectedAt: expect.any(Number) as number });
+    expect(batch.progress(MINUTES_5).warning).toBeUndefined();
+  });
+});
+
 describe('what has been before', () => {
   it('does not begin early because it was paused and resumed before its time', () => {
     const batch = batchOf({ startAt: START + 5_000 });
@@ -217,7 +434,7 @@ describe('the end', () => {
   it('tells very many pages to cancel in portions', () => {
     const batch = batchOf({ pageRows: Array.from({ length: 250 }, () => 1), window: 1 });
     batch.dueOrders(START);
-    batch.cancel();
+    batch.cancel('update');
     let told = 0;
     for (let orders = batch.dueOrders(START); orders.length > 0; orders = batch.dueOrders(START)) {
       expect(orders.length).toBeLessThanOrEqual(100);
@@ -267,7 +484,7 @@ describe('the end', () => {
     batch.lost(0, START);
     batch.tick(START + 300_000);
     batch.setWindow(9);
-    batch.cancel();
+    batch.cancel('update');
     expect(batch.hasDueOrders).toBe(false);
     expect(batch.isOver).toBe(false);
   });
@@ -275,7 +492,7 @@ describe('the end', () => {
   it('tells every page to cancel, also those that were never begun', () => {
     const batch = batchOf({ pageRows: [10, 10, 10] });
     batch.dueOrders(START);
-    batch.cancel();
+    batch.cancel('update');
     const orders = batch.dueOrders(START);
     expect(orders.map(({ page, cancel }) => [page, cancel])).toEqual([
       [0, true],
@@ -306,6 +523,7 @@ describe('whatever order messages come in', () => {
     'resume',
     'save',
     'trouble',
+    'recover',
     'terminate',
     'look',
     'anew',
@@ -335,7 +553,8 @@ describe('whatever order messages come in', () => {
   });
 });
 
-type Kind = 'deliver' | 'end' | 'window' | 'pause' | 'resume' | 'save' | 'trouble' | 'terminate' | 'look' | 'anew';
+type Kind =
+  'deliver' | 'end' | 'window' | 'pause' | 'resume' | 'save' | 'trouble' | 'recover' | 'terminate' | 'look' | 'anew';
 
 /** Pages as they behave, and a post that delivers late, to each page in order. */
 class World {
@@ -368,6 +587,7 @@ class World {
     else if (kind === 'pause') this.state.pause({ by: 'caller', reason: 'x' });
     else if (kind === 'resume') this.state.resume(START);
     else if (kind === 'save') this.carryOver();
+    else if (kind === 'recover') this.recover();
     else if (kind === 'terminate') this.terminate(page, pick);
     else if (kind === 'look') this.look();
     else if (kind === 'anew') this.beginAnew(pick);
@@ -403,6 +623,12 @@ class World {
   private carryOver(): void {
     const saved = JSON.parse(JSON.stringify(this.state.saved())) as SavedBatch;
     this.state = new BatchState('nightly', this.batchInput, saved, this.since);
+  }
+
+  /** After any pause that it makes. */
+  private recover(): void {
+    this.state.tick(START + 10 * 3_600_000);
+    this.state.recovered();
   }
 
   private terminate(page: SimulatedPage, pick: number): void {

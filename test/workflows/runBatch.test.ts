@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import { Worker } from '@temporalio/worker';
 import type { Batch } from '../../src/batch/batch';
+import { cancelPages } from '../../src/batch/cancelPages';
 import { Batches, type BatchOptions, type BatchSource } from '../../src/batch/batches';
 import { BatchReader } from '../../src/batch/rowResults';
 import { startedWith } from '../../src/batch/startedWith';
@@ -79,6 +80,25 @@ async function resultsOf(batch: Batch): Promise<Array<{ id: string; status: stri
   const results = [];
   for await (const { rows } of new BatchReader(bench.environment.client, batch.batchKey).pages()) results.push(...rows);
   return results;
+}
+
+const terminate = (batch: Batch) => bench.environment.client.workflow.getHandle(batch.workflowId).terminate();
+
+/** An upload that ends after its first page. */
+async function interruptedUpload(pages: BatchRow[][], same: BatchOptions): Promise<void> {
+  const interrupted: BatchSource = {
+    ...sourceOf(pages),
+    async *pages() {
+      yield pages[0] ?? [];
+      throw new Error('the power is gone');
+    },
+  };
+  await expect(batches.start(interrupted, same)).rejects.toThrow('the power is gone');
+}
+
+async function statusOfPage(batchKey: string, page: number, round = 0): Promise<string> {
+  const handle = bench.environment.client.workflow.getHandle(pageWorkflowId({ batchKey, round, page }));
+  return (await handle.describe()).status.name;
 }
 
 async function until(batch: Batch, isReached: (progress: Awaited<ReturnType<Batch['progress']>>) => boolean) {
@@ -300,6 +320,35 @@ describe('runBatch', () => {
     expect(conversations.prompts).toHaveLength(5);
   });
 
+  it('does not burn through its rows where Open WebUI answers and serves none', async () => {
+    let isFull = true;
+    const conversations = new Conversations();
+    const { createChat, ...fakes } = conversations.fakes();
+    let tries = 0;
+    bench.reset({
+      ...fakes,
+      createChat: async (input) => {
+        tries++;
+        if (isFull) throw ApplicationFailure.nonRetryable('No space left', 'ServerUnavailable');
+        return createChat!(input);
+      },
+      awaitServer: async ({ until: what }) => (what === 'failing' ? untilCancelled() : {}),
+    });
+    const batch = await start([20], { window: 2 });
+    const { reason, counts } = await until(batch, (progress) => progress.reason?.includes('2 times') === true);
+    expect(reason).toContain('No space left');
+    expect(counts.failed).toBe(0);
+    await until(batch, ({ counts: { inFlight } }) => inFlight === 0);
+    const tried = tries;
+    expect(tried).toBeLessThan(8);
+    await sleep(500);
+    expect(tries).toBe(tried);
+    isFull = false;
+    await batch.resume();
+    await batch.ended();
+    expect((await batch.progress()).counts).toMatchObject({ completed: 20, failed: 0 });
+  });
+
   it('begins at the time it was told', async () => {
     bench.reset(new Conversations().fakes());
     const batch = await start([1], { startAt: Date.now() + 1_500 });
@@ -342,14 +391,7 @@ describe('runBatch', () => {
     const same = options({ folder: 'Reports' });
     bench.reset();
     const pages = rowsOf([1, 1]);
-    const interrupted: BatchSource = {
-      ...sourceOf(pages),
-      async *pages() {
-        yield pages[0] ?? [];
-        throw new Error('the power is gone');
-      },
-    };
-    await expect(batches.start(interrupted, same)).rejects.toThrow('the power is gone');
+    await interruptedUpload(pages, same);
     const other = batches.start(sourceOf(pages), { ...same, folder: 'Letters' });
     await expect(other).rejects.toMatchObject({ type: 'RequestKeyReused' });
   });
@@ -359,14 +401,7 @@ describe('runBatch', () => {
     bench.reset(conversations.fakes());
     const same = options({ window: 4 });
     const pages = rowsOf([3, 3]);
-    const interrupted: BatchSource = {
-      ...sourceOf(pages),
-      async *pages() {
-        yield pages[0] ?? [];
-        throw new Error('the power is gone');
-      },
-    };
-    await expect(batches.start(interrupted, same)).rejects.toThrow('the power is gone');
+    await interruptedUpload(pages, same);
     const batch = await batches.start(sourceOf(pages), same);
     await batch.ended();
     expect([...conversations.prompts].sort()).toEqual(['p1', 'p2', 'p3', 'p4', 'p5', 'p6']);
@@ -385,6 +420,137 @@ describe('runBatch', () => {
     expect((await batch.progress()).counts).toMatchObject({ completed: 6, failed: 0, cancelled: 0 });
     expect(conversations.prompts).toHaveLength(6);
     expect(conversations.most).toBeLessThanOrEqual(2);
+  });
+
+  it('goes on after it was terminated as it was told before: in its window, and paused', async () => {
+    const conversations = new Conversations();
+    bench.reset(conversations.fakes({ replyMs: 50 }));
+    const same = options({ window: 4 });
+    const source = sourceOf(rowsOf([4, 4, 4]));
+    const batch = await batches.start(source, same);
+    await batch.setWindow(1);
+    await batch.pause('lunch');
+    await terminate(batch);
+    const again = await batches.start(source, same);
+    expect(await again.progress()).toMatchObject({ stage: 'paused', reason: 'lunch', window: 1 });
+    // What nobody has changed since is known as well.
+    await terminate(batch);
+    conversations.most = 0;
+    expect(await batch.resume()).toMatchObject({ stage: 'running', window: 1 });
+    await batch.ended();
+    expect((await batch.progress()).counts).toMatchObject({ completed: 12 });
+    expect(conversations.most).toBe(1);
+  });
+
+  it('remembers what it was told when it continues as new', async () => {
+    bench.reset(new Conversations().fakes({ replyMs: 5 }));
+    const batch = await start(
+      Array.from({ length: 40 }, () => 2),
+      { window: 2 },
+    );
+    await batch.setWindow(5);
+    const firstRun = (await batch.describe()).runId;
+    while ((await batch.describe()).runId === firstRun) await sleep(20);
+    await terminate(batch);
+    await batch.goOn();
+    expect(await batch.progress()).toMatchObject({ stage: 'running', window: 5 });
+    await batch.cancel();
+    await batch.ended();
+  });
+
+  it('is not paused at once for what had failed before, when it is resumed after it was terminated', async () => {
+    let isBroken = true;
+    const conversations = new Conversations();
+    bench.reset(
+      conversations.fakes({
+        ends: () => {
+          if (isBroken) throw ApplicationFailure.nonRetryable('no', 'ReplyFailed');
+        },
+      }),
+    );
+    const batch = await start([1, 20], { window: 1, maxFailures: 1 });
+    await until(batch, ({ stage, counts: { inFlight } }) => stage === 'paused' && inFlight === 0);
+    await batch.resume();
+    const { counts } = await until(batch, ({ stage, counts: all }) => stage === 'paused' && all.inFlight === 0);
+    expect(counts.failed).toBeGreaterThanOrEqual(4);
+    await terminate(batch);
+    isBroken = false;
+    await batch.resume();
+    await batch.ended();
+    expect((await batch.progress()).counts).toMatchObject({ failed: counts.failed, completed: 21 - counts.failed });
+  });
+
+  it('retries in the window that it was given last', async () => {
+    bench.reset({ createChat: async () => Promise.reject(ApplicationFailure.nonRetryable('no', 'ReplyFailed')) });
+    const batch = await start([3], { window: 1 });
+    await batch.setWindow(7);
+    await batch.ended();
+    expect(await batch.retryFailed()).toBe(3);
+    expect((await batch.progress()).window).toBe(7);
+    await batch.ended();
+  });
+
+  it('cancels what it has left also after it was terminated', async () => {
+    bench.reset({ awaitReply: untilCancelled });
+    const batch = await start([3, 3], { window: 2 });
+    await until(batch, ({ counts }) => counts.inFlight === 2);
+    await bench.called('awaitReply');
+    await terminate(batch);
+    expect(await batch.cancel()).toMatchObject({ stage: 'cancelling' });
+    await batch.ended();
+    expect(await batch.progress()).toMatchObject({ stage: 'cancelled', counts: { cancelled: 6, inFlight: 0 } });
+    expect([await statusOfPage(batch.batchKey, 0), await statusOfPage(batch.batchKey, 1)]).toEqual(
+      Array(2).fill('COMPLETED'),
+    );
+  });
+
+  it.each([randomUUID().slice(0, 8), `it's "${randomUUID().slice(0, 4)}" \\ 100%`])(
+    'cancels the pages of an upload that was given up: %s',
+    async (batchKey) => {
+      bench.reset();
+      const same = options({ batchKey });
+      const other = options({ batchKey: `${batchKey}-2` });
+      await interruptedUpload(rowsOf([2, 2]), same);
+      await interruptedUpload(rowsOf([2, 2]), other);
+      const batch = batches.batch(batchKey);
+      expect(await batch.cancel()).toEqual({ batchKey, cancelledPages: 1 });
+      while ((await statusOfPage(batchKey, 0)) === 'RUNNING') await sleep(20);
+      await expect(batch.cancel()).rejects.toMatchObject({ type: 'NotFound' });
+      // In which round and where they are, their ids tell as soon as they are visible.
+      while ((await cancelPages(bench.environment.client, other.batchKey, 7)) === 0) await sleep(20);
+    },
+  );
+
+  it('cancels the pages of a retry that was given up, and nothing twice', async () => {
+    bench.reset({ createChat: async () => Promise.reject(ApplicationFailure.nonRetryable('no', 'ReplyFailed')) });
+    const batch = await start([2]);
+    await batch.ended();
+    const onUploaded = (): void => {
+      throw new Error('the power is gone');
+    };
+    await expect(batch.retryFailed({ onUploaded })).rejects.toThrow('the power is gone');
+    expect(await batch.cancel()).toMatchObject({ cancelledPages: 1 });
+    while ((await statusOfPage(batch.batchKey, 0, 1)) === 'RUNNING') await sleep(20);
+    await expect(batch.cancel()).rejects.toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringContaining('nothing left to steer') as string,
+    });
+  });
+
+  it('ends as cancelled where that was requested of a run before it', async () => {
+    bench.reset({ awaitReply: untilCancelled });
+    const batch = await start(
+      Array.from({ length: 150 }, () => 1),
+      { window: 1 },
+    );
+    await bench.called('awaitReply');
+    const requested = await batch.describe();
+    await bench.environment.client.workflow.getHandle(batch.workflowId).cancel();
+    await batch.ended();
+    const { status, runId } = await batch.describe();
+    expect(runId).not.toBe(requested.runId);
+    expect(status.name).toBe('CANCELLED');
+    expect(await batch.progress()).toMatchObject({ stage: 'cancelled', counts: { cancelled: 150 } });
   });
 
   it('runs only what failed again, each in the chat that it has', async () => {
@@ -419,7 +585,7 @@ describe('runBatch', () => {
     expect(await batch.retryFailed()).toBe(0);
   });
 
-  it.each(['night-prepare', 'night-page-0', 'night-retry-1-page-0', 'a:b', ' '])(
+  it.each(['night-prepare', 'night-page-0', 'night-retry-1', 'night-retry-1-page-0', 'a:b', ' '])(
     'refuses the key "%s"',
     async (batchKey) => {
       await expect(batches.start(sourceOf(rowsOf([1])), options({ batchKey }))).rejects.toMatchObject({
@@ -459,8 +625,32 @@ describe('runBatch', () => {
     const source = { ...sourceOf(rowsOf([1])), rows: 100_000 };
     await expect(batches.start(source, options({ window: 1 }))).rejects.toMatchObject({
       type: 'InvalidInput',
-      message: expect.stringContaining('--retention') as string,
+      message: expect.stringMatching(
+        /^100000 rows, 1 at a time and 60 s each, may take 1667 hours, .*--retention .*--reply-time/,
+      ) as string,
     });
+  });
+
+  it('refuses it also where it goes on or retries, unless replies are said to be faster', async () => {
+    bench.reset({
+      createChat: async () => {
+        await sleep(200);
+        throw ApplicationFailure.nonRetryable('no', 'ReplyFailed');
+      },
+    });
+    const [fast, slow] = [{ replyMs: 1_000 }, { replyMs: 100 * 3_600_000 }];
+    const refused = { type: 'InvalidInput', message: expect.stringContaining('may take') as string };
+    const batch = await start([3], { window: 1, ...fast });
+    await batch.pause();
+    await terminate(batch);
+    await expect(batch.resume(slow)).rejects.toMatchObject(refused);
+    await batch.resume();
+    await batch.ended();
+    await expect(batch.retryFailed(slow)).rejects.toMatchObject(refused);
+    expect((await batch.memo()).replyMs).toBe(1_000);
+    expect(await batch.retryFailed({ replyMs: 2_000 })).toBe(3);
+    await batch.cancel();
+    await batch.ended();
   });
 
   it('replays: all of these batches and pages are deterministic', async () => {

@@ -47,6 +47,7 @@ async function status(batch: Batch, { follow, json }: StatusOptions): Promise<vo
   const progress = await batch.progress();
   if (json) return printJson({ workflowId: batch.workflowId, ...progress });
   print(lineOf(progress, Date.now()));
+  if (progress.warning !== undefined) print(`warning: ${progress.warning}`);
   for (const failure of progress.failures) print(failureLine(failure));
 }
 

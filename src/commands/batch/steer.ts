@@ -1,6 +1,6 @@
 /** `batch pause`, `resume`, `window`, `cancel` and `retry-failed`. */
-import { Command } from 'commander';
-import type { Batch } from '../../batch/batch';
+import { Command, Option } from 'commander';
+import type { Batch, CancelledPages } from '../../batch/batch';
 import { Batches } from '../../batch/batches';
 import { MOST_WINDOW, type BatchProgress } from '../../batchContract';
 import { interruptible } from '../interruptible';
@@ -14,6 +14,13 @@ import { followToEnd } from './follow';
 interface Json {
   json?: boolean;
 }
+
+interface ReplyTime {
+  /** In seconds. */
+  replyTime?: number;
+}
+
+const LONGEST_REPLY_S = 24 * 3600;
 
 export function steeringCommands(): Command[] {
   return [pauseCommand(), resumeCommand(), windowCommand(), cancelCommand(), retryFailedCommand()];
@@ -29,9 +36,12 @@ function pauseCommand(): Command {
 }
 
 function resumeCommand(): Command {
-  return steering('resume', 'go on with a paused batch')
+  return steering('resume', 'go on with a batch that was paused or terminated')
+    .addOption(replyTimeOption())
     .addHelpText('after', `\nExample:\n  $ ${PROGRAM} batch resume night-1`)
-    .action((key: string, options: Json) => steer(key, options, (batch) => batch.resume()));
+    .action((key: string, { replyTime, ...options }: Json & ReplyTime) =>
+      steer(key, options, (batch) => batch.resume(replyMsOf(replyTime))),
+    );
 }
 
 function windowCommand(): Command {
@@ -54,15 +64,33 @@ function steering(name: string, description: string): Command {
     .option('--json', 'print one JSON object');
 }
 
-function steer(key: string, { json }: Json, change: (batch: Batch) => Promise<BatchProgress>): Promise<void> {
+/** Where the namespace's retention is looked at. */
+function replyTimeOption(): Option {
+  const what = 'what a reply takes, for the comparison with the retention (default: as at the start)';
+  return new Option('--reply-time <seconds>', what).argParser(wholeNumber(1, LONGEST_REPLY_S));
+}
+
+function replyMsOf(seconds: number | undefined): { replyMs?: number } {
+  return seconds === undefined ? {} : { replyMs: seconds * 1000 };
+}
+
+function steer(
+  key: string,
+  { json }: Json,
+  change: (batch: Batch) => Promise<BatchProgress | CancelledPages>,
+): Promise<void> {
   return withClient(async (client) => {
-    const progress = await change(new Batches(client).batch(key));
-    if (json) printJson(progress);
-    else print(lineOf(progress, Date.now()));
+    const told = await change(new Batches(client).batch(key));
+    if (json) printJson(told);
+    else print('cancelledPages' in told ? cancelledLine(told) : lineOf(told, Date.now()));
   });
 }
 
-interface RetryOptions extends Json {
+function cancelledLine({ batchKey, cancelledPages }: CancelledPages): string {
+  return `No batch "${batchKey}" runs; ${cancelledPages} ${cancelledPages === 1 ? 'page' : 'pages'} that waited for one will start nothing more`;
+}
+
+interface RetryOptions extends Json, ReplyTime {
   window?: number;
   wait: boolean;
 }
@@ -72,6 +100,7 @@ function retryFailedCommand(): Command {
     .description('run the rows once more that failed or were cancelled, each in the chat that it has')
     .argument('<key>', 'key of the batch')
     .option('-w, --window <n>', 'most conversations in flight (default: as before)', wholeNumber(1, MOST_WINDOW))
+    .addOption(replyTimeOption())
     .option('--no-wait', 'start only, and print the key')
     .option('--json', 'print events as JSON lines; the last one is the result')
     .addHelpText('after', `\nExample:\n  $ ${PROGRAM} batch retry-failed night-1 --window 5`)
@@ -80,13 +109,13 @@ function retryFailedCommand(): Command {
     );
 }
 
-async function retryFailed(batch: Batch, { window, wait, json }: RetryOptions): Promise<void> {
+async function retryFailed(batch: Batch, { window, replyTime, wait, json }: RetryOptions): Promise<void> {
   const { batchKey, workflowId } = batch;
   const display = displayFor({ json });
   const onUploaded = (uploaded: number): void => display.count('uploading', uploaded);
   const rows = await interruptible(
     () => 'Nothing has begun yet. The same command again goes on where it stopped.',
-    () => batch.retryFailed({ ...(window === undefined ? {} : { window }), onUploaded }),
+    () => batch.retryFailed({ ...(window === undefined ? {} : { window }), ...replyMsOf(replyTime), onUploaded }),
   ).finally(() => display.close());
   if (json) printJson({ event: 'started', batchKey, workflowId, rows });
   else tell(rows === 0 ? 'No row has failed' : `${rows} rows once more`);

@@ -1,0 +1,19 @@
+/** The activities of batches that ask Temporal, not Open WebUI. */
+import { activityInfo } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import type { LookAtPageInput } from '../batchContract';
+import { lookAtPage } from './lookAtPage';
+
+export function createBatchActivities(client: Client) {
+  return {
+    lookAtPage: (input: LookAtPageInput) => lookAtPage(client, input),
+    /** Requests that the run be cancelled which asks for it. */
+    cancelRun: async (): Promise<void> => {
+      const { workflowExecution } = activityInfo();
+      if (workflowExecution === undefined) return;
+      await client.workflow.getHandle(workflowExecution.workflowId, workflowExecution.runId).cancel();
+    },
+  };
+}
+
+export type BatchActivities = ReturnType<typeof createBatchActivities>;
