@@ -17,8 +17,10 @@ import {
   type ConnectionProfile,
   type WorkerSettings,
 } from './config';
+import { CONNECTION_VARIABLES } from './config/connections';
+import { CONNECTIONS_FILE_VARIABLE } from './config/connectionsFile';
 import { maskSecrets } from './config/secret';
-import { TASK_QUEUES } from './contract';
+import { DEFAULT_CONNECTION, TASK_QUEUES } from './contract';
 import { createLogger, installRuntime } from './logging';
 import { Connection, UnsupportedReleaseError } from './openwebui/connection';
 import { credentialsFor } from './openwebui/credentials';
@@ -144,7 +146,7 @@ function tunerOf(slots: ActivitySlots): WorkerTuner {
  * unless other connections work.
  */
 async function checkConnections(connections: ReadonlyMap<string, Connection>, log: Logger): Promise<void> {
-  const wrong: Error[] = [];
+  const wrong: Array<{ name: string; error: Error }> = [];
   for (const connection of connections.values()) {
     try {
       const { version } = await connection.capabilities();
@@ -156,15 +158,21 @@ async function checkConnections(connections: ReadonlyMap<string, Connection>, lo
       const setting = [AuthenticationError, ForbiddenError, NotOpenWebUIError, UnsupportedReleaseError].some(
         (kind) => error instanceof kind,
       );
-      if (setting) wrong.push(error);
+      if (setting) wrong.push({ name: connection.name, error });
       log.warn({ connection: connection.name }, `Connection ${connection.name} cannot be used now: ${error.message}`);
     }
   }
-  if (wrong.length === connections.size && wrong[0] !== undefined) {
-    throw new ConfigError(
-      `No connection to Open WebUI can be used; correct OPENWEBUI_URL or its credential: ${wrong[0].message}`,
-    );
-  }
+  const [first] = wrong;
+  if (first === undefined || wrong.length < connections.size) return;
+  throw new ConfigError(
+    `No connection to Open WebUI can be used; correct ${settingOf(first.name)}: ${first.error.message}`,
+  );
+}
+
+function settingOf(name: string): string {
+  const isOfEnvironment = name === DEFAULT_CONNECTION && process.env[CONNECTION_VARIABLES.url] !== undefined;
+  if (isOfEnvironment) return `${CONNECTION_VARIABLES.url} or its credential`;
+  return `connection "${name}" in the file that ${CONNECTIONS_FILE_VARIABLE} names`;
 }
 
 async function main(): Promise<void> {

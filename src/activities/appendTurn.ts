@@ -13,6 +13,7 @@ import {
 } from '../openwebui/chatTree';
 import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
+import { systemPromptOf } from '../openwebui/messageParts';
 import { replyState } from '../openwebui/replyState';
 import type { Chat, History } from '../openwebui/schemas';
 import { placedTurn, placingStep, turnKeyOf, type PlaceTurnInput, type PlacedTurn, type Placement } from './createChat';
@@ -130,8 +131,7 @@ function parentFor(history: History, chatId: string, wanted: string | undefined)
 
 /** What the page sends with every turn of the chat: these servers do not look for it themselves. */
 function systemOf(chat: Chat): string | undefined {
-  const system = chat.chat.params?.['system'];
-  return typeof system === 'string' && system.trim() !== '' ? system : undefined;
+  return systemPromptOf(chat);
 }
 
 interface TurnToWrite {

@@ -2,6 +2,7 @@
 import { cancellationSignal, type ApplicationFailure } from '@temporalio/activity';
 import { FAILURES, type FailureDetails, type FailureType } from '../contract';
 import type { Connection } from '../openwebui/connection';
+import { taskIdOf } from '../openwebui/messageParts';
 import { replyText } from '../openwebui/replyText';
 import { EndOfReply, type Awaited } from './endOfReply';
 import { finalFailure, withNotes, type StepNotes } from './failures';
@@ -45,7 +46,7 @@ async function deadNote(
   if (state.kind !== 'lost' && state.kind !== 'untriggered') return undefined;
   if ((attempt.wentAwayAt() ?? 0) >= triggeredAt) return { evidence: 'Open WebUI went away meanwhile' };
   const { taskIdOnMessage } = await connection.capabilities();
-  if (taskIdOnMessage && message?.meta?.task_id) return { evidence: 'Open WebUI no longer has its task' };
+  if (taskIdOnMessage && taskIdOf(message) !== undefined) return { evidence: 'Open WebUI no longer has its task' };
   return {};
 }
 

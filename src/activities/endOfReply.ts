@@ -2,6 +2,7 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Connection } from '../openwebui/connection';
 import { NetworkError, RequestTimeoutError, ServerError } from '../openwebui/errors';
+import { taskIdOf } from '../openwebui/messageParts';
 import type { PlacedTurn } from './createChat';
 import { notYet } from './failures';
 import { readReply, type ReplyReading } from './reply';
@@ -108,7 +109,7 @@ export class EndOfReply {
   private async isListedElsewhere({ message, taskIds }: ReplyReading): Promise<boolean> {
     const { connection, awaited } = this;
     if (connection.hasSeveralProcesses) return false;
-    const own = [awaited.taskId, message?.meta?.task_id].filter((id) => typeof id === 'string');
+    const own = [awaited.taskId, taskIdOf(message)].filter((id) => typeof id === 'string');
     const everywhere = await connection.tasksOfProcesses(awaited.turn.chatId, this.signal);
     const listed = everywhere.some((id) => !taskIds.includes(id) && (own.length === 0 || own.includes(id)));
     if (listed) connection.hasSeveralProcesses = true;

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { ReplySource } from '../contract';
 import type { Connection } from '../openwebui/connection';
+import { followUpsOf, sourcesOf, tagsOf, usageOf } from '../openwebui/messageParts';
 import { replyState, type ReplyState } from '../openwebui/replyState';
 import { replyText } from '../openwebui/replyText';
 import type { Chat, Message } from '../openwebui/schemas';
@@ -49,16 +50,16 @@ export function reportReply(deps: ActivityDependencies, chat: Chat, message: Mes
   const { content, reasoning } = replyText(message);
   const limit = deps.limits.maxReplyBytes;
   const text = cutToBytes(content, limit);
-  const tags = chat.meta?.tags ?? [];
-  const followUps = message.followUps ?? [];
-  const sources = (message.sources ?? []).map(sourceOf);
+  const [tags, usage] = [tagsOf(chat), usageOf(message)];
+  const followUps = followUpsOf(message);
+  const sources = sourcesOf(message).map(sourceOf);
   return {
     content: text,
     truncated: text.length < content.length,
     characters: content.length,
     title: chat.title ?? '',
     ...(reasoning === undefined ? {} : { reasoning: cutToBytes(reasoning, limit / 4) }),
-    ...(message.usage === undefined || message.usage === null ? {} : { usage: message.usage }),
+    ...(usage === undefined ? {} : { usage }),
     ...(followUps.length === 0 ? {} : { followUps }),
     ...(tags.length === 0 ? {} : { tags }),
     ...(sources.length === 0 ? {} : { sources }),

@@ -7,6 +7,7 @@ import { branchTo, toCompletionMessages } from '../openwebui/chatTree';
 import type { CompletionRequest } from '../openwebui/client';
 import type { Connection } from '../openwebui/connection';
 import { ConflictError, RefusedError, ServerError } from '../openwebui/errors';
+import { systemPromptOf, taskIdOf } from '../openwebui/messageParts';
 import type { Chat } from '../openwebui/schemas';
 import { admitted } from './admitted';
 import { othersFinished } from './appendTurn';
@@ -102,13 +103,13 @@ async function alreadyTriggered(
       chatId: turn.chatId,
     });
   }
-  const taskId = message?.meta?.task_id;
-  if (state.kind === 'running' && taskId == null && !message?.model) {
+  const taskId = taskIdOf(message);
+  if (state.kind === 'running' && taskId === undefined && !message?.model) {
     // A task of the chat, and nothing on our message: it may be somebody else's reply.
     throw notYet('ChatBusy', `A reply is under way in chat ${turn.chatId}, and it is not known whose`, PAUSE_MS);
   }
   // What has ended tells nobody any more: without a task the wait looks at once.
-  const isAtWork = state.kind === 'running' && typeof taskId === 'string';
+  const isAtWork = state.kind === 'running' && taskId !== undefined;
   return { triggeredAt, ...(isAtWork ? { taskId } : {}) };
 }
 
@@ -216,8 +217,7 @@ function contextOf(
       chatId: turn.chatId,
     });
   }
-  const ofChat = chat.chat.params?.['system'];
-  const prompt = system ?? (typeof ofChat === 'string' && ofChat !== '' ? ofChat : undefined);
+  const prompt = system ?? systemPromptOf(chat);
   const branch = branchTo(history, turn.userMessageId);
   return toCompletionMessages(branch, prompt === undefined ? {} : { system: withVariables(prompt, options.variables) });
 }

@@ -5,6 +5,7 @@ import { turnIds, type TurnIds, type TurnKey } from '../activities/ids';
 import { messageOf, sameTurn } from '../openwebui/chatTree';
 import type { Connection } from '../openwebui/connection';
 import { replyState, type ReplyState } from '../openwebui/replyState';
+import { usageOf } from '../openwebui/messageParts';
 import { replyText } from '../openwebui/replyText';
 import type { Chat, Message } from '../openwebui/schemas';
 import { replyJson } from '../workflows/replyJson';
@@ -116,13 +117,14 @@ export class ChatReader {
       return { ...row, status: 'failed', failure: { type, message: reason, details: place } };
     }
     const { content, reasoning } = replyText(message);
+    const usage = usageOf(message);
     const outcome: Partial<ChatOutcome> = {
       connection: connection.name,
       ...{ ...place, userMessageId: ids.userMessageId, title: chat.title ?? '' },
       ...(typeof message.model === 'string' ? { model: message.model } : {}),
       ...{ content, truncated: false, characters: content.length, generations },
       ...(reasoning === undefined ? {} : { reasoning }),
-      ...(message.usage == null ? {} : { usage: message.usage }),
+      ...(usage === undefined ? {} : { usage }),
     };
     return asWanted({ ...row, status: 'completed', outcome: withJson(row, outcome) }, place);
   }

@@ -77,10 +77,16 @@ const PROBES = {
 /** Which probes the server answered as its own endpoints. */
 export type ProbeAnswers = Record<keyof typeof PROBES, boolean>;
 
-/** Compares dotted release numbers; suffixes such as `-dev` do not count. */
+/** Whether a version says which release it is; images of the main branch and forks may say `dev`. */
+function isNumbered(version: string): boolean {
+  return /^v?\d+\.\d+/.test(version);
+}
+
+/** Compares dotted release numbers; a `v` before them and suffixes such as `-dev` do not count. */
 export function compareReleases(a: string, b: string): number {
   const parts = (text: string): number[] =>
     text
+      .replace(/^v/, '')
       .split(/[.+-]/)
       .slice(0, 3)
       .map((part) => Number.parseInt(part, 10) || 0);
@@ -94,6 +100,8 @@ export function compareReleases(a: string, b: string): number {
 
 /** What the probes would answer on an unmodified server of this release. */
 export function probeAnswersOf(version: string): ProbeAnswers {
+  // What is no release is built from the newest code.
+  if (!isNumbered(version)) return probeAnswersOf(NEWEST_KNOWN);
   const answer = ({ since, until }: Probe): boolean =>
     compareReleases(version, since) >= 0 && (until === undefined || compareReleases(version, until) < 0);
   return Object.fromEntries(Object.entries(PROBES).map(([name, probe]) => [name, answer(probe)])) as ProbeAnswers;
@@ -177,6 +185,10 @@ const KNOWN_TRAPS: Array<{ since: string; before: string; reason: string }> = [
 
 /** Whether a release can be served, and what to say about it. */
 export function judgeRelease(version: string): ReleaseVerdict {
+  if (!isNumbered(version)) {
+    const reason = `Open WebUI "${version}" does not say which release it is; it is served by what it answers, which was tested with releases only`;
+    return { verdict: 'warn', reason };
+  }
   if (compareReleases(version, OLDEST_SUPPORTED) < 0) {
     const reason = `Open WebUI ${version} is older than ${OLDEST_SUPPORTED}, the oldest release that can be served; upgrade it`;
     return { verdict: 'refuse', reason };

@@ -2,6 +2,7 @@
  * The tree of a chat: messages by id, linked both ways, and the tip that the page shows. Nothing here mutates what it is
  * given, and keys that we do not know are kept: a history that we read is written back whole.
  */
+import { childrenOf } from './messageParts';
 import type { History, Message } from './schemas';
 
 export { toCompletionMessages } from './completionMessages';
@@ -156,7 +157,8 @@ export function messageOf(history: History, id: string): Message | undefined {
 }
 
 function childrenIn(history: History, id: string): string[] {
-  return (messageOf(history, id)?.childrenIds ?? []).filter((child) => messageOf(history, child) !== undefined);
+  const message = messageOf(history, id);
+  return message === undefined ? [] : childrenOf(message).filter((child) => messageOf(history, child) !== undefined);
 }
 
 function newest(history: History, ids: readonly string[]): string | undefined {
@@ -164,9 +166,9 @@ function newest(history: History, ids: readonly string[]): string | undefined {
   return [...ids].sort((a, b) => age(b) - age(a) || (a < b ? -1 : 1))[0];
 }
 
-/** Some clients write milliseconds. */
-export function secondsOf(timestamp: number | null | undefined): number {
-  const time = timestamp ?? 0;
+/** Some clients write milliseconds; what is no time is long ago. */
+export function secondsOf(timestamp: unknown): number {
+  const time = typeof timestamp === 'number' ? timestamp : 0;
   return time > 1e11 ? time / 1000 : time;
 }
 
@@ -209,8 +211,9 @@ class Tree {
   /** A chat made by other hands may not list its children; those that name this parent are then listed with the new one. */
   private list(parentId: string, childId: string): void {
     const parent = this.messages.get(parentId);
-    const listed = parent?.childrenIds ?? [];
-    if (parent === undefined || listed.includes(childId)) return;
+    if (parent === undefined) return;
+    const listed = childrenOf(parent);
+    if (listed.includes(childId)) return;
     const named = [...this.messages].filter(([, message]) => message.parentId === parentId).map(([id]) => id);
     this.set(parentId, { ...parent, childrenIds: [...new Set([...listed, ...named, childId])] });
   }

@@ -1,6 +1,6 @@
 /** One method for each endpoint of Open WebUI that we use; nothing here retries, decides or remembers. */
 import { z } from 'zod';
-import { NotFoundError, ServerError } from './errors';
+import { NotFoundError, NotOpenWebUIError, ServerError } from './errors';
 import type { Http, HttpAnswer, HttpRequest } from './http';
 import {
   activeChatsSchema,
@@ -14,8 +14,7 @@ import {
   knowledgeSchema,
   modelListSchema,
   modelSchema,
-  serverConfigSchema,
-  sessionSchema,
+  releaseSchema,
   taskListSchema,
   triggerAnswerSchema,
   type Chat,
@@ -26,7 +25,6 @@ import {
   type KnowledgeFile,
   type Message,
   type Model,
-  type Session,
 } from './schemas';
 
 /** Body of POST /api/chat/completions. */
@@ -50,20 +48,14 @@ const chatPath = (chatId: string): string => `/api/v1/chats/${encodeURIComponent
 export class OpenWebUIClient {
   constructor(private readonly http: Http) {}
 
-  /** GET /api/config: name and release; needs no credential. */
+  /** GET /api/config: name and release; needs no credential. @throws NotOpenWebUIError where another server answers */
   async serverConfig(signal?: AbortSignal): Promise<{ version: string }> {
-    return this.get('/api/config', serverConfigSchema, signal, { authenticated: false });
+    return { version: await this.release('/api/config', signal) };
   }
 
-  /** GET /api/version: the cheap way to see whether the server changed. */
+  /** GET /api/version: the cheap way to see whether the server changed. @throws NotOpenWebUIError as above */
   async version(signal?: AbortSignal): Promise<string> {
-    const schema = z.looseObject({ version: z.string() });
-    return (await this.get('/api/version', schema, signal, { authenticated: false })).version;
-  }
-
-  /** GET /api/v1/auths/: who the credential belongs to. */
-  async session(signal?: AbortSignal): Promise<Session> {
-    return this.get('/api/v1/auths/', sessionSchema, signal);
+    return this.release('/api/version', signal);
   }
 
   /** GET /api/models: what this user may use. */
@@ -265,6 +257,18 @@ export class OpenWebUIClient {
     const schema = z.unknown();
     const request = { method, path, body, schema, accept: () => true, writes: false, ...withSignal(signal) };
     return (await this.http.request(request)).status;
+  }
+
+  /** Every Open WebUI answers this to everybody: whoever refuses it, or answers something else, is none. */
+  private async release(path: string, signal?: AbortSignal): Promise<string> {
+    const accept = (status: number): boolean => status >= 400 && status < 500 && ![408, 429].includes(status);
+    const about = { method: 'GET', path } as const;
+    const request = { ...about, schema: releaseSchema, accept, authenticated: false, ...withSignal(signal) };
+    const { value, status } = await this.http.request(request);
+    if (status < 400 && value.version !== undefined) return value.version;
+    const what = status < 400 ? 'does not name a release' : 'refuses what Open WebUI tells everybody';
+    const context = { ...about, connection: this.http.connection, status };
+    throw new NotOpenWebUIError(`The server ${what}`, context);
   }
 
   private async get<T>(

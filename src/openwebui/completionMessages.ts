@@ -1,4 +1,5 @@
 /** The context of a completion, for servers that take it from the request. */
+import { textOf } from './messageParts';
 import { replyText } from './replyText';
 import type { Message } from './schemas';
 
@@ -38,9 +39,10 @@ function replyContent(message: Message): unknown {
 
 // The page keeps an image beside the text and puts it into the content when it sends it.
 function spokenContent({ content, files }: Message): unknown {
-  const images = (files ?? []).flatMap(imagePart);
-  if (images.length === 0 || Array.isArray(content)) return content ?? '';
-  return [{ type: 'text', text: content ?? '' }, ...images];
+  const images = Array.isArray(files) ? files.flatMap(imagePart) : [];
+  if (Array.isArray(content)) return content;
+  const text = textOf(content);
+  return images.length === 0 ? text : [{ type: 'text', text }, ...images];
 }
 
 function imagePart(file: unknown): unknown[] {

@@ -57,6 +57,8 @@ export class ServerError extends OpenWebUIError {
     this.retryAfterMs = retryAfterMs;
   }
 }
+/** What answers has JSON of another shape than this endpoint's. */
+export class UnexpectedShapeError extends ServerError {}
 /** No answer: refused, reset, name not found, TLS. */
 export class NetworkError extends OpenWebUIError {
   /** False only where it is certain that the server never saw the request. */

@@ -9,6 +9,7 @@ import {
   RequestTimeoutError,
   ResponseTooLargeError,
   ServerError,
+  UnexpectedShapeError,
   errorFor,
   redact,
   type RequestContext,
@@ -221,7 +222,10 @@ export class Http {
     if (parsed.success) return parsed.data;
     const issue = parsed.error.issues[0];
     const where = issue?.path.join('.') || 'the answer';
-    throw new ServerError(redact(`The answer has an unexpected shape at ${where}: ${issue?.message ?? ''}`), context);
+    throw new UnexpectedShapeError(
+      redact(`The answer has an unexpected shape at ${where}: ${issue?.message ?? ''}`),
+      context,
+    );
   }
 }
 

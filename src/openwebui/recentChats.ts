@@ -3,13 +3,13 @@
  * share their listings, and each chat is read once, however many look for theirs.
  */
 import type { OpenWebUIClient } from './client';
-import { NotFoundError, ResponseTooLargeError } from './errors';
+import { NotFoundError, ResponseTooLargeError, UnexpectedShapeError } from './errors';
 import type { Chat, ChatRow } from './schemas';
 import { unlessAborted } from './sharedFlight';
 
 /** The server's clock counts in whole seconds, and a request takes its time: how much older a chat may be, in milliseconds. */
 const CLOCK_SLACK_MS = 5_000;
-/** How long a chat that was read is remembered, in milliseconds after its creation. */
+/** How long a chat that was read is remembered, in milliseconds. */
 const REMEMBERED_MS = 24 * 60 * 60_000;
 /** Chats read at a time. */
 const READS_AT_A_TIME = 8;
@@ -32,7 +32,7 @@ interface Listing {
 type Client = Pick<OpenWebUIClient, 'chatList' | 'pinnedChats' | 'archivedChats' | 'chat' | 'chatsInFolder'>;
 
 export class RecentChats {
-  /** Chats that were read, and when they were made, in ms since the epoch by the server's clock. */
+  /** Chats that were read, and when, in ms since the epoch. */
   private readonly read = new Map<string, number>();
   private readonly chatsOfMessage = new Map<string, Set<string>>();
   private last: Promise<void> = Promise.resolve();
@@ -81,20 +81,20 @@ export class RecentChats {
     const unread = (await this.rowsSince(sinceMs)).filter((row) => !this.read.has(row.id));
     const readNext = async (): Promise<void> => {
       for (let row = unread.pop(); row !== undefined; row = unread.pop()) {
-        const chat = await this.unlessHuge(row.id);
-        if (chat === undefined) this.read.set(row.id, row.created_at * 1000);
+        const chat = await this.unlessStrange(row.id);
+        if (chat === undefined) this.read.set(row.id, Date.now());
         else this.index(chat);
       }
     };
     await Promise.all(Array.from({ length: READS_AT_A_TIME }, readNext));
   }
 
-  /** What was made just now can be read: a chat that is too large for that is another one. */
-  private async unlessHuge(chatId: string): Promise<Chat | undefined> {
+  /** What was made here just now can be read: a chat that is too large for that, or of another shape, is another one. */
+  private async unlessStrange(chatId: string): Promise<Chat | undefined> {
     try {
       return await this.chat(chatId);
     } catch (error) {
-      if (error instanceof ResponseTooLargeError) return undefined;
+      if (error instanceof ResponseTooLargeError || error instanceof UnexpectedShapeError) return undefined;
       throw error;
     }
   }
@@ -119,7 +119,7 @@ export class RecentChats {
   }
 
   private index(chat: Chat): void {
-    this.read.set(chat.id, chat.created_at * 1000);
+    this.read.set(chat.id, Date.now());
     for (const [messageId, message] of Object.entries(chat.chat.history?.messages ?? {})) {
       if (message.role !== 'user') continue;
       this.chatsOfMessage.set(messageId, (this.chatsOfMessage.get(messageId) ?? new Set()).add(chat.id));
@@ -128,7 +128,7 @@ export class RecentChats {
 
   private forgetOld(): void {
     const oldest = Date.now() - REMEMBERED_MS;
-    const old = new Set([...this.read].filter(([, createdAt]) => createdAt < oldest).map(([id]) => id));
+    const old = new Set([...this.read].filter(([, readAt]) => readAt < oldest).map(([id]) => id));
     if (old.size === 0) return;
     for (const id of old) this.read.delete(id);
     for (const [messageId, chats] of this.chatsOfMessage) {

@@ -1,5 +1,6 @@
 /** What a task list and a message, read in this order, say about a reply. */
 import { redact } from './errors';
+import { outputOf, taskIdOf } from './messageParts';
 import type { Message } from './schemas';
 
 export type ReplyState =
@@ -56,7 +57,7 @@ export function replyState(
 }
 
 function ownTasks(message: Message, ours: { taskId?: string }): string[] {
-  return [ours.taskId, message.meta?.task_id].filter((id) => typeof id === 'string');
+  return [ours.taskId, taskIdOf(message)].filter((id) => id !== undefined);
 }
 
 // Outlet filters, titles and tags run in the reply's own task, after the text and even `done` are written. Where the task's id
@@ -74,7 +75,10 @@ function isFinal(message: Message, profile: ReplyProfile): boolean {
 }
 
 function hasText(message: Message): boolean {
-  return (message.content ?? '').length > 0 || (message.output ?? []).length > 0;
+  const { content } = message;
+  return (
+    ((typeof content === 'string' || Array.isArray(content)) && content.length > 0) || outputOf(message).length > 0
+  );
 }
 
 function isCutShort(message: Message): boolean {
@@ -87,7 +91,7 @@ function awaitsPerson(message: Message): boolean {
 }
 
 function hasItemIn(message: Message, statuses: readonly string[]): boolean {
-  return (message.output ?? []).some((item) => item.status !== undefined && statuses.includes(item.status));
+  return outputOf(message).some((item) => item.status !== undefined && statuses.includes(item.status));
 }
 
 // A message with text, or one put away by a stop, must not be triggered again even if nothing says that it ever was: old
@@ -95,7 +99,7 @@ function hasItemIn(message: Message, statuses: readonly string[]): boolean {
 function isTouched(message: Message, profile: ReplyProfile, ours: { taskId?: string }): boolean {
   if (hasText(message) || ours.taskId !== undefined) return true;
   if (profile.doneMark !== 'none' && message.done === true) return true;
-  return Boolean(message.meta?.task_id) || (!profile.taskIdOnMessage && Boolean(message.model));
+  return taskIdOf(message) !== undefined || (!profile.taskIdOnMessage && Boolean(message.model));
 }
 
 // The words of the HTTP client that reads the stream in Open WebUI (aiohttp), and those of its sockets.

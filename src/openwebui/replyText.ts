@@ -1,5 +1,6 @@
 /** What an assistant message says, the same on every release: text, reasoning, and whether tools were called. */
-import type { Message, OutputItem } from './schemas';
+import { outputOf, textOf, type OutputItem } from './messageParts';
+import type { Message } from './schemas';
 
 export interface ReplyText {
   /** The reply without reasoning and tool blocks, trimmed; blank where the model wrote no text. */
@@ -21,8 +22,8 @@ interface Blocks {
  * `output` items, and on 0.10.0–0.10.2 the text itself is found only there.
  */
 export function replyText(message: Message): ReplyText {
-  const output = message.output ?? [];
-  const written = textOfContent(message.content);
+  const output = outputOf(message);
+  const written = textOf(message.content);
   const blocks = splitBlocks(written);
   const content = (written.trim() === '' ? textOfOutput(output) : joined(blocks.texts, '\n')).trim();
   const thoughts = output.filter((item) => item.type === 'reasoning').map(thoughtOf);
@@ -31,26 +32,14 @@ export function replyText(message: Message): ReplyText {
   return reasoning === '' ? { content, hasToolCalls } : { content, reasoning, hasToolCalls };
 }
 
-function textOfContent(content: Message['content']): string {
-  if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) return '';
-  return content.map(textOfPart).join('');
-}
-
-function textOfPart(part: unknown): string {
-  if (typeof part === 'string') return part;
-  const text = part !== null && typeof part === 'object' && 'text' in part ? part.text : undefined;
-  return typeof text === 'string' ? text : '';
-}
-
 // Joined as 0.11 and later join them when they derive `content`.
 function textOfOutput(output: readonly OutputItem[]): string {
-  const texts = output.filter((item) => item.type === 'message').map((item) => textOfContent(item.content));
+  const texts = output.filter((item) => item.type === 'message').map((item) => textOf(item.content));
   return texts.filter((text) => text.trim() !== '').join('\n');
 }
 
 function thoughtOf(item: OutputItem): string {
-  return textOfContent(item.content) || textOfContent(item.summary);
+  return textOf(item.content) || textOf(item.summary);
 }
 
 function isToolCall(item: OutputItem): boolean {
@@ -70,7 +59,8 @@ function splitBlocks(content: string): Blocks {
   for (let mark = marks.exec(content); mark !== null; mark = marks.exec(content)) {
     const [, fence, kind] = mark;
     const bodyStart = marks.lastIndex;
-    const close = fence === undefined ? /<\/details>/g : new RegExp(`^[ \\t]*${fence}`, 'gm');
+    // The server closes its blocks at the beginning of a line; what the model thought has a quote mark before it.
+    const close = fence === undefined ? /^<\/details>/gm : new RegExp(`^[ \\t]*${fence}`, 'gm');
     close.lastIndex = bodyStart;
     const end = close.exec(content);
     if (end === null) break;

@@ -7,17 +7,11 @@ import { z } from 'zod';
 const seconds = z.number();
 const uuidish = z.string().min(1);
 
-/** One part of a Responses-style `output` item (0.8.0 and later). */
-const outputPart = z.looseObject({ type: z.string().optional(), text: z.string().optional() });
-
-/** One item of `message.output`: a message, a reasoning block, a tool call. */
-export const outputItemSchema = z.looseObject({
-  type: z.string(),
-  status: z.string().optional(),
-  content: z.union([z.array(outputPart), z.string(), z.null()]).optional(),
-  summary: z.union([z.array(outputPart), z.string(), z.null()]).optional(),
-});
-export type OutputItem = z.infer<typeof outputItemSchema>;
+/**
+ * What a client, a filter or a task model may have stored in any shape. It is kept as it is; messageParts.ts says what it means,
+ * and an odd value means nothing. So one odd message does not make its chat unreadable.
+ */
+const stored = z.unknown().optional();
 
 /**
  * A node of `chat.history.messages`. Everything is optional but the fields that the tree needs: people, other clients and old
@@ -26,20 +20,20 @@ export type OutputItem = z.infer<typeof outputItemSchema>;
 export const messageSchema = z.looseObject({
   id: z.string().optional(),
   role: z.string().optional(),
-  content: z.union([z.string(), z.array(z.unknown()), z.null()]).optional(),
+  content: stored,
   parentId: z.string().nullish(),
-  childrenIds: z.array(z.string()).nullish(),
-  timestamp: seconds.nullish(),
+  childrenIds: stored,
+  timestamp: stored,
   model: z.string().nullish(),
-  models: z.array(z.string()).nullish(),
-  done: z.boolean().nullish(),
-  error: z.unknown().optional(),
-  output: z.array(outputItemSchema).nullish(),
-  usage: z.record(z.string(), z.unknown()).nullish(),
-  followUps: z.array(z.string()).nullish(),
-  sources: z.array(z.unknown()).nullish(),
-  files: z.array(z.unknown()).nullish(),
-  meta: z.looseObject({ task_id: z.string().nullish() }).nullish(),
+  models: stored,
+  done: stored,
+  error: stored,
+  output: stored,
+  usage: stored,
+  followUps: stored,
+  sources: stored,
+  files: stored,
+  meta: stored,
 });
 export type Message = z.infer<typeof messageSchema>;
 
@@ -52,11 +46,11 @@ export type History = z.infer<typeof historySchema>;
 
 /** The document that clients write: `chat` in a chat's answer. */
 export const chatDocumentSchema = z.looseObject({
-  title: z.string().nullish(),
-  models: z.array(z.string()).nullish(),
-  params: z.record(z.string(), z.unknown()).nullish(),
-  files: z.array(z.unknown()).nullish(),
-  tags: z.array(z.unknown()).nullish(),
+  title: stored,
+  models: stored,
+  params: stored,
+  files: stored,
+  tags: stored,
   history: historySchema.optional(),
 });
 export type ChatDocument = z.infer<typeof chatDocumentSchema>;
@@ -72,7 +66,7 @@ export const chatSchema = z.looseObject({
   archived: z.boolean().nullish(),
   pinned: z.boolean().nullish(),
   folder_id: z.string().nullish(),
-  meta: z.looseObject({ tags: z.array(z.string()).nullish() }).nullish(),
+  meta: stored,
 });
 export type Chat = z.infer<typeof chatSchema>;
 
@@ -100,7 +94,10 @@ export const modelSchema = z.looseObject({ id: z.string(), name: z.string().null
 export const modelListSchema = z.looseObject({ data: z.array(modelSchema) });
 export type Model = z.infer<typeof modelSchema>;
 
-export const serverConfigSchema = z.looseObject({ name: z.string().nullish(), version: z.string() });
+/** Another server's answer may lack it, and be no object at all. */
+export const releaseSchema = z
+  .looseObject({ version: z.string().optional().catch(undefined) })
+  .catch({ version: undefined });
 
 /** The trigger's answer: `task_id` up to 0.8.12, `task_ids` from 0.9.0. */
 export const triggerAnswerSchema = z.looseObject({

@@ -1,4 +1,5 @@
 import type { OrchestrateChatInput } from '../../src/client';
+import { childrenOf } from '../../src/openwebui/messageParts';
 import { OpenWebUIUser, askedOfModel, mark } from '../support/openWebUIUser';
 import { realOpenWebUI, realVersions } from '../support/real';
 import { ask, endOf, startTestWorker, type TestWorker } from '../support/worker';
@@ -19,7 +20,7 @@ describe.each(realVersions())('on a real Open WebUI %s', (version) => {
   /** The answers to a question, in the order in which the page numbers them. */
   async function answersTo({ chatId, userMessageId }: { chatId: string; userMessageId: string }) {
     const { messages = {}, currentId } = (await user.chat(chatId)).chat.history ?? {};
-    const ids = messages[userMessageId]?.childrenIds ?? [];
+    const ids = childrenOf(messages[userMessageId] ?? {});
     return { currentId, answers: ids.map((id) => ({ ...messages[id], id })) };
   }
 

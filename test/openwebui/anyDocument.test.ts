@@ -12,6 +12,7 @@ import {
   tipOf,
   toCompletionMessages,
 } from '../../src/openwebui/chatTree';
+import { childrenOf, followUpsOf, outputOf, sourcesOf, taskIdOf, usageOf } from '../../src/openwebui/messageParts';
 import { replyState } from '../../src/openwebui/replyState';
 import { replyText } from '../../src/openwebui/replyText';
 import { historySchema, messageSchema, type History, type Message } from '../../src/openwebui/schemas';
@@ -21,26 +22,30 @@ const RELEASES = ['0.6.15', '0.6.23', '0.6.41', '0.6.43', '0.8.0', '0.8.12', '0.
 const profile = fc.constantFrom(...RELEASES).map((version) => capabilitiesFrom(version, probeAnswersOf(version)));
 const id = fc.constantFrom('a', 'b', 'c', 'd', '__proto__', 'constructor');
 
+/** As it is meant to be, or as some client, filter or task model has stored it. */
+const orOdd = <T>(meant: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
+  fc.oneof({ weight: 3, arbitrary: meant }, { weight: 1, arbitrary: fc.jsonValue() });
+
 /** What a server may answer as a message: right at first sight, and anything in the places that nobody promises. */
 const message: fc.Arbitrary<Message> = fc
   .record(
     {
       id,
       role: fc.constantFrom('user', 'assistant', 'system', 'tool', ''),
-      content: fc.oneof(fc.string(), fc.constant(null), fc.array(fc.jsonValue(), { maxLength: 3 })),
+      content: orOdd(fc.oneof(fc.string(), fc.constant(null), fc.array(fc.jsonValue(), { maxLength: 3 }))),
       parentId: fc.option(id),
-      childrenIds: fc.option(fc.array(id, { maxLength: 3 })),
-      timestamp: fc.option(fc.double({ noNaN: true, noDefaultInfinity: true })),
+      childrenIds: orOdd(fc.option(fc.array(id, { maxLength: 3 }))),
+      timestamp: orOdd(fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }))),
       model: fc.option(fc.constantFrom('', 'model-a')),
-      done: fc.option(fc.boolean()),
+      done: orOdd(fc.option(fc.boolean())),
       error: fc.jsonValue(),
-      output: fc.option(
+      output: orOdd(
         fc.array(
           fc.record(
             {
               type: fc.constantFrom('message', 'reasoning', 'function_call', 'x'),
               status: fc.constantFrom('completed', 'in_progress', 'incomplete', 'pending', 'y'),
-              content: fc.oneof(fc.string(), fc.constant(null), fc.array(fc.record({ text: fc.string() }))),
+              content: orOdd(fc.oneof(fc.string(), fc.constant(null), fc.array(fc.record({ text: fc.string() })))),
               summary: fc.oneof(fc.string(), fc.constant(null)),
             },
             { requiredKeys: ['type'] },
@@ -48,7 +53,12 @@ const message: fc.Arbitrary<Message> = fc
           { maxLength: 3 },
         ),
       ),
-      meta: fc.option(fc.record({ task_id: fc.option(fc.constantFrom('ours', 'other')) })),
+      meta: orOdd(fc.option(fc.record({ task_id: fc.option(fc.constantFrom('ours', 'other')) }))),
+      followUps: orOdd(fc.array(fc.string())),
+      usage: orOdd(fc.dictionary(fc.string(), fc.nat())),
+      sources: fc.jsonValue(),
+      files: fc.jsonValue(),
+      models: fc.jsonValue(),
       annotation: fc.jsonValue(),
     },
     { requiredKeys: [] },
@@ -82,6 +92,27 @@ describe('any message', () => {
         if (reasoning !== undefined) expect(reasoning.trim()).not.toBe('');
       }),
       { numRuns: 1_000 },
+    );
+  });
+
+  it('is read as it was stored, so that it can be written back', () => {
+    fc.assert(
+      fc.property(message, (found) => {
+        const stored: unknown = JSON.parse(JSON.stringify(found));
+        expect(messageSchema.parse(stored)).toEqual(stored);
+      }),
+    );
+  });
+
+  it('has parts of their own kind, or none', () => {
+    fc.assert(
+      fc.property(message, (found) => {
+        for (const text of [...childrenOf(found), ...followUpsOf(found)]) expect(typeof text).toBe('string');
+        for (const item of outputOf(found)) expect(typeof item.type).toBe('string');
+        expect(['undefined', 'object']).toContain(typeof usageOf(found));
+        expect(['undefined', 'string']).toContain(typeof taskIdOf(found));
+        expect(Array.isArray(sourcesOf(found))).toBe(true);
+      }),
     );
   });
 

@@ -276,6 +276,30 @@ describe('what a server can do', () => {
     answer = () => PAGE;
     await expect(find()).rejects.toMatchObject({ name: 'NotOpenWebUIError' });
   });
+
+  it.each<[string, Answer]>([
+    ['does not know the path', json(404, { message: 'Not Found' })],
+    ['does not know it and says so in a page', { status: 404, type: 'text/html', body: '<h1>404</h1>' }],
+    ['wants everybody to sign in', json(401, { detail: 'who are you?' })],
+    ['lets nobody in', json(403, { error: 'forbidden' })],
+    ['takes no GET', json(405, {})],
+    ['answers something else', json(200, { status: 'ok' })],
+    ['answers a list', json(200, [])],
+  ])('cannot be said of a server that %s', async (_, other) => {
+    answer = () => other;
+    await expect(find()).rejects.toMatchObject({ name: 'NotOpenWebUIError' });
+  });
+
+  it.each([408, 429, 500, 503])('is asked for again of a server that answers %d', async (status) => {
+    answer = () => json(status, { detail: 'later' });
+    await expect(find()).rejects.not.toMatchObject({ name: 'NotOpenWebUIError' });
+  });
+
+  it('is what the answers say where the version is no number', async () => {
+    answer = (method, path) =>
+      isProbe(path) ? (recorded('0.9.6', method, path) ?? PAGE) : json(200, { version: 'dev' });
+    expect(await find()).toEqual({ ...capabilitiesOf('0.9.6'), version: 'dev' });
+  });
 });
 
 describe('releases', () => {
@@ -285,7 +309,9 @@ describe('releases', () => {
     ['0.12.4', '0.12.4', 0],
     ['0.12', '0.12.0', 0],
     ['0.12.4-dev', '0.12.4', 0],
-    ['v1', '0.12.4', -1],
+    ['v1', '0.12.4', 1],
+    ['v0.12.4', '0.12.4', 0],
+    ['0.13.0-rc1', '0.13.0', 0],
   ])('%s compares with %s', (a, b, sign) => {
     expect(Math.sign(compareReleases(a, b))).toBe(sign);
   });
@@ -297,6 +323,8 @@ describe('releases', () => {
     ['0.6.22', 'fine', undefined],
     ['0.10.1', 'warn', /its own search finds none/],
     ['0.12.4', 'fine', undefined],
+    ['dev', 'warn', /"dev" does not say which release it is/],
+    ['v0.12.4', 'fine', undefined],
     ['0.13.0', 'warn', /newer than 0\.12\.4.*taken to behave alike/],
   ])('%s: %s', (release, verdict, reason) => {
     const judged = judgeRelease(release);

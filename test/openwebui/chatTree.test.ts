@@ -12,6 +12,7 @@ import {
   toCompletionMessages,
   type NewTurn,
 } from '../../src/openwebui/chatTree';
+import { childrenOf } from '../../src/openwebui/messageParts';
 import type { History, Message } from '../../src/openwebui/schemas';
 import { RELEASES, exchangesOf, momentsOf } from './recordings';
 
@@ -42,10 +43,10 @@ function expectTree(history: History): void {
   const entries = Object.entries(history.messages);
   for (const [id, message] of entries) {
     expect(message.id).toBe(id);
-    const parents = entries.filter(([, other]) => other.childrenIds?.includes(id)).map(([parent]) => parent);
+    const parents = entries.filter(([, other]) => childrenOf(other).includes(id)).map(([parent]) => parent);
     expect(parents).toEqual(message.parentId === null ? [] : [message.parentId]);
-    expect(new Set(message.childrenIds).size).toBe(message.childrenIds?.length);
-    for (const child of message.childrenIds ?? []) expect(history.messages[child]).toBeDefined();
+    expect(new Set(childrenOf(message)).size).toBe(childrenOf(message).length);
+    for (const child of childrenOf(message)) expect(history.messages[child]).toBeDefined();
     expect(branchTo(history, id)[0]?.parentId).toBeNull();
   }
   if (entries.length > 0) expect(history.messages[history.currentId ?? '']).toBeDefined();
@@ -90,7 +91,7 @@ describe('appending a turn', () => {
       assistantId: answer?.id ?? '',
       parentId: null,
       model: 'model-a',
-      timestamp: user?.timestamp ?? 0,
+      timestamp: Number(user?.timestamp),
     });
     expect(made).toEqual(history);
   });
@@ -465,7 +466,8 @@ describe('any series of changes', () => {
           const { childrenIds: before, ...kept } = message;
           const { childrenIds: after, ...now } = messageIn(next, key);
           expect(now).toEqual(kept);
-          if (key === parentId) expect(after).toEqual(expect.arrayContaining([...(before ?? []), 'new-user']));
+          if (key === parentId)
+            expect(after).toEqual(expect.arrayContaining([...childrenOf({ childrenIds: before }), 'new-user']));
           else expect(after).toEqual(before);
         }
         expect(toCompletionMessages(branchTo(next, 'new-answer')).at(-1)?.content).toBe('question new');

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NotFoundError, ServerError } from '../../src/openwebui/errors';
+import { NotFoundError, ServerError, UnexpectedShapeError } from '../../src/openwebui/errors';
 import { RecentChats } from '../../src/openwebui/recentChats';
 import type { Chat, ChatRow } from '../../src/openwebui/schemas';
 
@@ -205,6 +205,29 @@ describe('a look-up of chats by a message', () => {
     expect(await server.find('m')).toEqual(['mine']);
     server.stored = [];
     expect(await server.find('m')).toEqual([]);
+  });
+
+  it('passes over a chat that cannot be read for its shape, which is not ours', async () => {
+    const server = new Server([...many(3), { id: 'mine', createdAt: NOW, messageId: 'm' }]);
+    server.onRead = (id) => {
+      if (id === 'other-1') throw new UnexpectedShapeError('The answer has an unexpected shape', CONTEXT);
+    };
+    expect(await server.find('m')).toEqual(['mine']);
+  });
+
+  it('goes on where the try before was cut off, however old the chats are', async () => {
+    const days = 24 * 3_600;
+    const server = new Server(many(20).map((one) => ({ ...one, createdAt: NOW - 10 * days })));
+    const sinceMs = (NOW - 20 * days) * 1000;
+    let left = 10;
+    server.onRead = () => {
+      if (left-- === 0) throw new ServerError('Down', CONTEXT);
+    };
+    await expect(server.find('m', { sinceMs })).rejects.toThrow('Down');
+    await sleep(10);
+    server.reads = [];
+    await server.find('m', { sinceMs });
+    expect(server.reads.length).toBeLessThanOrEqual(10);
   });
 
   it('fails for all who share a listing that fails, and is made anew by the next', async () => {

@@ -130,3 +130,12 @@ it('reads a megabyte of half-made blocks in linear time', () => {
   }
   expect(performance.now() - started).toBeLessThan(10_000);
 });
+
+it('takes the end of its reasoning from the server, not from what the model thought', () => {
+  const content = `${block('reasoning', '> I close it with </details> here.\n> </details>')}Done.`;
+  expect(replyText({ content })).toEqual({
+    content: 'Done.',
+    reasoning: 'I close it with </details> here.\n</details>',
+    hasToolCalls: false,
+  });
+});

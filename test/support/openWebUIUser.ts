@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { addAccount, newAccount } from '../../dev/openWebUIAccounts';
 import { readModelLog, type ModelRequest } from '../../dev/model';
+import { childrenOf } from '../../src/openwebui/messageParts';
 import type { Chat, Message } from '../../src/openwebui/schemas';
 import { realServers, type RealOpenWebUI } from './real';
 import { BY_TEST } from './sentRequests';
@@ -94,7 +95,8 @@ export class OpenWebUIUser {
       if (message === undefined) throw new Error(`Message ${id} is missing`);
       branch.unshift(message);
       const parent = message.parentId ? history?.messages[message.parentId] : undefined;
-      if (message.parentId && !parent?.childrenIds?.includes(id)) throw new Error(`${id} is no child of its parent`);
+      if (message.parentId && !childrenOf(parent ?? {}).includes(id))
+        throw new Error(`${id} is no child of its parent`);
       id = message.parentId ?? null;
     }
     return branch;

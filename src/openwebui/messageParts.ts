@@ -1,0 +1,72 @@
+/** What the parts of a stored message mean, whatever shape they were stored in: an odd one means as much as none. */
+import type { Chat, Message } from './schemas';
+
+/** An item of `message.output` (0.8.0 and later): a message, a reasoning block, a tool call. */
+export interface OutputItem {
+  type: string;
+  status?: string;
+  content?: unknown;
+  summary?: unknown;
+}
+
+export function outputOf({ output }: Message): OutputItem[] {
+  return listOf(output).filter((item): item is OutputItem => typeof recordOf(item)['type'] === 'string');
+}
+
+export function childrenOf({ childrenIds }: Message): string[] {
+  return listOf(childrenIds).filter(isText);
+}
+
+export function followUpsOf({ followUps }: Message): string[] {
+  return listOf(followUps).filter(isText);
+}
+
+export function sourcesOf({ sources }: Message): unknown[] {
+  return listOf(sources);
+}
+
+/** Tokens, as the model's provider reports them. */
+export function usageOf({ usage }: Message): Record<string, unknown> | undefined {
+  return isRecord(usage) ? usage : undefined;
+}
+
+/** The server's task for the message (from 0.12.0). */
+export function taskIdOf(message: Message | undefined): string | undefined {
+  const id = recordOf(message?.meta)['task_id'];
+  return isText(id) ? id : undefined;
+}
+
+export function tagsOf({ meta }: Chat): string[] {
+  return listOf(recordOf(meta)['tags']).filter(isText);
+}
+
+/** The system prompt that the chat's page sends along with every turn; undefined where it has none. */
+export function systemPromptOf({ chat }: Chat): string | undefined {
+  const system = recordOf(chat.params)['system'];
+  return isText(system) && system.trim() !== '' ? system : undefined;
+}
+
+/** A text, the texts of a list of parts, or nothing. */
+export function textOf(content: unknown): string {
+  if (typeof content === 'string') return content;
+  return listOf(content)
+    .map((part) => (typeof part === 'string' ? part : recordOf(part)['text']))
+    .filter(isText)
+    .join('');
+}
+
+export function recordOf(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {};
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function listOf(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
