@@ -1,27 +1,21 @@
 import { Command } from 'commander';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Orchestrator, type ChatRun } from '../src/client';
+import { Orchestrator, type ChatOutcome, type ChatRun } from '../src/client';
 import { connectClient } from '../src/temporal';
 import { chooseModel } from './chooseModel';
 import { startCountingModel } from './countingModel';
 import { startCountingProxy } from './countingProxy';
-import {
-  chatIdsOf,
-  faultsIn,
-  generationsIn,
-  historyFigures,
-  storedReply,
-  type DemoFigures,
-  type HistoryFigures,
-} from './demoFigures';
+import { chatIdsOf, faultsIn, generationsIn, historyFigures, storedReply, type DemoFigures } from './demoFigures';
+import { report, showLogs, stopwatch, type Clock } from './demoReport';
 import { startStack, type Stack } from './localStack';
 import { readModelLog } from './model';
 import type { ModelRequest } from './model/log';
+import type { Service } from './processes';
 import { terminalProgress, type Progress } from './progress';
+import { temporaryDirectory } from './temporaryDirectory';
 import { startWorkerProcess } from './workerProcess';
 
 const EXAMPLES = `
@@ -53,7 +47,8 @@ const FIRST_CHARACTER_MS = 120_000;
 
 interface Counted {
   stack: Stack;
-  log: () => Promise<ModelRequest[]>;
+  /** Of the model; undefined where Open WebUI was given, whose model is out of sight. */
+  log: (() => Promise<ModelRequest[]>) | undefined;
 }
 
 async function main(): Promise<void> {
@@ -69,23 +64,27 @@ async function main(): Promise<void> {
     .parse()
     .opts<Flags>();
   const progress = terminalProgress({ yes: flags.yes ?? false });
-  const directory = await mkdtemp(join(tmpdir(), 'openwebui-orchestrator-demo-'));
-  const counted = await startCountedStack(flags, progress);
+  const directory = await temporaryDirectory('demo');
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+  const demo = new Demo(flags, directory, progress);
   try {
-    const figures = await run(counted, directory, flags, progress);
+    const figures = await demo.run();
     if (flags.json) console.log(JSON.stringify(figures));
     if (!flags.json && !flags.once && process.stdout.isTTY) await lookAround();
+  } catch (error) {
+    await showLogs(directory, progress);
+    throw error;
   } finally {
-    await counted.stack.stop();
-    await rm(directory, { recursive: true, force: true });
+    await demo.close();
   }
 }
 
 /** A stack whose model is counted: the scripted one counts by itself, any other has a proxy before it. */
 async function startCountedStack(flags: Flags, progress: Progress): Promise<Counted> {
   if (process.env.OPENWEBUI_URL) {
+    if (!flags.json) return { stack: await startStack({ progress }), log: undefined };
     throw new Error(
-      'The demo counts what reaches the model, so it needs an Open WebUI of its own: unset OPENWEBUI_URL.',
+      'With --json the demo counts what reaches the model, so it needs an Open WebUI of its own: unset OPENWEBUI_URL, or leave --json out.',
     );
   }
   const given = Boolean(process.env.OPENAI_API_BASE_URL);
@@ -104,82 +103,115 @@ async function startCountedStack(flags: Flags, progress: Progress): Promise<Coun
   };
 }
 
-async function run({ stack, log }: Counted, directory: string, flags: Flags, progress: Progress): Promise<DemoFigures> {
-  const { openWebUI, temporal, model } = stack;
-  const proxy = await startCountingProxy(openWebUI.url);
-  const environment = {
-    ...stack.environment,
-    OPENWEBUI_URL: proxy.url,
-    OPENWEBUI_PUBLIC_URL: openWebUI.url,
-    ORCHESTRATOR_STATE_DIRECTORY: directory,
-  };
-  const clock = stopwatch(progress);
-  const before = await chatIdsOf(openWebUI);
-  const { client, connection } = await connectClient({ ...process.env, ...stack.environment });
-  const first = await startWorkerProcess({ environment, logFile: join(directory, 'worker-1.log') });
-  clock.say(`worker ${first.pid} runs`);
-  let second: typeof first | undefined;
-  try {
+/** The run, and all that was started for it, which stays until `close`. */
+class Demo {
+  private readonly opened: Array<() => Promise<unknown>> = [];
+
+  constructor(
+    private readonly flags: Flags,
+    private readonly directory: string,
+    private readonly progress: Progress,
+  ) {}
+
+  async close(): Promise<void> {
+    for (const close of this.opened.reverse()) await close().catch(() => undefined);
+  }
+
+  async run(): Promise<DemoFigures> {
+    const { flags, directory, progress } = this;
+    const { stack, log } = await startCountedStack(flags, progress);
+    this.opened.push(() => stack.stop());
+    const { openWebUI, model } = stack;
+    const proxy = await startCountingProxy(openWebUI.url);
+    this.opened.push(() => proxy.stop());
+    const environment = {
+      ...stack.environment,
+      OPENWEBUI_URL: proxy.url,
+      OPENWEBUI_PUBLIC_URL: openWebUI.url,
+      ORCHESTRATOR_STATE_DIRECTORY: directory,
+    };
+    const clock = stopwatch(progress);
+    const before = await chatIdsOf(openWebUI);
+    const { client, connection } = await connectClient({ ...process.env, ...stack.environment });
+    this.opened.push(() => connection.close());
+    const first = await this.startWorker(1, environment);
+    clock.say(`worker ${first.pid} runs`);
     const started = Date.now();
-    const question = model?.kind === 'scripted' ? SCRIPTED_QUESTION : QUESTION;
-    const chat = await new Orchestrator(client).startChat({
-      prompt: question,
-      model: flags.model ?? (await firstModel(openWebUI)),
-    });
-    clock.say(`asked: ${question}`);
-    const replyCharsAtKill = await killInTheMiddle(log, first, clock);
-    const takeover = startWorkerProcess({ environment, logFile: join(directory, 'worker-2.log') });
+    const prompt = model?.kind === 'scripted' ? SCRIPTED_QUESTION : QUESTION;
+    const asked = { prompt, model: flags.model ?? (await firstModel(openWebUI)) };
+    const chat = await new Orchestrator(client).startChat(asked);
+    clock.say(`asked: ${prompt}`);
+    const replyCharsAtKill =
+      log === undefined ? await killWhileWaiting(chat, first, clock) : await killInTheMiddle(log, first, clock);
+    const takeover = this.startWorker(2, environment);
     const outcome = followed(chat, log, clock);
     outcome.catch(() => undefined);
-    second = await takeover;
-    clock.say(`worker ${second.pid} runs and takes over`);
-    const { chatId } = await outcome;
+    clock.say(`worker ${(await takeover).pid} runs and takes over`);
+    const { chatId, ...told } = await outcome;
     const elapsedMs = Date.now() - started;
     const history = await historyFigures(chat.handle);
-    const generations = generationsIn(await log());
-    const { runId } = await chat.handle.describe();
-    const chats = [...(await chatIdsOf(openWebUI))].filter((id) => !before.has(id)).length;
+    const generations = log === undefined ? undefined : generationsIn(await log());
+    const reply = await storedReply(openWebUI, chatId);
     const figures: DemoFigures = {
-      openWebUIVersion: openWebUI.version,
-      temporalVersion: temporal.version,
-      workflowId: chat.workflowId,
-      runId,
-      chatId,
-      chatUrl: `${openWebUI.url}/c/${chatId}`,
-      workflowUrl: `${temporal.webUrl ?? ''}/namespaces/${temporal.namespace}/workflows/${encodeURIComponent(chat.workflowId)}/${runId}/history`,
-      reply: await storedReply(openWebUI, chatId),
+      ...(await placeOf(stack, chat, chatId)),
+      reply,
       workerKills: 1,
       workerIdentities: history.identities,
       replyCharsAtKill,
-      replyChars: generations.reduce((sum, generation) => sum + generation.charactersSent, 0),
-      chats,
-      generations: generations.length,
+      replyChars: generations?.reduce((sum, generation) => sum + generation.charactersSent, 0) ?? reply.length,
+      chats: [...(await chatIdsOf(openWebUI))].filter((id) => !before.has(id)).length,
+      generations: generations?.length ?? told.generations,
       historyEvents: history.events,
       httpCalls: proxy.calls.length,
       elapsedMs,
     };
     if (!flags.json) report(figures, history, stack);
-    const faults = faultsIn(figures, generations[0]?.text ?? '');
+    const faults = faultsIn(figures, generations === undefined ? undefined : (generations[0]?.text ?? ''));
     for (const fault of faults) progress.say(`Not as it has to be: ${fault}.`);
     if (faults.length > 0) process.exitCode = 1;
     return figures;
-  } catch (error) {
-    await showLogs(directory, progress);
-    throw error;
-  } finally {
-    await second?.stop();
-    await first.kill();
-    await connection.close();
-    await proxy.stop();
+  }
+
+  private async startWorker(number: number, environment: Record<string, string>): Promise<Service> {
+    const worker = await startWorkerProcess({ environment, logFile: join(this.directory, `worker-${number}.log`) });
+    this.opened.push(() => worker.stop());
+    return worker;
   }
 }
 
+/** What the run was held with, and where it can be seen. */
+async function placeOf({ openWebUI, temporal }: Stack, chat: ChatRun, chatId: string) {
+  const { runId } = await chat.handle.describe();
+  const run = `namespaces/${temporal.namespace}/workflows/${encodeURIComponent(chat.workflowId)}/${runId}`;
+  return {
+    openWebUIVersion: openWebUI.version,
+    temporalVersion: temporal.version,
+    workflowId: chat.workflowId,
+    runId,
+    chatId,
+    chatUrl: `${openWebUI.url}/c/${chatId}`,
+    workflowUrl: `${temporal.webUrl ?? ''}/${run}/history`,
+  };
+}
+
+/** Where the model cannot be seen: a moment after it was asked. @returns 0, as nothing tells how far it was */
+async function killWhileWaiting(chat: ChatRun, worker: Service, clock: Clock): Promise<number> {
+  const deadline = Date.now() + FIRST_CHARACTER_MS;
+  for (;;) {
+    const status = await chat.status().catch(() => undefined);
+    if (status?.stage === 'waiting') break;
+    if (Date.now() > deadline)
+      throw new Error(`The model was not asked in time: ${(await chat.trouble()) ?? 'no reason known'}.`);
+    await sleep(LOOK_MS);
+  }
+  const { pid } = worker;
+  await worker.kill();
+  clock.say(`worker ${pid} killed with SIGKILL when the model had been asked`);
+  return 0;
+}
+
 /** @returns how many characters the model had sent */
-async function killInTheMiddle(
-  log: Counted['log'],
-  worker: { kill(): Promise<void>; pid: number | undefined },
-  clock: Clock,
-): Promise<number> {
+async function killInTheMiddle(log: NonNullable<Counted['log']>, worker: Service, clock: Clock): Promise<number> {
   const deadline = Date.now() + FIRST_CHARACTER_MS;
   for (;;) {
     const [generation] = generationsIn(await log());
@@ -200,7 +232,7 @@ async function killInTheMiddle(
 }
 
 /** Shows stages and the growing reply while the run goes on. */
-async function followed(chat: ChatRun, log: Counted['log'], clock: Clock): Promise<{ chatId: string }> {
+async function followed(chat: ChatRun, log: Counted['log'], clock: Clock): Promise<ChatOutcome> {
   const result = chat.result();
   let over = false;
   void result.then(
@@ -210,7 +242,7 @@ async function followed(chat: ChatRun, log: Counted['log'], clock: Clock): Promi
   let shown = 0;
   let stage = '';
   while (!over) {
-    const characters = generationsIn(await log())[0]?.charactersSent ?? 0;
+    const characters = log === undefined ? 0 : (generationsIn(await log())[0]?.charactersSent ?? 0);
     if (characters - shown >= 250) clock.say(`reply: ${(shown = characters)} characters`);
     const status = await chat.status().catch(() => undefined);
     if (status !== undefined && status.stage !== stage) clock.say(`stage: ${(stage = status.stage)}`);
@@ -224,46 +256,10 @@ async function firstModel(openWebUI: Stack['openWebUI']): Promise<string> {
     headers: { authorization: `Bearer ${openWebUI.token}` },
   });
   const { data } = (await response.json()) as { data: Array<{ id: string }> };
-  const [model] = data;
+  const model = data.find(({ id }) => !/embed/i.test(id));
   if (model === undefined)
     throw new Error('Open WebUI lists no model; give one with OPENAI_API_BASE_URL and OPENAI_API_KEY.');
   return model.id;
-}
-
-interface Clock {
-  say(line: string): void;
-}
-
-function stopwatch(progress: Progress): Clock {
-  const startedAt = Date.now();
-  return { say: (line) => progress.say(`${((Date.now() - startedAt) / 1000).toFixed(1).padStart(6)} s  ${line}`) };
-}
-
-function report(figures: DemoFigures, { steps }: HistoryFigures, { openWebUI, temporal }: Stack): void {
-  const login = openWebUI.password === undefined ? '' : `  (${openWebUI.email}, password ${openWebUI.password})`;
-  const rows = [
-    [
-      'steps',
-      steps.map(({ name, attempt, ms }) => `${name} ${ms} ms${attempt > 1 ? ` (attempt ${attempt})` : ''}`).join(', '),
-    ],
-    ['history events', figures.historyEvents],
-    ['HTTP calls', figures.httpCalls],
-    ['generations', figures.generations],
-    ['chats', figures.chats],
-    ['workers', `${figures.workerIdentities}, of which ${figures.workerKills} was killed`],
-    ['time', `${(figures.elapsedMs / 1000).toFixed(1)} s`],
-  ];
-  console.log(`\n${figures.reply}\n`);
-  console.log(`Open WebUI       ${figures.chatUrl}${login}`);
-  console.log(`Temporal Web UI  ${temporal.webUrl === undefined ? 'not known' : figures.workflowUrl}\n`);
-  for (const [name, value] of rows) console.log(`${String(name).padEnd(16)} ${value}`);
-}
-
-async function showLogs(directory: string, progress: Progress): Promise<void> {
-  for (const name of ['worker-1.log', 'worker-2.log']) {
-    const text = await readFile(join(directory, name), 'utf8').catch(() => '');
-    for (const line of text.trim().split('\n').slice(-5)) if (line !== '') progress.say(`${name}: ${line}`);
-  }
 }
 
 /** Until a signal: the stack's own handlers stop everything. */
@@ -274,7 +270,10 @@ async function lookAround(): Promise<void> {
   clearInterval(forever);
 }
 
-main().catch((error: Error) => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+main().then(
+  () => process.exit(),
+  (error: Error) => {
+    console.error(error.message);
+    process.exit(1);
+  },
+);

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { guard } from './guardian';
-import { startStack } from './localStack';
+import { exportLines, startStack } from './localStack';
 import { terminalProgress } from './progress';
 import { LOCAL_SETTINGS } from './workerProcess';
 
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
     const login = openWebUI.password === undefined ? '' : `  (${openWebUI.email}, password ${openWebUI.password})`;
     console.log(`\nOpen WebUI       ${openWebUI.url}${login}`);
     console.log(`Temporal Web UI  ${temporal.webUrl ?? 'not known'}\n`);
-    for (const [name, value] of Object.entries(environment)) console.log(`  export ${name}='${value}'`);
+    for (const line of exportLines(environment)) console.log(line);
     console.log('\nCtrl-C ends everything.\n');
     await once(startWatchedWorker(environment), 'exit');
   } finally {

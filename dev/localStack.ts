@@ -50,6 +50,7 @@ export function isOwn<T extends TemporalServer | OpenWebUIServer>(part: Temporal
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { progress = silentProgress } = options;
   const parts = new Parts();
+  if (options.model) parts.add(options.model);
   try {
     const [given, version] = [await givenParts(), openWebUIVersion(options)];
     // All that may ask or take minutes comes first, and one after the other.
@@ -84,7 +85,7 @@ async function startOwnTemporal(options: StackOptions, parts: Parts): Promise<Te
 }
 
 async function startOwnOpenWebUI(version: string, options: StackOptions, parts: Parts) {
-  const model = parts.add(options.model ?? (await chooseModel({ scripted: options.scriptedModel })));
+  const model = options.model ?? parts.add(await chooseModel({ scripted: options.scriptedModel }));
   const openWebUI = await startOpenWebUI({
     version,
     modelUrl: model.url,
@@ -109,11 +110,23 @@ function environmentFor({ temporal, openWebUI }: Pick<Stack, 'temporal' | 'openW
       ? { OPENWEBUI_EMAIL: email, OPENWEBUI_PASSWORD: password }
       : { OPENWEBUI_API_KEY: token };
   return {
+    ...(isOwn<TemporalServer>(temporal) ? {} : givenTemporalSettings()),
     TEMPORAL_ADDRESS: temporal.address,
     TEMPORAL_NAMESPACE: temporal.namespace,
     OPENWEBUI_URL: url,
     ...credential,
   };
+}
+
+/** TLS, keys and profiles of a Temporal that was given: whoever works with it needs them, too. */
+function givenTemporalSettings(): Record<string, string> {
+  const isMeant = ([name]: [string, unknown]): boolean => name.startsWith('TEMPORAL_') || name === 'XDG_CONFIG_HOME';
+  return Object.fromEntries(Object.entries(process.env).filter(isMeant)) as Record<string, string>;
+}
+
+/** Lines for a POSIX shell, which set what clients and workers of a stack need. */
+export function exportLines(environment: Record<string, string>): string[] {
+  return Object.entries(environment).map(([name, value]) => `  export ${name}='${value.replaceAll("'", `'\\''`)}'`);
 }
 
 interface Part {

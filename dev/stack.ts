@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { terminalProgress } from './progress';
-import { startStack, type Stack } from './localStack';
+import { exportLines, startStack, type Stack } from './localStack';
 
 const EXAMPLES = `
 Examples:
@@ -57,14 +57,13 @@ function asJson({ temporal, openWebUI, model, environment }: Stack): string {
 
 function asText({ temporal, openWebUI, environment }: Stack): string {
   const login = openWebUI.password ? `  (${openWebUI.email}, password ${openWebUI.password})` : '';
-  const variables = Object.entries(environment).map(([name, value]) => `  export ${name}=${value}`);
   return [
     '',
     `Open WebUI       ${openWebUI.url}${login}`,
     `Temporal Web UI  ${temporal.webUrl ?? 'not known: TEMPORAL_WEB_URL would tell'}`,
     '',
     'For a worker and its clients:',
-    ...variables,
+    ...exportLines(environment),
     '',
     'Ctrl-C ends it.',
   ].join('\n');
