@@ -257,6 +257,8 @@ export interface PrepareBatchInput {
 export interface PreparedBatch {
   /** Models that a connection's user cannot see. */
   unknownModels: Array<{ connection: string; model: string }>;
+  /** Connections that the worker does not have. */
+  unknownConnections?: string[];
   /** By connection. */
   folderIds: Record<string, string>;
   searchAttributes: boolean;

@@ -14,7 +14,7 @@ import {
 } from './contract';
 
 export { Batch } from './batch/batch';
-export { Batches, UnknownModelsError, type BatchOptions, type BatchSource } from './batch/batches';
+export { Batches, UnservedRowsError, type BatchOptions, type BatchSource } from './batch/batches';
 export { ChatRun, OrchestrationError } from './chatRun';
 export * from './batchContract';
 export * from './contract';

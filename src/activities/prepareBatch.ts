@@ -5,7 +5,7 @@ import type { Connection } from '../openwebui/connection';
 import { ForbiddenError, ModelNotFoundError, RefusedError } from '../openwebui/errors';
 import { finalFailure } from './failures';
 import { untilCommitted } from './lateEffects';
-import { connectionNamed, runStep, type ActivityDependencies, type Attempt } from './step';
+import { runStep, type ActivityDependencies, type Attempt } from './step';
 
 /** Somebody waits for the answer before anything has begun, so a server that is away is told soon; in milliseconds. */
 const SERVER_BUDGET_MS = 60_000;
@@ -20,7 +20,11 @@ export async function prepareBatch(
     if (name === '')
       throw finalFailure('InvalidInput', 'The name of the folder is blank; give a name, or leave it out');
     const signal = cancellationSignal();
-    const named = Object.entries(models).map(([connection, ids]) => ({ on: connectionNamed(deps, connection), ids }));
+    const unknownConnections = Object.keys(models).filter((connection) => !deps.connections.has(connection));
+    const named = Object.entries(models).flatMap(([connection, ids]) => {
+      const on = deps.connections.get(connection);
+      return on === undefined ? [] : [{ on, ids }];
+    });
     const unknownModels: PreparedBatch['unknownModels'] = [];
     for (const { on, ids } of named) {
       await on.capabilities();
@@ -28,11 +32,11 @@ export async function prepareBatch(
     }
     const folderIds: Record<string, string> = {};
     // Nothing is made for a batch that is not going to run.
-    if (name !== undefined && unknownModels.length === 0) {
+    if (name !== undefined && unknownModels.length + unknownConnections.length === 0) {
       if (attempt.earlierAt !== undefined) await untilCommitted(attempt.earlierAt, signal);
       for (const { on } of named) folderIds[on.name] = await folderOn(on, name, attempt, signal);
     }
-    return { unknownModels, folderIds, searchAttributes: deps.searchAttributes };
+    return { unknownModels, unknownConnections, folderIds, searchAttributes: deps.searchAttributes };
   });
 }
 

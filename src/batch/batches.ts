@@ -53,12 +53,24 @@ export interface BatchOptions {
   replyMs?: number;
 }
 
-/** Models that the connections' users cannot see. */
-export class UnknownModelsError extends OrchestrationError {
-  constructor(readonly models: PreparedBatch['unknownModels']) {
-    const names = models.map(({ model, connection }) => `"${model}" (connection ${connection})`).join(', ');
-    super(FAILURES.ModelNotFound, `Open WebUI has no model ${names}; correct the rows, or give its user access to it`);
-    this.name = 'UnknownModelsError';
+/** Models that the connections' users cannot see, and connections that the worker does not have. */
+export class UnservedRowsError extends OrchestrationError {
+  readonly models: PreparedBatch['unknownModels'];
+  readonly connections: readonly string[];
+
+  constructor({ unknownModels, unknownConnections = [] }: Pick<PreparedBatch, 'unknownModels' | 'unknownConnections'>) {
+    const names = unknownModels.map(({ model, connection }) => `"${model}" (connection ${connection})`).join(', ');
+    const [type, message] =
+      unknownConnections.length > 0
+        ? [
+            FAILURES.UnknownConnection,
+            `The worker has no connection ${unknownConnections.map((name) => `"${name}"`).join(', ')}; correct the rows, or add it to the worker's configuration`,
+          ]
+        : [FAILURES.ModelNotFound, `Open WebUI has no model ${names}; correct the rows, or give its user access to it`];
+    super(type, message);
+    this.name = 'UnservedRowsError';
+    this.models = unknownModels;
+    this.connections = unknownConnections;
   }
 }
 
@@ -80,7 +92,7 @@ export class Batches {
    * Uploads the rows and starts the batch, or finds the one that the same key and rows started before. An upload that was
    * interrupted is taken up where it stopped; a batch that was terminated goes on with the rows that had not ended.
    * @param onUploaded told how many rows are with Temporal
-   * @throws OrchestrationError InvalidInput, RequestKeyReused, NoWorker; UnknownModelsError; no row has been sent then
+   * @throws OrchestrationError InvalidInput, RequestKeyReused, NoWorker; UnservedRowsError; no row has been sent then
    */
   async start(source: BatchSource, options: BatchOptions, onUploaded?: (rows: number) => void): Promise<Batch> {
     refuseBadOptions(options);
@@ -122,19 +134,35 @@ export class Batches {
     return scheduleBatch(this.client, options.cron, page === undefined ? [] : [page, ...others], memo);
   }
 
+  /** Whether a worker serves all that rows name: undefined if it does. @throws OrchestrationError NoWorker */
+  async unserved({
+    batchKey,
+    models,
+  }: Pick<BatchOptions, 'batchKey' | 'models'>): Promise<UnservedRowsError | undefined> {
+    return unservedIn(await askWorker(this.client, batchKey, { models }));
+  }
+
   private async prepared(source: BatchSource, options: BatchOptions): Promise<PreparedBatch> {
     const { batchKey, models, folder, replyMs, window = DEFAULT_WINDOW } = options;
     await refuseShortRetention(this.client, { rows: source.rows, window, replyMs });
     const asked: Unprepared = { models, ...(folder === undefined ? {} : { folder }) };
     const prepared = await askWorker(this.client, batchKey, asked);
-    if (prepared.unknownModels.length > 0) throw new UnknownModelsError(prepared.unknownModels);
+    const unserved = unservedIn(prepared);
+    if (unserved !== undefined) throw unserved;
     return prepared;
   }
 }
 
+function unservedIn(prepared: PreparedBatch): UnservedRowsError | undefined {
+  const { unknownModels, unknownConnections = [] } = prepared;
+  return unknownModels.length + unknownConnections.length > 0 ? new UnservedRowsError(prepared) : undefined;
+}
+
+/** Each row is started with what all have in common, and all of that stands in the history of one page. */
 function fitOnePage(pages: PageInput[]): boolean {
   const rows = pages.flatMap((page) => page.rows);
-  return rows.length <= MOST_PAGE_ROWS && Buffer.byteLength(JSON.stringify(rows)) <= MOST_PAGE_BYTES;
+  const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
+  return rows.length <= MOST_PAGE_ROWS && bytes(rows) + rows.length * bytes(pages[0]?.common) <= MOST_PAGE_BYTES;
 }
 
 async function* pageInputs(

@@ -26,18 +26,18 @@ export function fieldsOfRequest({
 
 /** What only concerns the call, not the conversation, is left out: the answer comes whole, and is stored, in any case. */
 const LEFT_OUT = ['stream', 'stream_options', 'n', 'user', 'metadata', 'store'];
-const TOOLS = ['tools', 'tool_choice', 'functions', 'function_call'];
+const TOOLS = ['tools', 'tool_choice', 'functions', 'function_call', 'parallel_tool_calls'];
 
 /** All that is neither model nor messages is handed to the model as its parameters. */
 function fieldsOfBody({ model, messages, ...rest }: Record<string, unknown>): Partial<OrchestrateChatInput> {
   if ((rest['n'] ?? 1) !== 1)
     throw new RowError('body.n asks for several answers; a conversation has one: leave it out.');
-  const tool = TOOLS.find((name) => name in rest);
+  const tool = TOOLS.find((name) => bringsTools(name, rest[name]));
   if (tool !== undefined) {
     throw new RowError(`body.${tool} brings tools along; name tools of Open WebUI in tool_ids beside body instead.`);
   }
   if (!Array.isArray(messages)) throw new RowError('body.messages is missing; give a list of messages.');
-  const params = Object.fromEntries(Object.entries(rest).filter(([name]) => !LEFT_OUT.includes(name)));
+  const params = Object.fromEntries(Object.entries(rest).filter(([name]) => ![...LEFT_OUT, ...TOOLS].includes(name)));
   return {
     // What is no text is refused with all other fields that are not of their kind.
     ...(model === undefined ? {} : { model: model as string }),
@@ -45,6 +45,12 @@ function fieldsOfBody({ model, messages, ...rest }: Record<string, unknown>): Pa
     ...(Object.keys(params).length === 0 ? {} : { params }),
     ...(wantsJson(rest['response_format']) ? { replyFormat: 'json' } : {}),
   };
+}
+
+function bringsTools(name: string, value: unknown): boolean {
+  const isNone =
+    value === undefined || value === null || value === 'none' || (Array.isArray(value) && value.length === 0);
+  return !isNone && name !== 'parallel_tool_calls';
 }
 
 function wantsJson(format: unknown): boolean {
@@ -60,7 +66,10 @@ function messageOf(message: unknown, index: number): CompletionMessage {
   if (as !== 'system' && as !== 'user' && as !== 'assistant') {
     throw new RowError(`${where} has the role ${shown(role)}; it must be system, developer, user or assistant.`);
   }
-  return { role: as, content: textOf(content, where) };
+  // An answer that the model refused to give has that in the place of its content.
+  const said =
+    as === 'assistant' && content === null && typeof message['refusal'] === 'string' ? message['refusal'] : content;
+  return { role: as, content: textOf(said, where) };
 }
 
 function textOf(content: unknown, where: string): string {

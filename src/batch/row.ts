@@ -18,6 +18,13 @@ export interface RowOptions {
   limits: InputLimits;
   /** Makes the prompt. */
   template?: Template | undefined;
+  /** What a worker has said that it does not serve. */
+  unserved?: Unserved | undefined;
+}
+
+export interface Unserved {
+  models: ReadonlyArray<{ connection: string; model: string }>;
+  connections: readonly string[];
 }
 
 export interface CheckedRow {
@@ -82,7 +89,9 @@ export function rowOf(id: string, record: RecordValue, isCsv: boolean, options: 
   if (internal !== undefined) {
     throw new RowError(`The row gives ${internal}, which rows may not set; remove it.`, internal);
   }
-  return { row: { id, input: fields }, request: parsed({ ...common, ...fields }, limits, isCsv ? record : {}) };
+  const request = parsed({ ...common, ...fields }, limits, isCsv ? record : {});
+  if (options.unserved !== undefined) refuseUnserved(request, options.unserved, record);
+  return { row: { id, input: fields }, request };
 }
 
 function parsed(input: Fields, limits: InputLimits, columns: RecordValue): ChatRequest {
@@ -94,6 +103,18 @@ function parsed(input: Fields, limits: InputLimits, columns: RecordValue): ChatR
     throw new RowError(`The ${name} has ${length} characters, more than ${LONGEST_NAME}; correct its name.`, column);
   }
   return request;
+}
+
+function refuseUnserved({ connection, model }: ChatRequest, unserved: Unserved, record: RecordValue): void {
+  const column = (name: string): string | undefined => (Object.hasOwn(record, name) ? name : undefined);
+  if (unserved.connections.includes(connection)) {
+    const remedy = 'use one that it has, or add it to its configuration';
+    throw new RowError(`The worker has no connection "${connection}"; ${remedy}.`, column('connection'));
+  }
+  if (unserved.models.some((one) => one.connection === connection && one.model === model)) {
+    const remedy = 'use one that "models" lists, or give the user access to it';
+    throw new RowError(`Open WebUI has no model "${model}" for connection ${connection}; ${remedy}.`, column('model'));
+  }
 }
 
 /** Whatever is wrong with a field lies in the column of its name, where there is one. */

@@ -25,6 +25,8 @@ const MOST_UNUSED = 20;
 const SHOWN_CHARACTERS = 80;
 /** In JSON; databases refuse it. */
 const NUL = /(?<!\\)(?:\\\\)*\\u0000/;
+/** JSON that is written here escapes only halves that have no other one; old servers' databases refuse them. */
+const HALF = /(?<!\\)(?:\\\\)*\\ud[89a-f][0-9a-f]{2}/;
 
 export class RowReader {
   private position = 0;
@@ -75,6 +77,7 @@ export class RowReader {
       );
     }
     if (NUL.test(json)) throw new RowError('The row holds a NUL character, which databases refuse; remove it.');
+    if (HALF.test(json)) throw new RowError('The row holds half a character (a lone surrogate); remove it.');
     return { line, row, json, bytes, request };
   }
 

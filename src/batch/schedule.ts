@@ -22,7 +22,7 @@ export async function scheduleBatch(
 ): Promise<{ scheduleId: string }> {
   const [page, ...more] = pages;
   if (page === undefined || more.length > 0) {
-    const message = `A schedule takes at most ${MOST_PAGE_ROWS} rows of together ${MOST_PAGE_BYTES} bytes, the file has ${memo.rows}; split it into several schedules, or have a clock of yours run "batch run" with a key of its own each time`;
+    const message = `A schedule takes at most ${MOST_PAGE_ROWS} rows, which together, each with what the options give to all, have ${MOST_PAGE_BYTES} bytes at most; the file has ${memo.rows}: split it into several schedules, or have a clock of yours run "batch run" with a key of its own each time`;
     throw new OrchestrationError(FAILURES.InvalidInput, message);
   }
   const { batchKey, ...onlyPage } = page;

@@ -34,6 +34,7 @@ describe.each(RELEASES)('prepareBatch on %s', (release) => {
         { connection: 'default', model: 'nonsense' },
         { connection: 'default', model: 'gone' },
       ],
+      unknownConnections: [],
       folderIds: {},
       searchAttributes: true,
     });
@@ -127,9 +128,11 @@ describe('prepareBatch', () => {
     expect(await failureOf(prepare({ folder: ' ' }))).toMatchObject({ type: 'InvalidInput', nonRetryable: true });
   });
 
-  it('does not know a connection that the worker does not have', async () => {
+  it('names the connections that the worker does not have, and makes nothing', async () => {
     await start({});
-    const failure = await failureOf(prepare({ models: { nowhere: ['model-a'] } }));
-    expect(failure).toMatchObject({ type: 'UnknownConnection', nonRetryable: true });
+    const models = { nowhere: ['model-a'], default: ['model-a'] };
+    const prepared = await prepare({ models, folder: 'For nothing' });
+    expect(prepared).toMatchObject({ unknownConnections: ['nowhere'], unknownModels: [], folderIds: {} });
+    expect(await foldersNamed('For nothing')).toEqual([]);
   });
 });

@@ -153,12 +153,14 @@ describe('a batch file', () => {
 
   it('has no text that databases refuse, and nothing nested without end', async () => {
     const deep = `{"prompt": "Hi", "params": {"a": ${'['.repeat(200_000)}${']'.repeat(200_000)}}}`;
-    const { told, rows: good } = await readBatch(`${jsonl({ prompt: 'a\0' }, { prompt: '\\u0000' })}${deep}`);
+    const half = '{"prompt": "a \\ud800 b"}\n{"prompt": "\\\\ud800 and \\ud83d\\ude00"}\n';
+    const { told, rows: good } = await readBatch(`${jsonl({ prompt: 'a\0' }, { prompt: '\\u0000' })}${half}${deep}`);
     expect(told).toEqual([
       'line 1: The row holds a NUL character, which databases refuse; remove it.',
-      'line 3: The row is nested too deeply; flatten its params.',
+      'line 3: The row holds half a character (a lone surrogate); remove it.',
+      'line 5: The row is nested too deeply; flatten its params.',
     ]);
-    expect(good).toBe(1);
+    expect(good).toBe(2);
   });
 
   it('has common options that fit beside a page', async () => {

@@ -152,6 +152,22 @@ describe("a line of OpenAI's Batch API", () => {
     expect(await inputOf(request({ model: undefined }))).toEqual({ messages });
   });
 
+  it.each([
+    { tools: [] },
+    { tools: null, tool_choice: 'none' },
+    { functions: [], function_call: 'none', parallel_tool_calls: false },
+  ])('may say that it wants no tools: %j', async (none) => {
+    expect(await inputOf(request(none))).toEqual(await inputOf(request({})));
+  });
+
+  it('may hold an answer that the model refused to give', async () => {
+    const question = { role: 'user', content: 'And now?' };
+    const refused = { role: 'assistant', content: null, refusal: 'I cannot help with that.' };
+    expect(await inputOf(request({ messages: [question, refused, question] }))).toMatchObject({
+      messages: [question, { role: 'assistant', content: 'I cannot help with that.' }, question],
+    });
+  });
+
   const image = { type: 'image_url', image_url: { url: 'data:' } };
   it.each([
     [request({ n: 2 }), 'body.n asks for several answers; a conversation has one: leave it out.'],
@@ -172,7 +188,7 @@ describe("a line of OpenAI's Batch API", () => {
     [request({ messages: [] }), 'The input has no prompt; give prompt, or messages that end with one of role user.'],
     [request({ model: 5 }), 'Input field model must be text.'],
     [
-      request({ tools: [] }),
+      request({ tools: [{ type: 'function' }] }),
       'body.tools brings tools along; name tools of Open WebUI in tool_ids beside body instead.',
     ],
     [request({}, { body: 'x' }), 'The request has no body; give one with model and messages.'],

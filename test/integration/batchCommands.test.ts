@@ -133,12 +133,25 @@ describe('batch run', () => {
     expect(without).toMatchObject({ code: 0, stdout: 'done: 1 completed, 0 failed, 0 cancelled, of 1\n' });
   });
 
-  it('finds a model that there is not, with its line, before anything is sent', async () => {
-    const path = file('unknown.jsonl', [...rowsOf(3, () => 'x'), { id: 'other', prompt: 'x', model: 'model-x' }]);
+  it('finds models and connections that there are not, each row with its line, before anything is sent', async () => {
+    const others = [{ model: 'model-x' }, { connection: 'nowhere' }, { model: 'model-x' }];
+    const path = file('unknown.jsonl', [
+      ...rowsOf(3, () => 'x'),
+      ...others.map((other, i) => ({ id: `other-${i}`, prompt: 'x', ...other })),
+    ]);
     const refused = await batch(['run', path, '-k', 'unknown']);
-    expect(refused).toMatchObject({ code: 1, stdout: '' });
-    expect(refused.stderr).toMatch(/^line 4: there is no model "model-x"[^\n]*\nModelNotFound: [^\n]+\n$/m);
+    expect(refused).toMatchObject({ code: 1 });
+    expect(refused.stderr).toMatch(/^line 4: Open WebUI has no model "model-x" for connection default; /m);
+    expect(refused.stderr).toMatch(/^line 5: The worker has no connection "nowhere"; /m);
+    expect(refused.stderr).toMatch(/^line 6: [^\n]+\nInvalidInput: [^\n]+3 of 6 rows[^\n]+--skip-invalid\n$/m);
     expect(await started('unknown')).toEqual([]);
+
+    const without = await batch(['run', path, '-k', 'unknown', '--skip-invalid']);
+    expect(without).toMatchObject({ code: 0, stdout: 'done: 3 completed, 0 failed, 0 cancelled, of 3\n' });
+    expect(await started('unknown')).toHaveLength(3);
+    const again = await batch(['run', path, '-k', 'unknown', '--skip-invalid', '-w', '7', '--max-failures', '2']);
+    expect(again.stderr).toMatch(/was started before, .*\n.*window stays; change it with: .*batch window unknown 7\n/);
+    expect(again.stderr).toContain('--max-failures that it was started with');
   });
 
   it('tells of slips of the keys in one sentence', async () => {
@@ -153,6 +166,8 @@ describe('batch run', () => {
       [['run', path, '--max-failures', 'few'], /such as 5%/],
       [['run', path, '--template', 'no place'], /names no/],
       [['results', 'some', '--json'], /--out/],
+      [['results', 'some', '--file', path, '--out', path], /names the batch's own file/],
+      [['run', path, '--reply-time', '0'], /from 1 to/],
       [['pause', 'no-such-batch'], /no batch with the key "no-such-batch"/],
     ];
     for (const [args, expected] of cases) {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { whereAndWhat, type CheckedFile, type RowProblem } from '../../batch/batchFile';
+import type { Unserved } from '../../batch/row';
 import type { TextFile } from '../../batch/textFile';
 import { OrchestrationError } from '../../chatRun';
 import { FAILURES } from '../../contract';
@@ -22,14 +23,14 @@ const LONGEST_NAME = 40;
 const SCHEDULED_CHARACTERS = 21;
 
 /**
- * Reads all of it once.
+ * Reads all of it once. @param unserved rows that name it cannot be carried out
  * @throws OrchestrationError InvalidInput where rows cannot be carried out; FileError, TemplateError, InvalidArgumentError
  */
-export async function checkFile(text: TextFile, options: RunOptions): Promise<ReadyFile> {
+export async function checkFile(text: TextFile, options: RunOptions, unserved?: Unserved): Promise<ReadyFile> {
   const name = nameOf(text.name);
   const ownLength = options.key?.length ?? name.length + 1 + DIGEST_CHARACTERS;
   const batchKeyLength = ownLength + (options.schedule === undefined ? 0 : SCHEDULED_CHARACTERS);
-  const { file, common } = await meantRows(text, options, { batchKeyLength, format: options.format });
+  const { file, common } = await meantRows(text, options, { batchKeyLength, format: options.format, unserved });
   const problems = new Problems(options.json);
   const checked = await file.check((problem) => problems.add(problem));
   problems.close();

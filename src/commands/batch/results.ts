@@ -1,4 +1,6 @@
 /** `batch results` and `batch report`: what the rows came to, as a file. */
+import { realpath } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { exportResults, type ExportSummary } from '../../batch/exportResults';
@@ -92,7 +94,9 @@ interface Writing {
 }
 
 /** Ctrl-C stops it in good order; what is written is kept. */
-async function writing({ out, json }: FileOptions, write: (shared: Writing) => Promise<void>): Promise<void> {
+async function writing({ out, file, json }: FileOptions, write: (shared: Writing) => Promise<void>): Promise<void> {
+  if (file !== undefined && (await isSame(file, out)))
+    throw new InvalidArgumentError(`--out names the batch's own file ${file}: name another one.`);
   if (json && out === '-') throw new InvalidArgumentError('--json tells about a file: name it with --out.');
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
@@ -112,6 +116,11 @@ async function writing({ out, json }: FileOptions, write: (shared: Writing) => P
     display.close();
     process.off('SIGINT', stop);
   }
+}
+
+async function isSame(one: string, other: string): Promise<boolean> {
+  const paths = await Promise.all([one, other].map((path) => realpath(path).catch(() => resolve(path))));
+  return paths[0] === paths[1];
 }
 
 async function results(key: string, options: ResultsOptions, { client, signal, onProgress }: Writing): Promise<void> {

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { BatchFile } from '../../batch/batchFile';
 import type { Format } from '../../batch/records';
+import type { Unserved } from '../../batch/row';
 import { Template } from '../../batch/template';
 import type { TextFile } from '../../batch/textFile';
 import { DEFAULT_MAX_PROMPT_BYTES } from '../../client';
@@ -45,11 +46,15 @@ export interface MeantRows {
 export async function meantRows(
   text: TextFile,
   options: RowOptions,
-  { batchKeyLength, format }: { batchKeyLength: number; format: Format | undefined },
+  {
+    batchKeyLength,
+    format,
+    unserved,
+  }: { batchKeyLength: number; format: Format | undefined; unserved?: Unserved | undefined },
 ): Promise<MeantRows> {
   const [common, template] = await Promise.all([commonOf(options), templateOf(options)]);
   const limits = { maxPromptBytes: DEFAULT_MAX_PROMPT_BYTES };
-  return { file: new BatchFile(text, { common, batchKeyLength, limits, template, format }), common };
+  return { file: new BatchFile(text, { common, batchKeyLength, limits, template, format, unserved }), common };
 }
 
 /** What holds for each row that does not say it itself. @throws InvalidArgumentError */

@@ -4,9 +4,12 @@ import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
 import type { Batch } from '../../batch/batch';
 import { modelsByConnection, type CheckedFile } from '../../batch/batchFile';
-import { Batches, UnknownModelsError, type BatchOptions, type BatchSource } from '../../batch/batches';
+import { Batches, UnservedRowsError, type BatchOptions, type BatchSource } from '../../batch/batches';
+import type { Unserved } from '../../batch/row';
 import { TextFile } from '../../batch/textFile';
-import { DEFAULT_WINDOW } from '../../batchContract';
+import { DEFAULT_WINDOW, type BatchMemo } from '../../batchContract';
+import { OrchestrationError } from '../../chatRun';
+import { FAILURES } from '../../contract';
 import { interruptible } from '../interruptible';
 import { PROGRAM, print, printJson, tell } from '../output';
 import { withClient } from '../withTemporal';
@@ -37,7 +40,7 @@ async function run(path: string, options: RunOptions): Promise<void> {
       process.exitCode = 1;
       return;
     }
-    await withClient((client) => send(client, ready, options));
+    await withClient((client) => sendServed(client, text, ready, options));
   } finally {
     await text.close();
   }
@@ -68,6 +71,35 @@ async function isDeclined(
   }
 }
 
+/** Only a worker knows which models there are: rows that name another one are told like all others that cannot be carried out. */
+async function sendServed(client: Client, text: TextFile, ready: ReadyFile, options: RunOptions): Promise<void> {
+  try {
+    await send(client, ready, options);
+  } catch (error) {
+    const unserved = await unservedBehind(error, client, ready, options);
+    if (unserved === undefined) throw error;
+    const rest = await interruptible(
+      () => NOTHING_SENT,
+      () => checkFile(text, options, unserved),
+    );
+    announce(text.name, rest, options);
+    await send(client, rest, options);
+  }
+}
+
+/** A batch that was begun without the rows that are not served is another one than that of all rows, under the same key. */
+async function unservedBehind(
+  error: unknown,
+  client: Client,
+  { checked, batchKey }: ReadyFile,
+  { skipInvalid }: RunOptions,
+): Promise<Unserved | undefined> {
+  if (error instanceof UnservedRowsError) return error;
+  const isReused = error instanceof OrchestrationError && error.type === FAILURES.RequestKeyReused;
+  if (!isReused || skipInvalid !== true) return undefined;
+  return new Batches(client).unserved({ batchKey, models: modelsByConnection(checked.models) });
+}
+
 async function send(
   client: Client,
   { file, checked, batchKey, common }: ReadyFile,
@@ -84,16 +116,15 @@ async function send(
     }
     const began = Date.now();
     const batch = await upload(batches, source, batchOptions, display);
-    await started(batch, began, options);
+    await started(batch, began, batchOptions, options);
     if (options.wait) await followToEnd(batch, display, options);
-  } catch (error) {
-    if (error instanceof UnknownModelsError) tellWhere(error, checked, options);
-    throw error;
+  } finally {
+    display.close();
   }
 }
 
 function settingsOf(checked: CheckedFile, options: RunOptions): Omit<BatchOptions, 'batchKey' | 'common'> {
-  const { folder, window, startAt, priority, fairnessKey } = options;
+  const { folder, window, startAt, priority, fairnessKey, replyTime } = options;
   const maxFailures = failuresAllowed(options.maxFailures, checked.rows);
   return {
     models: modelsByConnection(checked.models),
@@ -103,13 +134,14 @@ function settingsOf(checked: CheckedFile, options: RunOptions): Omit<BatchOption
     ...(startAt === undefined ? {} : { startAt }),
     ...(priority === undefined ? {} : { priority }),
     ...(fairnessKey === undefined ? {} : { fairnessKey }),
+    ...(replyTime === undefined ? {} : { replyMs: replyTime * 1000 }),
   };
 }
 
 async function upload(batches: Batches, source: BatchSource, options: BatchOptions, display: Display): Promise<Batch> {
   const interrupted = (): string => {
     display.close();
-    return 'The upload is not complete and nothing has begun. The same command again goes on where it stopped, and sends nothing twice.';
+    return 'Whether the batch has begun is not sure. The same command again goes on where it stopped, or follows the batch, and sends nothing twice.';
   };
   try {
     return await interruptible(interrupted, () =>
@@ -120,31 +152,41 @@ async function upload(batches: Batches, source: BatchSource, options: BatchOptio
   }
 }
 
-async function started(batch: Batch, began: number, { json, wait }: RunOptions): Promise<void> {
-  const { since } = await batch.memo();
+async function started(batch: Batch, began: number, asked: BatchOptions, { json, wait }: RunOptions): Promise<void> {
+  const { since, options: used } = await batch.memo();
   const isOld = since < began;
   const { batchKey, workflowId } = batch;
   if (json) return printJson({ event: 'started', batchKey, workflowId, startedBefore: isOld });
   if (isOld) {
     const when = new Date(since).toISOString();
     tell(`It was started before, on ${when}; nothing is repeated. To run the same rows again, give another --key`);
+    for (const remark of ofOtherOptions(asked, used)) tell(remark);
   }
   if (!wait) print(batchKey);
 }
 
-function printSchedule(scheduleId: string, batchKey: string, { json, schedule }: RunOptions): void {
+function printSchedule(scheduleId: string, batchKey: string, { json, schedule, maxFailures }: RunOptions): void {
   if (json) return printJson({ event: 'scheduled', scheduleId, batchKey, cron: schedule });
   print(scheduleId);
   tell(`Each run is a batch of its own: ${PROGRAM} batch list --query 'WorkflowId STARTS_WITH "${scheduleId}-"'`);
+  if (maxFailures !== undefined)
+    tell('A batch that has paused itself waits for "batch resume"; runs that are due meanwhile are left out');
   tell(`End it with: temporal schedule delete --schedule-id ${scheduleId}`);
 }
 
-/** The lines of the file at which unknown models are first named. */
-function tellWhere({ models }: UnknownModelsError, checked: CheckedFile, { json }: RunOptions): void {
-  for (const { connection, model } of models) {
-    const line = checked.models.get(connection)?.get(model);
-    if (line === undefined) continue;
-    if (json) printJson({ event: 'problem', line, problem: `There is no model "${model}"` });
-    else tell(`line ${line}: there is no model "${model}" for the connection ${connection}`);
-  }
+/** What the command asks for and the batch, which was started before, does otherwise. */
+function ofOtherOptions(
+  { window, maxFailures, priority, startAt, batchKey }: BatchOptions,
+  used: BatchMemo['options'],
+): string[] {
+  const isOther = (asked: number | undefined, before: number | undefined): boolean =>
+    asked !== undefined && asked !== before;
+  return [
+    ...(isOther(window, used.window)
+      ? [`Its window stays; change it with: ${PROGRAM} batch window ${batchKey} ${window}`]
+      : []),
+    ...(isOther(maxFailures, used.maxFailures) ? ['It keeps the --max-failures that it was started with'] : []),
+    ...(isOther(priority, used.priority.priorityKey) ? ['It keeps the --priority that it was started with'] : []),
+    ...(startAt === undefined ? [] : ['It keeps the time at which it begins; "batch resume" begins it now']),
+  ];
 }

@@ -19,6 +19,8 @@ export interface RunOptions extends RowOptions {
   maxFailures?: MaxFailures;
   priority?: number;
   fairnessKey?: string;
+  /** In seconds. */
+  replyTime?: number;
   startAt?: number;
   schedule?: string;
   yes?: boolean;
@@ -63,6 +65,11 @@ function addPaceOptions(command: Command): void {
       wholeNumber(1, 5),
     )
     .option('--fairness-key <key>', 'whose turn it is among equals, such as a tenant (default: the key of the batch)')
+    .option(
+      '--reply-time <seconds>',
+      'what a reply is assumed to take when the retention of the namespace is looked at (default: 60)',
+      wholeNumber(1, 24 * 3600),
+    )
     .addOption(startAt.argParser(startTime).conflicts('schedule'))
     .option('--schedule <cron>', 'all of it each time, such as "0 2 * * *" (UTC); at most one page of rows');
 }
