@@ -76,11 +76,17 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
     if (temporal !== stage.temporal) leaving.push(() => temporal.stop());
     const namespace = await newNamespace(temporal.address);
     const keyFile = join(stage.directory, `${namespace}.key`);
-    const credential = await credentialOf(play.credential ?? 'jwt', signedIn, keyFile, used);
+    const keys: string[] = [];
+    const keyFor = async (): Promise<string> => {
+      const key = await used.keyFor(signedIn);
+      keys.push(key);
+      return key;
+    };
+    const credential = await credentialOf(play.credential ?? 'jwt', signedIn, keyFile, keyFor);
     return {
       ...{ release, server, processes, proxy, temporal, namespace, models, credential, leave },
       voidKey: async () => {
-        const key = await used.keyFor(signedIn);
+        const key = await keyFor();
         return () => writeFile(keyFile, key, { mode: 0o600 });
       },
       restartModel: async () => {
@@ -88,12 +94,10 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
         models.unshift(await startScriptedModel({ port: Number(new URL(model.url).port), key: model.key }));
       },
       person: { url: server.url, token: signedIn.token },
-      secrets: [
-        signedIn.token,
-        signedIn.password,
-        // A key in a file is known by its file, which may be named.
-        ...Object.values(credential).filter((one) => one !== signedIn.email && one !== keyFile),
-      ],
+      // Keys that come later count as well.
+      get secrets() {
+        return [signedIn.token, signedIn.password, ...keys];
+      },
       temporalEnvironment: () => ({ TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: namespace }),
     };
   } catch (error) {
@@ -120,12 +124,12 @@ async function credentialOf(
   kind: NonNullable<Cell['play']['credential']>,
   account: SignedIn,
   keyFile: string,
-  { keyFor }: ServerToUse,
+  keyFor: () => Promise<string>,
 ): Promise<Record<string, string>> {
   const { token, email, password } = account;
   if (kind === 'password') return { OPENWEBUI_EMAIL: email, OPENWEBUI_PASSWORD: password };
   if (kind === 'jwt') return { OPENWEBUI_API_KEY: token };
-  const key = await keyFor(account);
+  const key = await keyFor();
   if (kind === 'key') return { OPENWEBUI_API_KEY: key };
   await writeFile(keyFile, key, { mode: 0o600 });
   return { OPENWEBUI_API_KEY_FILE: keyFile };

@@ -43,6 +43,12 @@ const KINDS: Kind[] = [
     trouble: { kind: 'status', status: 503, retryAfter: RETRY_AFTER_S },
     real: ['S1'],
   },
+  {
+    fault: 'F4',
+    name: '503 that asks for no pause',
+    standard: ['S1', 'S2'],
+    trouble: { kind: 'status', status: 503, retryAfter: 0, times: 2 },
+  },
   { fault: 'F4', name: '503', standard: ['S4'], trouble: { kind: 'status', status: 503, times: 2 } },
   {
     fault: 'F6',
@@ -82,7 +88,7 @@ export const answers: Play[] = KINDS.flatMap((kind) =>
       run: async (scene) => {
         const armed = scene.fault({ ...STEPS[step].at, ...trouble });
         // While it waits, others look at the tasks, too.
-        if (trouble.retryAfter !== undefined && step !== 'S3') {
+        if (trouble.retryAfter === RETRY_AFTER_S && step !== 'S3') {
           scene.mustHappen('the pause that was asked for', () =>
             hasPaused(scene.proxy.callsTo(STEPS[step].at.endpoint), armed),
           );

@@ -63,4 +63,64 @@ const inTheMiddle: Play = {
   },
 };
 
-export const cancels: Play[] = [atStart, ...atRequests, inTheMiddle];
+/** A cancelled step is not tried again: whatever its lost attempt has written is found and closed all the same. */
+const afterALoss: Play[] = (['S1', 'S2', 'S3'] as const).map((step) => ({
+  fault: 'F11',
+  step,
+  name: 'cancelled after its worker was killed with the request served',
+  standard: step !== 'S3',
+  fast: step === 'S1',
+  run: async (scene) => {
+    const victim = await scene.victim();
+    scene.fault({
+      ...STEPS[step].at,
+      kind: 'holdAfter',
+      meanwhile: async () => {
+        await victim.kill();
+        await scene.run.cancel();
+        scene.inBackground(scene.worker());
+        return true;
+      },
+    });
+    await scene.ask(step === 'S1' ? '' : '[slow=1000]');
+    return { ends: ['Cancelled'] };
+  },
+}));
+
+const duringAReset: Play[] = (['S1', 'S2'] as const).map((step) => ({
+  fault: 'F11',
+  step,
+  name: 'cancelled, and then the connection is reset after the request was served',
+  run: async (scene) => {
+    scene.fault({
+      ...STEPS[step].at,
+      kind: 'holdAfter',
+      meanwhile: async () => {
+        await scene.run.cancel();
+        await sleep(ARRIVES_MS);
+        return true;
+      },
+    });
+    await scene.worker();
+    await scene.ask(step === 'S1' ? '' : '[slow=1000]');
+    return { ends: ['Cancelled'] };
+  },
+}));
+
+const whileReplaced: Play = {
+  fault: 'F11',
+  step: 'S3',
+  name: 'cancelled while its worker shuts down',
+  run: async (scene) => {
+    const first = await scene.worker();
+    const run = await scene.ask('[slow=20000]');
+    await scene.until('the model is asked', () => scene.generations().length > 0);
+    await sleep(500);
+    scene.inBackground(first.stop());
+    await run.cancel();
+    await scene.worker();
+    return { ends: ['Cancelled'] };
+  },
+};
+
+export const cancels: Play[] = [atStart, ...atRequests, inTheMiddle, ...afterALoss, ...duringAReset, whileReplaced];
