@@ -81,7 +81,7 @@ export async function createChat(
     const mayExist = mayExistSince !== undefined || earlierAt !== undefined;
     const { prompt, folderId } = request;
     const wanted = { ids, prompt, folderId, sinceMs: mayExistSince ?? since, knownChatId };
-    const sentAt = lastSentAt({ earlierAt }, mayBeUnderWay);
+    const sentAt = lastSentAt(earlierAt, mayBeUnderWay);
     if (sentAt !== undefined) await untilCommitted(sentAt, signal);
     const [existing] = mayExist ? await findChats(connection, wanted, signal) : [];
     const isRedriven = existing !== undefined && mayExistSince !== undefined;

@@ -1,7 +1,6 @@
 /** A request whose answer was lost may still be under way: what it does is given time to show before anybody looks for it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo } from '@temporalio/activity';
-import type { Attempt } from './step';
 
 /** How long after it was sent a look is worth something, in milliseconds. */
 const COMMITTED_AFTER_MS = 5_000;
@@ -11,10 +10,11 @@ const SETTLED_AFTER_MS = 10_000;
 /**
  * When what may have to be looked for was sent at the latest, in ms since the epoch; undefined if nothing was.
  *
+ * @param earlierAt when an earlier attempt of this step sent it
  * @param mayBeUnderWay an earlier run of the workflow id was cut off, by a reset or a termination. It may have been sending until
  * this step was scheduled, and its fence stayed open for half a heartbeat timeout after it was last acknowledged.
  */
-export function lastSentAt({ earlierAt }: Pick<Attempt, 'earlierAt'>, mayBeUnderWay: boolean): number | undefined {
+export function lastSentAt(earlierAt: number | undefined, mayBeUnderWay: boolean): number | undefined {
   if (earlierAt !== undefined || !mayBeUnderWay) return earlierAt;
   const { scheduledTimestampMs, heartbeatTimeoutMs = 0 } = activityInfo();
   return scheduledTimestampMs + heartbeatTimeoutMs / 2;

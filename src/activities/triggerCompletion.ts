@@ -59,7 +59,7 @@ function triggerStep(
     const request = parseChatInput(withPrompt(input, turn), deps.limits);
     const capabilities = await connection.capabilities();
     if (mayExist || attempt.earlierAt !== undefined) {
-      const sentAt = lastSentAt(attempt, mayBeUnderWay);
+      const sentAt = lastSentAt(attempt.earlierAt, mayBeUnderWay);
       if (sentAt !== undefined) await untilCommitted(sentAt, cancellationSignal());
       const found = await alreadyTriggered(connection, turn, attempt.earlierAt);
       if (found !== undefined) {
