@@ -1,5 +1,6 @@
 /** The worker process: configuration → connections → workers → run → close. */
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Client } from '@temporalio/client';
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerTuner } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -145,12 +146,15 @@ function tunerOf(slots: ActivitySlots): WorkerTuner {
  * Looks at every Open WebUI once. An unreachable one may come later; a wrong key or URL is a setting, and stops the process
  * unless other connections work.
  */
-async function checkConnections(connections: ReadonlyMap<string, Connection>, log: Logger): Promise<void> {
+export async function checkConnections(
+  connections: ReadonlyMap<string, Connection>,
+  log: Logger,
+  env: NodeJS.ProcessEnv,
+): Promise<void> {
   const wrong: Array<{ name: string; error: Error }> = [];
   for (const connection of connections.values()) {
     try {
-      const { version } = await connection.capabilities();
-      await connection.client.models();
+      const version = await connection.check();
       connection.watcher.open();
       log.info({ connection: connection.name, version }, `Open WebUI ${version} answers at ${connection.url}`);
     } catch (error) {
@@ -165,14 +169,14 @@ async function checkConnections(connections: ReadonlyMap<string, Connection>, lo
   const [first] = wrong;
   if (first === undefined || wrong.length < connections.size) return;
   throw new ConfigError(
-    `No connection to Open WebUI can be used; correct ${settingOf(first.name)}: ${first.error.message}`,
+    `No connection to Open WebUI can be used; correct ${settingOf(first.name, env)}: ${first.error.message}`,
   );
 }
 
-function settingOf(name: string): string {
-  const isOfEnvironment = name === DEFAULT_CONNECTION && process.env[CONNECTION_VARIABLES.url] !== undefined;
+function settingOf(name: string, env: NodeJS.ProcessEnv): string {
+  const isOfEnvironment = name === DEFAULT_CONNECTION && Boolean(env[CONNECTION_VARIABLES.url]?.trim());
   if (isOfEnvironment) return `${CONNECTION_VARIABLES.url} or its credential`;
-  return `connection "${name}" in the file that ${CONNECTIONS_FILE_VARIABLE} names`;
+  return `"${name}" in ${resolve(env[CONNECTIONS_FILE_VARIABLE]?.trim() ?? '')} (${CONNECTIONS_FILE_VARIABLE})`;
 }
 
 async function main(): Promise<void> {
@@ -183,7 +187,7 @@ async function main(): Promise<void> {
   installRuntime(config, log);
   const { connections, admission } = openConnections(config, log);
   try {
-    await checkConnections(connections, log);
+    await checkConnections(connections, log, process.env);
     const temporal = await connectWorker();
     try {
       const dependencies = {

@@ -53,7 +53,8 @@ export class EndOfReply {
    * @throws ApplicationFailure "not yet", when the slot is to be given back; what the reading throws
    */
   async reading(): Promise<ReplyReading | undefined> {
-    const watch = this.connection.watcher.watch(this.awaited.turn.chatId);
+    const { turn, taskId } = this.awaited;
+    const watch = this.connection.watcher.watch(turn.chatId, taskId);
     try {
       for (;;) {
         const now = Date.now();

@@ -77,9 +77,9 @@ const PROBES = {
 /** Which probes the server answered as its own endpoints. */
 export type ProbeAnswers = Record<keyof typeof PROBES, boolean>;
 
-/** Whether a version says which release it is; images of the main branch and forks may say `dev`. */
+/** Whether a version says which release it is. Images of the main branch and forks may say `dev`, and 0.0.0 stands for "unknown". */
 function isNumbered(version: string): boolean {
-  return /^v?\d+\.\d+/.test(version);
+  return /^v?\d+\.\d+/.test(version) && compareReleases(version, '0.0.0') > 0;
 }
 
 /** Compares dotted release numbers; a `v` before them and suffixes such as `-dev` do not count. */

@@ -2,7 +2,7 @@
  * The tree of a chat: messages by id, linked both ways, and the tip that the page shows. Nothing here mutates what it is
  * given, and keys that we do not know are kept: a history that we read is written back whole.
  */
-import { childrenOf } from './messageParts';
+import { childrenOf, parentIdOf } from './messageParts';
 import type { History, Message } from './schemas';
 
 export { toCompletionMessages } from './completionMessages';
@@ -86,13 +86,13 @@ export function appendRegeneration(
 export function branchTo(history: History, messageId: string): Message[] {
   const branch: Message[] = [];
   const seen = new Set<string>();
-  let id: string | null | undefined = messageId;
-  while (typeof id === 'string' && !seen.has(id)) {
+  let id: string | undefined = messageId;
+  while (id !== undefined && !seen.has(id)) {
     seen.add(id);
     const message = messageOf(history, id);
     if (message === undefined) break;
-    branch.unshift(message.id === undefined ? { ...message, id } : message);
-    id = message.parentId;
+    branch.unshift(typeof message.id === 'string' ? message : { ...message, id });
+    id = parentIdOf(message);
   }
   return branch;
 }
@@ -127,7 +127,7 @@ export function sameTurn(
 ): boolean {
   const user = messageOf(history, userId);
   const answer = messageOf(history, assistantId);
-  if (answer !== undefined && typeof answer.parentId === 'string' && answer.parentId !== userId) return false;
+  if ((parentIdOf(answer) ?? userId) !== userId) return false;
   return typeof user?.content === 'string' && asStored(user.content) === asStored(content);
 }
 
@@ -197,7 +197,7 @@ class Tree {
   link(id: string, parentId: string): void {
     const message = this.messages.get(id);
     if (message === undefined) return;
-    if (typeof message.parentId !== 'string') this.set(id, { ...message, parentId });
+    if (parentIdOf(message) === undefined) this.set(id, { ...message, parentId });
     if (this.messages.get(id)?.parentId === parentId) this.list(parentId, id);
   }
 

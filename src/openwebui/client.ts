@@ -1,9 +1,10 @@
 /** One method for each endpoint of Open WebUI that we use; nothing here retries, decides or remembers. */
 import { z } from 'zod';
-import { NotFoundError, NotOpenWebUIError, ServerError } from './errors';
+import { NotFoundError, NotOpenWebUIError, OpenWebUIError, ServerError, UnexpectedShapeError } from './errors';
 import type { Http, HttpAnswer, HttpRequest } from './http';
 import {
   activeChatsSchema,
+  allTasksSchema,
   chatListSchema,
   chatSchema,
   completedSchema,
@@ -63,10 +64,10 @@ export class OpenWebUIClient {
     return (await this.get('/api/models', modelListSchema, signal)).data;
   }
 
-  /** GET /api/v1/models/model: a *workspace* model; undefined for a plain upstream model. */
+  /** GET /api/v1/models/model: a *workspace* model; undefined for a plain upstream model, and for one that is not the user's. */
   async workspaceModel(id: string, signal?: AbortSignal): Promise<Model | undefined> {
     try {
-      return await this.get('/api/v1/models/model', modelSchema, signal, { query: { id } });
+      return (await this.get('/api/v1/models/model', modelSchema.nullable(), signal, { query: { id } })) ?? undefined;
     } catch (error) {
       if (error instanceof NotFoundError) return undefined;
       throw error;
@@ -192,13 +193,18 @@ export class OpenWebUIClient {
 
   /** POST /api/chat/completed: runs outlet filters over the messages sent and returns them; writes nothing. */
   async completed(body: Record<string, unknown>, signal?: AbortSignal): Promise<Message[]> {
-    return (await this.post('/api/chat/completed', body, completedSchema, signal)).messages ?? [];
+    return this.post('/api/chat/completed', body, completedSchema, signal);
   }
 
   /** GET /api/tasks/chat/{id}. Empty also for chats that do not exist. */
   async chatTasks(chatId: string, signal?: AbortSignal): Promise<string[]> {
     const path = `/api/tasks/chat/${encodeURIComponent(chatId)}`;
     return (await this.get(path, taskListSchema, signal)).task_ids;
+  }
+
+  /** GET /api/tasks: all tasks of the server, whosever they are. Any user up to 0.8.12, administrators later. */
+  async allTasks(signal?: AbortSignal): Promise<string[]> {
+    return (await this.get('/api/tasks', allTasksSchema, signal)).tasks;
   }
 
   /** POST /api/v1/tasks/active/chats (0.8.0–0.10.2): which of these chats have a task. */
@@ -259,16 +265,14 @@ export class OpenWebUIClient {
     return (await this.http.request(request)).status;
   }
 
-  /** Every Open WebUI answers this to everybody: whoever refuses it, or answers something else, is none. */
   private async release(path: string, signal?: AbortSignal): Promise<string> {
-    const accept = (status: number): boolean => status >= 400 && status < 500 && ![408, 429].includes(status);
-    const about = { method: 'GET', path } as const;
-    const request = { ...about, schema: releaseSchema, accept, authenticated: false, ...withSignal(signal) };
-    const { value, status } = await this.http.request(request);
-    if (status < 400 && value.version !== undefined) return value.version;
-    const what = status < 400 ? 'does not name a release' : 'refuses what Open WebUI tells everybody';
-    const context = { ...about, connection: this.http.connection, status };
-    throw new NotOpenWebUIError(`The server ${what}`, context);
+    try {
+      return (await this.get(path, releaseSchema, signal, { authenticated: false })).version;
+    } catch (error) {
+      const instead = error instanceof OpenWebUIError ? whatAnswersInstead(error) : undefined;
+      if (instead === undefined) throw error;
+      throw new NotOpenWebUIError(instead, (error as OpenWebUIError).context, { cause: error });
+    }
   }
 
   private async get<T>(
@@ -289,6 +293,17 @@ export class OpenWebUIClient {
   ): Promise<T> {
     return (await this.http.request({ method: 'POST', path, body, schema, ...withSignal(signal), ...more })).value;
   }
+}
+
+/** What it means that a server does not tell its release, which every Open WebUI tells everybody. Undefined where that may pass. */
+function whatAnswersInstead(error: OpenWebUIError): string | undefined {
+  const { status = 0 } = error.context;
+  if (error instanceof UnexpectedShapeError) return 'The server does not name a release';
+  if ([401, 403, 407].includes(status)) {
+    return 'The server asks everybody to sign in; a proxy in front of Open WebUI must let the worker through';
+  }
+  const isRefusal = status >= 400 && status < 500 && status !== 408 && status !== 429;
+  return isRefusal ? 'The server refuses what Open WebUI tells everybody' : undefined;
 }
 
 function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {

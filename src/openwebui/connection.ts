@@ -38,8 +38,8 @@ const CAPABILITIES_AGE_MS = 10 * 60_000;
 /** Shortest time between two occasions on which all who wait read their chats, in milliseconds. */
 const GAP_PAUSE_MS = 5_000;
 
+/** Longest pause between two readings of a chat on which somebody waits, in milliseconds. Every end is told in time. */
 const SAFETY_READ_MS = 5 * 60_000;
-const OLD_SAFETY_READ_MS = 20_000;
 
 /** How many sockets are asked at once where a server has, or may have, several processes. */
 const PROCESSES_ASKED = 8;
@@ -57,6 +57,7 @@ export class Connection {
   readonly client: OpenWebUIClient;
   readonly watcher: Watcher;
   readonly generations: Generations;
+  readonly safetyReadMs = SAFETY_READ_MS;
   readonly placements = new Placements();
   readonly recentChats: RecentChats;
   /** Its processes do not know of each other's tasks: one of them may miss what another lists. */
@@ -96,6 +97,7 @@ export class Connection {
       credentials: options.credentials,
       client: this.client,
       capabilities: () => this.capabilities(),
+      allTasks: (signal) => this.allTasks(signal),
       onGone: () => this.onUnreachable(true),
     });
     this.recentChats = new RecentChats(this.client);
@@ -120,14 +122,6 @@ export class Connection {
     return this.goneAt;
   }
 
-  /**
-   * Longest pause between two readings of a chat on which somebody waits, in milliseconds. Every end is told in time but on old
-   * releases, where some are told to nobody: a stream that broke off, a provider's page of HTML.
-   */
-  get safetyReadMs(): number {
-    return this.found?.watch === 'updatedAt' ? OLD_SAFETY_READ_MS : SAFETY_READ_MS;
-  }
-
   /** The chat's page. */
   chatUrl(chatId: string): string {
     return `${this.publicUrl}/c/${chatId}`;
@@ -150,8 +144,14 @@ export class Connection {
 
   /** The same where nothing has told of several processes yet: each of many sockets may lead to another one. */
   async tasksOfProcesses(chatId: string, signal?: AbortSignal): Promise<string[]> {
-    const asked = Array.from({ length: PROCESSES_ASKED }, () => this.client.chatTasks(chatId, signal));
-    return [...new Set((await Promise.all(asked)).flat())];
+    return ofProcesses(() => this.client.chatTasks(chatId, signal));
+  }
+
+  /** Looks whether the server can be used, with this credential. @returns its release @throws as `capabilities` and requests do */
+  async check(): Promise<string> {
+    const { version } = await this.capabilities();
+    this.modelList = await this.listing.join((shared) => this.listModels(shared));
+    return version;
   }
 
   /** A model that this connection's user may use. @throws ModelNotFoundError, naming a few that exist */
@@ -207,6 +207,11 @@ export class Connection {
     return { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
   }
 
+  private async allTasks(signal: AbortSignal): Promise<string[]> {
+    const ask = (): Promise<string[]> => this.client.allTasks(signal);
+    return this.hasSeveralProcesses ? ofProcesses(ask) : ask();
+  }
+
   private onUnreachable(gone: boolean): void {
     if (gone) this.goneAt = Date.now();
     this.unreachable = true;
@@ -229,4 +234,8 @@ export class Connection {
     this.gapAt = Date.now();
     this.watcher.gap();
   }
+}
+
+async function ofProcesses(ask: () => Promise<string[]>): Promise<string[]> {
+  return [...new Set((await Promise.all(Array.from({ length: PROCESSES_ASKED }, ask))).flat())];
 }

@@ -53,7 +53,7 @@ export class Generations {
 
   private async follow({ chatId, taskId, until }: Generation, signal: AbortSignal): Promise<void> {
     const { watcher, safetyReadMs } = this.connection;
-    const watch = watcher.watch(chatId);
+    const watch = watcher.watch(chatId, taskId);
     try {
       while (Date.now() < until) {
         await watch.moved(Math.min(safetyReadMs, until - Date.now()), signal);

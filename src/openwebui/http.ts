@@ -142,6 +142,13 @@ export class Http {
     const requestId = headerOf(answer, 'x-request-id');
     const answered = { ...context, status: answer.status, ...(requestId === undefined ? {} : { requestId }) };
     const accepted = (answer.status >= 200 && answer.status < 300) || request.accept?.(answer.status) === true;
+    if (!accepted && isBarredByAnother(answer)) {
+      // Open WebUI's own refusals are JSON; this is a proxy's, which may lack its server or its session just now.
+      throw new NotOpenWebUIError(
+        `Something in front of Open WebUI answers in its place: ${redact(detailOf(answer))}`,
+        answered,
+      );
+    }
     if (!accepted) {
       // A date is meant by the server's clock.
       const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), serverTimeOf(answer) ?? Date.now());
@@ -232,6 +239,10 @@ export class Http {
 /** "Bad gateway" in a proxy's own words: it found nobody behind it. Open WebUI's own answers are JSON. */
 function isGatewaysPage(answer: RawAnswer): boolean {
   return answer.status === 502 && !/\bjson\b/i.test(headerOf(answer, 'content-type') ?? '');
+}
+
+function isBarredByAnother(answer: RawAnswer): boolean {
+  return [401, 403, 404, 407].includes(answer.status) && !/\bjson\b/i.test(headerOf(answer, 'content-type') ?? '');
 }
 
 function headerOf(answer: RawAnswer, name: string): string | undefined {

@@ -1,4 +1,5 @@
 /** What the parts of a stored message mean, whatever shape they were stored in: an odd one means as much as none. */
+import { isRecord, listOf, recordOf } from './json';
 import type { Chat, Message } from './schemas';
 
 /** An item of `message.output` (0.8.0 and later): a message, a reasoning block, a tool call. */
@@ -11,6 +12,12 @@ export interface OutputItem {
 
 export function outputOf({ output }: Message): OutputItem[] {
   return listOf(output).filter((item): item is OutputItem => typeof recordOf(item)['type'] === 'string');
+}
+
+/** Undefined at a root. */
+export function parentIdOf(message: Message | undefined): string | undefined {
+  const id = message?.parentId;
+  return isText(id) ? id : undefined;
 }
 
 export function childrenOf({ childrenIds }: Message): string[] {
@@ -53,18 +60,6 @@ export function textOf(content: unknown): string {
     .map((part) => (typeof part === 'string' ? part : recordOf(part)['text']))
     .filter(isText)
     .join('');
-}
-
-export function recordOf(value: unknown): Record<string, unknown> {
-  return isRecord(value) ? value : {};
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function listOf(value: unknown): unknown[] {
-  return Array.isArray(value) ? value : [];
 }
 
 function isText(value: unknown): value is string {

@@ -5,12 +5,16 @@
 import type { OpenWebUIClient } from './client';
 import { NotFoundError, ResponseTooLargeError, UnexpectedShapeError } from './errors';
 import type { Chat, ChatRow } from './schemas';
-import { unlessAborted } from './sharedFlight';
+import { SharedFlight, unlessAborted } from './sharedFlight';
 
 /** The server's clock counts in whole seconds, and a request takes its time: how much older a chat may be, in milliseconds. */
 const CLOCK_SLACK_MS = 5_000;
-/** How long a chat that was read is remembered, in milliseconds. */
+/**
+ * How long a chat is remembered from when it was read on, in milliseconds, and how many at the most. A look-up that takes
+ * several attempts goes on where the last one ended, however old the chats are.
+ */
 const REMEMBERED_MS = 24 * 60 * 60_000;
+const MOST_REMEMBERED = 50_000;
 /** Chats read at a time. */
 const READS_AT_A_TIME = 8;
 
@@ -26,16 +30,23 @@ export interface ChatSearch {
 /** A listing that has not begun yet: whoever comes until then may still join. */
 interface Listing {
   sinceMs: number;
-  done: Promise<void>;
+  flight: SharedFlight<void>;
+}
+
+interface ReadChat {
+  /** In ms since the epoch. */
+  at: number;
+  /** The user messages in it. */
+  messageIds: string[];
 }
 
 type Client = Pick<OpenWebUIClient, 'chatList' | 'pinnedChats' | 'archivedChats' | 'chat' | 'chatsInFolder'>;
 
 export class RecentChats {
-  /** Chats that were read, and when, in ms since the epoch. */
-  private readonly read = new Map<string, number>();
+  /** In the order in which they were read. */
+  private readonly read = new Map<string, ReadChat>();
   private readonly chatsOfMessage = new Map<string, Set<string>>();
-  private last: Promise<void> = Promise.resolve();
+  private running: Promise<void> = Promise.resolve();
   private next: Listing | undefined;
 
   constructor(private readonly client: Client) {}
@@ -43,7 +54,7 @@ export class RecentChats {
   /** All chats of this user that hold the message, as they are now, the oldest first. */
   async find({ messageId, sinceMs, folderId }: ChatSearch, signal: AbortSignal): Promise<Chat[]> {
     // Only a listing that begins after the call can be trusted to show what was made before it.
-    await unlessAborted(this.listing(sinceMs), signal);
+    await this.listing(sinceMs, signal);
     const inFolder = folderId === undefined ? [] : await this.client.chatsInFolder(folderId, signal);
     for (const chat of inFolder) this.index(chat);
     const ids = [...(this.chatsOfMessage.get(messageId) ?? [])];
@@ -61,52 +72,61 @@ export class RecentChats {
     }
   }
 
-  private listing(sinceMs: number): Promise<void> {
-    if (this.next !== undefined) {
-      this.next.sinceMs = Math.min(this.next.sinceMs, sinceMs);
-      return this.next.done;
-    }
-    const next: Listing = { sinceMs, done: Promise.resolve() };
-    next.done = this.last.then(() => {
-      this.next = undefined;
-      return this.readNewChats(next.sinceMs);
-    });
-    this.last = next.done.catch(() => undefined);
-    this.next = next;
-    return next.done;
+  private listing(sinceMs: number, signal: AbortSignal): Promise<void> {
+    const next = (this.next ??= { sinceMs, flight: new SharedFlight() });
+    next.sinceMs = Math.min(next.sinceMs, sinceMs);
+    return next.flight.join((shared) => this.begin(next, shared), signal);
   }
 
-  private async readNewChats(sinceMs: number): Promise<void> {
+  /** One at a time. Nobody may join any more from when it begins. */
+  private async begin(next: Listing, signal: AbortSignal): Promise<void> {
+    await unlessAborted(this.running, signal);
+    signal.throwIfAborted();
+    this.next = undefined;
+    const reading = this.readNewChats(next.sinceMs, signal);
+    this.running = reading.catch(() => undefined);
+    return reading;
+  }
+
+  private async readNewChats(sinceMs: number, signal: AbortSignal): Promise<void> {
     this.forgetOld();
-    const unread = (await this.rowsSince(sinceMs)).filter((row) => !this.read.has(row.id));
+    const unread = (await this.rowsSince(sinceMs, signal)).filter((row) => !this.read.has(row.id));
     const readNext = async (): Promise<void> => {
       for (let row = unread.pop(); row !== undefined; row = unread.pop()) {
-        const chat = await this.unlessStrange(row.id);
-        if (chat === undefined) this.read.set(row.id, Date.now());
+        const chat = await this.readable(row.id, signal);
+        if (chat === undefined) this.remember(row.id, []);
         else this.index(chat);
       }
     };
-    await Promise.all(Array.from({ length: READS_AT_A_TIME }, readNext));
+    // When one fails, the others begin no other chat, and nobody goes on beside the next listing.
+    const read = (): Promise<void> =>
+      readNext().catch((error: unknown) => {
+        unread.length = 0;
+        throw error;
+      });
+    const readers = await Promise.allSettled(Array.from({ length: READS_AT_A_TIME }, read));
+    const failed = readers.find((reader) => reader.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
-  /** What was made here just now can be read: a chat that is too large for that, or of another shape, is another one. */
-  private async unlessStrange(chatId: string): Promise<Chat | undefined> {
+  /** What was made just now can be read: a chat that is too large for that, or of an odd shape, is another one. */
+  private async readable(chatId: string, signal: AbortSignal): Promise<Chat | undefined> {
     try {
-      return await this.chat(chatId);
+      return await this.chat(chatId, signal);
     } catch (error) {
       if (error instanceof ResponseTooLargeError || error instanceof UnexpectedShapeError) return undefined;
       throw error;
     }
   }
 
-  private async rowsSince(sinceMs: number): Promise<ChatRow[]> {
+  private async rowsSince(sinceMs: number, signal: AbortSignal): Promise<ChatRow[]> {
     const found = new Map<string, ChatRow>();
-    const pinned = await this.client.pinnedChats();
+    const pinned = await this.client.pinnedChats(signal);
     const lists = [this.client.chatList.bind(this.client), this.client.archivedChats.bind(this.client)];
     let since = 0;
     for (const list of lists) {
       for (let page = 1; ; page++) {
-        const { value: rows, serverTimeMs } = await list(page);
+        const { value: rows, serverTimeMs } = await list(page, signal);
         since = (sinceMs - CLOCK_SLACK_MS + ((serverTimeMs ?? Date.now()) - Date.now())) / 1000;
         const known = found.size;
         for (const row of rows) found.set(row.id, row);
@@ -118,21 +138,34 @@ export class RecentChats {
     return [...found.values()].filter((row) => row.created_at >= since);
   }
 
-  private index(chat: Chat): void {
-    this.read.set(chat.id, Date.now());
-    for (const [messageId, message] of Object.entries(chat.chat.history?.messages ?? {})) {
-      if (message.role !== 'user') continue;
-      this.chatsOfMessage.set(messageId, (this.chatsOfMessage.get(messageId) ?? new Set()).add(chat.id));
+  private index({ id: chatId, chat }: Chat): void {
+    const messages = Object.entries(chat.history?.messages ?? {});
+    const messageIds = messages.filter(([, { role }]) => role === 'user').map(([messageId]) => messageId);
+    this.remember(chatId, messageIds);
+  }
+
+  private remember(chatId: string, messageIds: string[]): void {
+    this.forget(chatId);
+    this.read.set(chatId, { at: Date.now(), messageIds });
+    for (const messageId of messageIds) {
+      this.chatsOfMessage.set(messageId, (this.chatsOfMessage.get(messageId) ?? new Set()).add(chatId));
     }
   }
 
   private forgetOld(): void {
     const oldest = Date.now() - REMEMBERED_MS;
-    const old = new Set([...this.read].filter(([, readAt]) => readAt < oldest).map(([id]) => id));
-    if (old.size === 0) return;
-    for (const id of old) this.read.delete(id);
-    for (const [messageId, chats] of this.chatsOfMessage) {
-      if ([...chats].every((id) => old.has(id))) this.chatsOfMessage.delete(messageId);
+    for (const [chatId, { at }] of this.read) {
+      if (at >= oldest && this.read.size <= MOST_REMEMBERED) break;
+      this.forget(chatId);
     }
+  }
+
+  private forget(chatId: string): void {
+    for (const messageId of this.read.get(chatId)?.messageIds ?? []) {
+      const chats = this.chatsOfMessage.get(messageId);
+      chats?.delete(chatId);
+      if (chats?.size === 0) this.chatsOfMessage.delete(messageId);
+    }
+    this.read.delete(chatId);
   }
 }

@@ -3,6 +3,7 @@
  * written back, and each release adds keys.
  */
 import { z } from 'zod';
+import { isRecord, listOf, recordOf } from './json';
 
 const seconds = z.number();
 const uuidish = z.string().min(1);
@@ -13,18 +14,16 @@ const uuidish = z.string().min(1);
  */
 const stored = z.unknown().optional();
 
-/**
- * A node of `chat.history.messages`. Everything is optional but the fields that the tree needs: people, other clients and old
- * releases leave things out.
- */
+/** A node of `chat.history.messages`. People, other clients and old releases leave things out. */
 export const messageSchema = z.looseObject({
-  id: z.string().optional(),
-  role: z.string().optional(),
+  id: stored,
+  role: stored,
   content: stored,
-  parentId: z.string().nullish(),
+  /** Null at a root. Not checked either: of other people's messages `parentIdOf` tells it. */
+  parentId: z.custom<string | null>().optional(),
   childrenIds: stored,
   timestamp: stored,
-  model: z.string().nullish(),
+  model: stored,
   models: stored,
   done: stored,
   error: stored,
@@ -37,10 +36,16 @@ export const messageSchema = z.looseObject({
 });
 export type Message = z.infer<typeof messageSchema>;
 
-/** `chat.history`: all messages by id, and the tip that the page shows. */
+// Not a record of zod's, which leaves the id `__proto__` out.
+const messagesById = z.unknown().transform((value): Record<string, Message> => {
+  const isMessage = (entry: [string, unknown]): entry is [string, Message] => isRecord(entry[1]);
+  return Object.fromEntries(Object.entries(recordOf(value)).filter(isMessage));
+});
+
+/** `chat.history`: all messages by id, and the tip that the page shows. What is no object is no message, and left out. */
 export const historySchema = z.looseObject({
-  messages: z.record(z.string(), messageSchema).default({}),
-  currentId: z.string().nullish(),
+  messages: messagesById,
+  currentId: z.string().nullish().catch(null),
 });
 export type History = z.infer<typeof historySchema>;
 
@@ -51,7 +56,7 @@ export const chatDocumentSchema = z.looseObject({
   params: stored,
   files: stored,
   tags: stored,
-  history: historySchema.optional(),
+  history: historySchema.optional().catch(undefined),
 });
 export type ChatDocument = z.infer<typeof chatDocumentSchema>;
 
@@ -94,10 +99,7 @@ export const modelSchema = z.looseObject({ id: z.string(), name: z.string().null
 export const modelListSchema = z.looseObject({ data: z.array(modelSchema) });
 export type Model = z.infer<typeof modelSchema>;
 
-/** Another server's answer may lack it, and be no object at all. */
-export const releaseSchema = z
-  .looseObject({ version: z.string().optional().catch(undefined) })
-  .catch({ version: undefined });
+export const releaseSchema = z.looseObject({ version: z.string() });
 
 /** The trigger's answer: `task_id` up to 0.8.12, `task_ids` from 0.9.0. */
 export const triggerAnswerSchema = z.looseObject({
@@ -107,10 +109,13 @@ export const triggerAnswerSchema = z.looseObject({
 });
 
 export const taskListSchema = z.looseObject({ task_ids: z.array(z.string()) });
+export const allTasksSchema = z.looseObject({ tasks: z.array(z.string()) });
 export const activeChatsSchema = z.looseObject({ active_chat_ids: z.array(z.string()) });
 
-/** `/api/chat/completed` echoes the messages as the outlet filters leave them. */
-export const completedSchema = z.looseObject({ messages: z.array(messageSchema).nullish() });
+/** `/api/chat/completed` echoes the messages as the outlet filters leave them, which may be in no shape at all. */
+export const completedSchema = z
+  .unknown()
+  .transform((value): Message[] => listOf(recordOf(value)['messages']).filter(isRecord));
 
 const fileSchema = z.looseObject({
   id: uuidish,

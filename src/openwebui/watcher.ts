@@ -8,25 +8,26 @@ import type { OpenWebUIClient } from './client';
 import type { Credentials } from './credentials';
 import { Push } from './push';
 import type { ChatRow } from './schemas';
+import { SilentEnds } from './silentEnds';
+import { Watch, type WakeReason } from './watch';
 
 export interface WatcherOptions {
   url: string;
   credentials: Credentials;
   client: Pick<OpenWebUIClient, 'chatList' | 'activeChats' | 'chatTasks'>;
   capabilities: () => Promise<Capabilities>;
+  /** All tasks of the server. Asked for where {@link SilentEnds} are. */
+  allTasks: (signal: AbortSignal) => Promise<string[]>;
   /** The server broke the event socket off. */
   onGone?: () => void;
   /** Shortest and longest pause between two shared polls, in milliseconds. @default [100, 2000] */
   pollPauseMs?: [number, number];
+  /** Pause between two looks for ends that old releases tell nobody, in milliseconds. @default 10 000 */
+  silentPauseMs?: number;
 }
-
-/** Why a watch woke: `time` when nothing happened within the time asked for. */
-export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
 
 const DEFAULT_PAUSES_MS: [number, number] = [100, 2_000];
 const PAUSE_GROWTH = 1.5;
-/** Longer timers fire at once. */
-const LONGEST_TIMER_MS = 2_147_483_647;
 /** Rows on one page of the list of chats. */
 const LIST_PAGE = 60;
 /** How long an event is kept for a chat that nobody watches yet. */
@@ -34,60 +35,13 @@ const KEPT_EVENT_MS = 60_000;
 /** `updated_at` is in whole seconds: a chat counts as moved while that is this close to the server's clock. */
 const UPDATED_WITHIN_MS = 2_000;
 
-/** One waiting party. */
-export class Watch {
-  private reason: WakeReason | undefined;
-  private wakeUp: (() => void) | undefined;
-
-  constructor(
-    readonly chatId: string,
-    private readonly onClose: (watch: Watch) => void,
-  ) {}
-
-  /**
-   * Waits until there is a reason to read the chat, at most `maxMs`. A reason that came before the call counts.
-   * @throws the signal's reason when it is aborted
-   */
-  async moved(maxMs: number, signal: AbortSignal): Promise<WakeReason> {
-    signal.throwIfAborted();
-    if (this.reason === undefined && maxMs > 0) await this.wait(maxMs, signal);
-    signal.throwIfAborted();
-    const reason = this.reason ?? 'time';
-    this.reason = undefined;
-    return reason;
-  }
-
-  /** An event tells more than the other reasons, and is not hidden by one that came before. */
-  wake(reason: WakeReason): void {
-    if (this.reason === undefined || reason === 'event') this.reason = reason;
-    this.wakeUp?.();
-  }
-
-  close(): void {
-    this.onClose(this);
-  }
-
-  private async wait(maxMs: number, signal: AbortSignal): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    let onAbort: (() => void) | undefined;
-    await new Promise<void>((resolve) => {
-      this.wakeUp = resolve;
-      onAbort = resolve;
-      timer = setTimeout(resolve, Math.min(maxMs, LONGEST_TIMER_MS));
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
-    clearTimeout(timer);
-    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
-    this.wakeUp = undefined;
-  }
-}
-
 export class Watcher {
   private readonly watches = new Map<string, Set<Watch>>();
   private readonly recentEvents = new Map<string, number>();
   private readonly lastUpdate = new Map<string, number>();
   private readonly push: Push | undefined;
   private readonly closing = new AbortController();
+  private readonly silentEnds: SilentEnds;
   private readonly pauses: [number, number];
   private pauseMs: number;
   private polling = false;
@@ -95,6 +49,14 @@ export class Watcher {
   constructor(private readonly options: WatcherOptions) {
     this.pauses = options.pollPauseMs ?? DEFAULT_PAUSES_MS;
     this.pauseMs = this.pauses[0];
+    this.silentEnds = new SilentEnds({
+      allTasks: options.allTasks,
+      chatTasks: options.client.chatTasks.bind(options.client),
+      watches: () => [...this.watches.values()].flatMap((all) => [...all]),
+      mayHappen: async () => (await options.capabilities()).watch === 'updatedAt',
+      signal: this.closing.signal,
+      pauseMs: options.silentPauseMs,
+    });
     if (options.credentials.push) {
       this.push = new Push({
         url: options.url,
@@ -111,15 +73,16 @@ export class Watcher {
     this.push?.open();
   }
 
-  watch(chatId: string): Watch {
+  watch(chatId: string, taskId?: string): Watch {
     this.open();
-    const watch = new Watch(chatId, (closed) => this.forget(closed));
+    const watch = new Watch(chatId, taskId, (closed) => this.forget(closed));
     const all = this.watches.get(chatId) ?? new Set();
     this.watches.set(chatId, all.add(watch));
     const heardAt = this.recentEvents.get(chatId);
     if (heardAt !== undefined && Date.now() - heardAt < KEPT_EVENT_MS) watch.wake('event');
     this.pauseMs = this.pauses[0];
     if (!this.polling) void this.poll();
+    void this.silentEnds.look();
     return watch;
   }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CancelledFailure } from '@temporalio/common';
 import { DEFAULT_REPLY, TITLE } from '../../dev/model';
 import { turnIds } from '../../src/activities/ids';
-import { Watch } from '../../src/openwebui/watcher';
+import { Watch } from '../../src/openwebui/watch';
 import { Bench, NAMESPACE_ID, environmentFor } from '../support/bench';
 import { failureOf, retried } from '../support/failures';
 

@@ -180,6 +180,29 @@ describe('a lost reply is dead', () => {
   });
 });
 
+describe('a reply whose end no event tells of', () => {
+  it.concurrent('is looked for with one request every ten seconds, and missed soon', async () => {
+    const silent = [
+      ['0.6.15', 'x [cut=2]'],
+      ['0.6.30', 'x [html=500]'],
+      ['0.6.43', 'x [html=500]'],
+    ] as const;
+    await Promise.all(
+      silent.map(async ([release, prompt]) => {
+        const bench = await start({ release, credential: 'jwt' });
+        bench.connection.watcher.open();
+        while (bench.connection.watcher.missesNothingSince(0)) await sleep(5);
+        const { awaiting } = await bench.ask({ prompt });
+        const failure = await failureOf(bench.run('awaitReply', awaiting));
+        expect([release, failure.type]).toEqual([release, 'ReplyLost']);
+        expect(Date.now() - awaiting.triggeredAt).toBeLessThan(20_000);
+        const looks = bench.standIn.requests.filter(({ path }) => path === '/api/tasks');
+        expect(looks.length).toBeLessThanOrEqual(2);
+      }),
+    );
+  });
+});
+
 describe('a server that is away', () => {
   it.concurrent(
     'ends the first attempt that notices it; the next one keeps its slot, and looks within 2.5 s of its return',

@@ -12,8 +12,13 @@ export function aboutTurns(driver: () => Driver, release: string): void {
     const { task_ids: ids, task_id: id } = answer.body as { task_ids?: string[]; task_id?: string };
     expect(answer.status).toBe(200);
     expect(await driver().tasks(turn)).toEqual(ids ?? [id]);
+    const all = async (): Promise<unknown> => (await driver().call('GET', '/api/tasks')).body;
+    // Where ends are told to nobody.
+    const isAsked = driver().can.watch === 'updatedAt';
+    if (isAsked) expect(await all()).toEqual({ tasks: expect.arrayContaining([id]) as unknown });
     await driver().letGoOn(turn);
     await driver().untilIdle(turn);
+    if (isAsked) expect(await all()).not.toEqual({ tasks: expect.arrayContaining([id]) as unknown });
   });
 
   it('gives a placeholder its model at the trigger, and from 0.12 its task', async () => {

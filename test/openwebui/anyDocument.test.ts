@@ -15,7 +15,7 @@ import {
 import { childrenOf, followUpsOf, outputOf, sourcesOf, taskIdOf, usageOf } from '../../src/openwebui/messageParts';
 import { replyState } from '../../src/openwebui/replyState';
 import { replyText } from '../../src/openwebui/replyText';
-import { historySchema, messageSchema, type History, type Message } from '../../src/openwebui/schemas';
+import { chatSchema, historySchema, messageSchema, type History, type Message } from '../../src/openwebui/schemas';
 
 const KINDS = ['untriggered', 'running', 'finished', 'failed', 'stopped', 'lost', 'gone'];
 const RELEASES = ['0.6.15', '0.6.23', '0.6.41', '0.6.43', '0.8.0', '0.8.12', '0.9.6', '0.10.2', '0.11.4', '0.12.4'];
@@ -30,13 +30,13 @@ const orOdd = <T>(meant: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
 const message: fc.Arbitrary<Message> = fc
   .record(
     {
-      id,
-      role: fc.constantFrom('user', 'assistant', 'system', 'tool', ''),
+      id: orOdd(id),
+      role: orOdd(fc.constantFrom('user', 'assistant', 'system', 'tool', '')),
       content: orOdd(fc.oneof(fc.string(), fc.constant(null), fc.array(fc.jsonValue(), { maxLength: 3 }))),
-      parentId: fc.option(id),
+      parentId: orOdd(fc.option(id)),
       childrenIds: orOdd(fc.option(fc.array(id, { maxLength: 3 }))),
       timestamp: orOdd(fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }))),
-      model: fc.option(fc.constantFrom('', 'model-a')),
+      model: orOdd(fc.option(fc.constantFrom('', 'model-a'))),
       done: orOdd(fc.option(fc.boolean())),
       error: fc.jsonValue(),
       output: orOdd(
@@ -65,8 +65,8 @@ const message: fc.Arbitrary<Message> = fc
   )
   .map((value) => messageSchema.parse(JSON.parse(JSON.stringify(value))));
 const history: fc.Arbitrary<History> = fc
-  .record({ messages: fc.dictionary(id, message), currentId: fc.option(id), other: fc.jsonValue() })
-  .map((value) => historySchema.parse(value));
+  .record({ messages: fc.dictionary(id, message), currentId: orOdd(fc.option(id)), other: fc.jsonValue() })
+  .map((value) => historySchema.parse(JSON.parse(JSON.stringify(value))));
 
 describe('any message', () => {
   it('has exactly one state on every release, and the text of its error is never blank', () => {
@@ -123,6 +123,35 @@ describe('any message', () => {
 });
 
 describe('any chat', () => {
+  const chatOf = (document: unknown): unknown => ({ id: 'c', created_at: 1, updated_at: 1, chat: document });
+
+  it('is readable, and its history is written back as it was stored', () => {
+    fc.assert(
+      fc.property(fc.dictionary(id, message), fc.option(id), fc.jsonValue(), (messages, currentId, other) => {
+        const stored: unknown = JSON.parse(JSON.stringify({ messages, currentId, other }));
+        const { history: read } = chatSchema.parse(chatOf({ history: stored })).chat;
+        expect(JSON.stringify(read)).toBe(JSON.stringify(stored));
+      }),
+    );
+  });
+
+  it('is readable whatever stands where its history and its messages should', () => {
+    const odd = fc.oneof(
+      fc.jsonValue(),
+      fc.record({ messages: fc.oneof(fc.jsonValue(), fc.dictionary(id, fc.jsonValue())) }),
+    );
+    fc.assert(
+      fc.property(odd, fc.jsonValue(), (stored, other) => {
+        const { chat } = chatSchema.parse(chatOf({ history: stored, title: other, params: other, models: other }));
+        const read = chat.history ?? emptyHistory();
+        const tip = tipOf(read);
+        if (tip !== null) expect(branchTo(read, tip)).not.toEqual([]);
+        for (const found of Object.values(read.messages)) expect(replyText(found).content).toEqual(expect.any(String));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
   const TIME = 1_800_000_000;
   const turn = { user: { id: 'new', content: 'Hi' }, assistantId: 'answer', model: 'm', timestamp: TIME };
 

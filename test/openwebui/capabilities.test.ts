@@ -285,14 +285,27 @@ describe('what a server can do', () => {
     ['takes no GET', json(405, {})],
     ['answers something else', json(200, { status: 'ok' })],
     ['answers a list', json(200, [])],
+    ['says JSON and sends nothing', { status: 404, type: 'application/json', body: '' }],
   ])('cannot be said of a server that %s', async (_, other) => {
     answer = () => other;
     await expect(find()).rejects.toMatchObject({ name: 'NotOpenWebUIError' });
   });
 
+  it.each([401, 403, 407])('cannot be said through a proxy that wants a sign-in and answers %d', async (status) => {
+    answer = () => json(status, {});
+    await expect(find()).rejects.toThrow(
+      /asks everybody to sign in.*a proxy in front of Open WebUI must let the worker through/,
+    );
+  });
+
   it.each([408, 429, 500, 503])('is asked for again of a server that answers %d', async (status) => {
     answer = () => json(status, { detail: 'later' });
     await expect(find()).rejects.not.toMatchObject({ name: 'NotOpenWebUIError' });
+  });
+
+  it('is asked for again where the answer was cut off', async () => {
+    answer = () => ({ status: 200, type: 'application/json', body: '{"version":' });
+    await expect(find()).rejects.toMatchObject({ name: 'ServerError' });
   });
 
   it('is what the answers say where the version is no number', async () => {
@@ -324,6 +337,8 @@ describe('releases', () => {
     ['0.10.1', 'warn', /its own search finds none/],
     ['0.12.4', 'fine', undefined],
     ['dev', 'warn', /"dev" does not say which release it is/],
+    ['0.0.0', 'warn', /"0\.0\.0" does not say which release it is/],
+    ['0.13.0-rc1', 'warn', /newer than 0\.12\.4/],
     ['v0.12.4', 'fine', undefined],
     ['0.13.0', 'warn', /newer than 0\.12\.4.*taken to behave alike/],
   ])('%s: %s', (release, verdict, reason) => {

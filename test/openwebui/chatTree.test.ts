@@ -87,8 +87,8 @@ describe('appending a turn', () => {
     const { history } = request.chat;
     const [user, answer] = Object.values(history.messages);
     const made = appendTurn(emptyHistory(), {
-      user: { id: user?.id ?? '', content: String(user?.content) },
-      assistantId: answer?.id ?? '',
+      user: { id: String(user?.id), content: String(user?.content) },
+      assistantId: String(answer?.id),
       parentId: null,
       model: 'model-a',
       timestamp: Number(user?.timestamp),
@@ -221,8 +221,7 @@ describe('a regeneration', () => {
 });
 
 describe('the branch to a message', () => {
-  const ids = (history: History, to: string): Array<string | undefined> =>
-    branchTo(history, to).map((message) => message.id);
+  const ids = (history: History, to: string): unknown[] => branchTo(history, to).map((message) => message.id);
 
   it('begins at the root and leaves siblings out', () => {
     const history = appendTurn(conversation('a', 'b'), turn('c', 'a-answer'));

@@ -28,6 +28,7 @@ class Follower {
       credentials: fixedToken('sk-key'),
       client,
       capabilities: async () => ({ watch: 'activeInList' }) as never,
+      allTasks: async () => [],
     });
     const look = (): Promise<string[]> => {
       this.looks += 1;

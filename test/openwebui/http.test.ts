@@ -253,6 +253,16 @@ describe('Retry-After', () => {
   });
 });
 
+describe('a refusal that is no JSON', () => {
+  it.each([401, 403, 404, 407])('of status %d is that of something in front of Open WebUI', async (status) => {
+    answer = raw((response) => response.writeHead(status, { 'content-type': 'text/plain' }).end('no such backend'));
+    const error = await failureOf({ path: '/api/v1/chats/1' });
+    expect(error).toBeInstanceOf(NotOpenWebUIError);
+    expect(error.message).toContain('no such backend');
+    expect(rejected).toEqual([]);
+  });
+});
+
 describe('a connection that fails', () => {
   it('was refused: the server never saw the request', async () => {
     const port = (server.address() as AddressInfo).port;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NotFoundError, ServerError, UnexpectedShapeError } from '../../src/openwebui/errors';
+import { NotFoundError, ResponseTooLargeError, ServerError, UnexpectedShapeError } from '../../src/openwebui/errors';
 import { RecentChats } from '../../src/openwebui/recentChats';
 import type { Chat, ChatRow } from '../../src/openwebui/schemas';
 
@@ -28,9 +28,9 @@ class Server {
   readonly recent: RecentChats;
 
   constructor(public stored: Stored[] = []) {
-    const list = (where: Stored['where']) => async (page: number) => {
+    const list = (where: Stored['where']) => async (page: number, signal?: AbortSignal) => {
       this.lists.push(`${where ?? 'list'} ${page}`);
-      await sleep(1);
+      await sleep(1, undefined, { ...(signal && { signal }) });
       const serverTimeMs = this.tellsTime ? (NOW + this.ahead) * 1000 : undefined;
       return { value: this.rows(where).slice((page - 1) * PAGE, page * PAGE), status: 200, serverTimeMs };
     };
@@ -42,10 +42,10 @@ class Server {
         const inFolder = this.stored.filter(({ where }) => where === 'folder' && folderId === 'f');
         return inFolder.map((one) => this.view(one));
       },
-      chat: async (id) => {
+      chat: async (id, signal) => {
         this.reads.push(id);
         this.onRead(id);
-        await sleep(1);
+        await sleep(1, undefined, { ...(signal && { signal }) });
         const found = this.stored.find((one) => one.id === id);
         if (found === undefined) throw new NotFoundError('Gone', CONTEXT);
         return this.view(found);
@@ -207,27 +207,17 @@ describe('a look-up of chats by a message', () => {
     expect(await server.find('m')).toEqual([]);
   });
 
-  it('passes over a chat that cannot be read for its shape, which is not ours', async () => {
+  it.each([
+    ['is too large to be read', new ResponseTooLargeError('Too large', CONTEXT)],
+    ['has a shape that nobody knows', new UnexpectedShapeError('Odd', CONTEXT)],
+  ])('passes over a chat that %s, and tries it once', async (_, error) => {
     const server = new Server([...many(3), { id: 'mine', createdAt: NOW, messageId: 'm' }]);
     server.onRead = (id) => {
-      if (id === 'other-1') throw new UnexpectedShapeError('The answer has an unexpected shape', CONTEXT);
+      if (id === 'other-1') throw error;
     };
     expect(await server.find('m')).toEqual(['mine']);
-  });
-
-  it('goes on where the try before was cut off, however old the chats are', async () => {
-    const days = 24 * 3_600;
-    const server = new Server(many(20).map((one) => ({ ...one, createdAt: NOW - 10 * days })));
-    const sinceMs = (NOW - 20 * days) * 1000;
-    let left = 10;
-    server.onRead = () => {
-      if (left-- === 0) throw new ServerError('Down', CONTEXT);
-    };
-    await expect(server.find('m', { sinceMs })).rejects.toThrow('Down');
-    await sleep(10);
-    server.reads = [];
-    await server.find('m', { sinceMs });
-    expect(server.reads.length).toBeLessThanOrEqual(10);
+    expect(await server.find('m')).toEqual(['mine']);
+    expect(server.reads.filter((id) => id === 'other-1')).toHaveLength(1);
   });
 
   it('fails for all who share a listing that fails, and is made anew by the next', async () => {
@@ -241,6 +231,18 @@ describe('a look-up of chats by a message', () => {
     expect(await server.find('m')).toEqual(['mine']);
   });
 
+  it('reads nothing more once it has failed', async () => {
+    const server = new Server(many(100));
+    server.onRead = () => {
+      if (server.reads.length === 10) throw new ServerError('Down', CONTEXT);
+    };
+    await expect(server.find('m')).rejects.toThrow('Down');
+    const { length } = server.reads;
+    await sleep(20);
+    expect(server.reads).toHaveLength(length);
+    expect(length).toBeLessThan(30);
+  });
+
   it('may be left by one, and goes on for the others', async () => {
     const server = new Server([...many(3), { id: 'mine', createdAt: NOW, messageId: 'm' }]);
     const abort = new AbortController();
@@ -250,7 +252,42 @@ describe('a look-up of chats by a message', () => {
     expect(await stayed).toEqual(['mine']);
   });
 
-  it('forgets after a day', async () => {
+  it('stops when nobody waits for it any more, and the next goes on where it ended, however old the chats are', async () => {
+    const old = many(100).map((chat) => ({ ...chat, createdAt: NOW - 3 * 24 * 3_600 }));
+    const server = new Server([...old, { id: 'mine', createdAt: NOW - 3 * 24 * 3_600, messageId: 'm' }]);
+    const sinceMs = (NOW - 4 * 24 * 3_600) * 1000;
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const abort = new AbortController();
+      server.onRead = () => {
+        if (server.reads.length === attempt * 40) abort.abort(new Error('out of time'));
+      };
+      const finders = [
+        server.find('m', { sinceMs, signal: abort.signal }),
+        server.find('n', { sinceMs, signal: abort.signal }),
+      ];
+      for (const left of await Promise.allSettled(finders)) expect(left).toMatchObject({ status: 'rejected' });
+      await sleep(20);
+      expect(server.reads.length).toBeLessThan(attempt * 40 + 10);
+    }
+    expect(await server.find('m', { sinceMs })).toEqual(['mine']);
+    // All once, besides those whose reading was broken off, and the one that was found as it is now.
+    expect(server.reads.length).toBeLessThanOrEqual(101 + 2 * 8 + 1);
+  });
+
+  it('is begun by whoever comes after all who waited for its turn have left', async () => {
+    const server = new Server([...many(20), { id: 'mine', createdAt: NOW, messageId: 'm' }]);
+    const before = server.find('n');
+    await sleep(2);
+    const abort = new AbortController();
+    const left = server.find('m', { signal: abort.signal });
+    abort.abort(new Error('cancelled'));
+    await expect(left).rejects.toThrow('cancelled');
+    expect(await server.find('m')).toEqual(['mine']);
+    await before;
+    expect(server.lists.filter((list) => list === 'list 1')).toHaveLength(2);
+  });
+
+  it('forgets a day after it has read', async () => {
     const server = new Server([{ id: 'mine', createdAt: NOW, messageId: 'm' }]);
     await server.find('m');
     jest.spyOn(Date, 'now').mockReturnValue((NOW + 25 * 3_600) * 1000);

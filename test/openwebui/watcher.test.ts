@@ -41,6 +41,11 @@ class Server {
     return row;
   }
 
+  async allTasks(): Promise<string[]> {
+    this.note('all tasks');
+    return [...this.tasks.values()].flat();
+  }
+
   private note(request: string): void {
     this.requests.push(request);
     if (this.fails) throw new ServerError('down', { connection: 'default', method: 'GET', path: '/' });
@@ -57,6 +62,7 @@ const start = (watch: Capabilities['watch'], options: Partial<WatcherOptions> = 
     credentials: fixedToken('sk-key'),
     client: server.client,
     capabilities: async () => ({ watch }) as Capabilities,
+    allTasks: () => server.allTasks(),
     pollPauseMs: [10, 20],
     ...options,
   });
@@ -174,6 +180,53 @@ describe('a watcher without the event socket', () => {
   it('is sure to see whatever ended before a wait began, because it looks at states', () => {
     start('activeInList');
     expect(watcher.missesNothingSince(Date.now() - 3_600_000)).toBe(true);
+  });
+});
+
+describe('ends that Open WebUI up to 0.7.2 tells nobody', () => {
+  /** As with the event socket: no shared poll comes in between. */
+  const quiet = { pollPauseMs: [60_000, 60_000] as [number, number], silentPauseMs: 10 };
+
+  it('are seen by the task that is listed no more, with one request for all chats', async () => {
+    start('updatedAt', quiet);
+    for (const id of ['a', 'b', 'c']) server.tasks.set(id, [`task of ${id}`]);
+    const watches = ['a', 'b', 'c'].map((id) => watcher.watch(id, `task of ${id}`));
+    const woken = Promise.all(watches.map((watch, i) => watch.moved(i === 1 ? 5_000 : 200, never)));
+    await sleep(50);
+    server.tasks.set('b', ["another's"]);
+    expect(await woken).toEqual(['time', 'poll', 'time']);
+    expect(new Set(server.requests)).toEqual(new Set(['all tasks']));
+  });
+
+  it('are seen by an empty list of the chat where the task is not known', async () => {
+    start('updatedAt', quiet);
+    server.tasks.set('a', ['t']);
+    const watches = [watcher.watch('a'), watcher.watch('a')];
+    expect(await watches[0]?.moved(50, never)).toBe('time');
+    server.tasks.delete('a');
+    expect(await Promise.all(watches.map((watch) => watch.moved(5_000, never)))).toEqual(['poll', 'poll']);
+    expect(new Set(server.requests)).toEqual(new Set(['tasks a']));
+  });
+
+  it('are looked for again after the server could not be asked, and as long as somebody waits', async () => {
+    start('updatedAt', quiet);
+    const watch = watcher.watch('a', 't');
+    server.fails = true;
+    expect(await watch.moved(50, never)).toBe('time');
+    server.fails = false;
+    expect(await watch.moved(5_000, never)).toBe('poll');
+    watch.close();
+    await sleep(30);
+    const { length } = server.requests;
+    await sleep(50);
+    expect(server.requests).toHaveLength(length);
+    expect(await watcher.watch('a', 't').moved(5_000, never)).toBe('poll');
+  });
+
+  it.each(['activeChats', 'activeInList'] as const)('are not looked for on releases with %s', async (how) => {
+    start(how, quiet);
+    expect(await watcher.watch('a', 't').moved(60, never)).toBe('time');
+    expect(server.requests).toEqual([]);
   });
 });
 

@@ -1,0 +1,56 @@
+/** One party that waits for something to happen in a chat. */
+
+/** Why a watch woke: `time` when nothing happened within the time asked for. */
+export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
+
+/** Longer timers fire at once. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
+export class Watch {
+  private reason: WakeReason | undefined;
+  private wakeUp: (() => void) | undefined;
+
+  constructor(
+    readonly chatId: string,
+    /** The server's task that is waited for; undefined where it is not known. */
+    readonly taskId: string | undefined,
+    private readonly onClose: (watch: Watch) => void,
+  ) {}
+
+  /**
+   * Waits until there is a reason to read the chat, at most `maxMs`. A reason that came before the call counts.
+   * @throws the signal's reason when it is aborted
+   */
+  async moved(maxMs: number, signal: AbortSignal): Promise<WakeReason> {
+    signal.throwIfAborted();
+    if (this.reason === undefined && maxMs > 0) await this.wait(maxMs, signal);
+    signal.throwIfAborted();
+    const reason = this.reason ?? 'time';
+    this.reason = undefined;
+    return reason;
+  }
+
+  /** An event tells more than the other reasons, and is not hidden by one that came before. */
+  wake(reason: WakeReason): void {
+    if (this.reason === undefined || reason === 'event') this.reason = reason;
+    this.wakeUp?.();
+  }
+
+  close(): void {
+    this.onClose(this);
+  }
+
+  private async wait(maxMs: number, signal: AbortSignal): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    let onAbort: (() => void) | undefined;
+    await new Promise<void>((resolve) => {
+      this.wakeUp = resolve;
+      onAbort = resolve;
+      timer = setTimeout(resolve, Math.min(maxMs, LONGEST_TIMER_MS));
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+    clearTimeout(timer);
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
+    this.wakeUp = undefined;
+  }
+}
