@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { cellsOf, checkNames, ENDS, type CellSet } from '../test/chaos/catalogue';
 import { nameOf, type Cell } from '../test/chaos/cell';
 import { documentOf } from '../test/chaos/document';
-import { isGood, LONGEST_TAKEOVER_MS, reportOf } from '../test/chaos/report';
+import { isGood, LONGEST_TAKEOVER_MS, namedRows, reportOf } from '../test/chaos/report';
 import { playAll, replayAll, type PlayedCell } from '../test/chaos/runner';
 import { playSoak, soakCell } from '../test/chaos/soak';
 import { Stage } from '../test/chaos/stage';
@@ -65,9 +65,11 @@ async function main(): Promise<void> {
   const { cells, soaks } = chosen(flags);
   if (flags.list) return void [...cells, ...soaks].forEach((cell) => console.log(nameOf(cell)));
   if (cells.length + soaks.length === 0) throw new Error('There is no such cell. --list shows their names.');
+  const startedAt = Date.now();
   const results = await playOnStages(cells, soaks, flags);
+  console.error(`It took ${inMinutes(Date.now() - startedAt)}.`);
   const report = reportOf(results);
-  if (flags.docs) await writeDocument(DOCUMENT, documentOf(report));
+  if (flags.docs) await writeDocument(DOCUMENT, documentOf(report, namedRows(results)));
   if (flags.json) console.log(JSON.stringify(report));
   else console.log(`${report.passed} passed, ${report.failed} failed`);
   process.exitCode = isGood(report) ? 0 : 1;
@@ -139,7 +141,9 @@ async function playOnStage(
       told(played);
       results.push(played);
     }
-    await replayAll(stage, results);
+    for (const { cell } of await replayAll(stage, results)) {
+      progress.say(`           FAILED  ${nameOf(cell)}  a history of it does not replay`);
+    }
     return results;
   } finally {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, interrupt);
@@ -156,6 +160,11 @@ function teller(progress: Progress, total: number): (played: PlayedCell) => void
     progress.say(`${String(count).padStart(4)}/${total}  ${line}`);
     for (const { text } of findings) progress.say(`           ${text}`);
   };
+}
+
+function inMinutes(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
 function asRegExp(text: string): RegExp {

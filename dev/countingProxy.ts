@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { urlToHttpOptions } from 'node:url';
 
 /** A proxy on loopback that changes nothing and counts the requests that pass. */
 export interface CountingProxy {
@@ -12,15 +14,18 @@ export interface CountingProxy {
   stop(): Promise<void>;
 }
 
-/** @param target origin of an HTTP server */
+/** @param target URL of an HTTP or HTTPS server, of which the origin counts */
 export async function startCountingProxy(target: string): Promise<CountingProxy> {
-  const { hostname, port } = new URL(target);
+  const { protocol, host, origin } = new URL(target);
+  const { hostname, port } = urlToHttpOptions(new URL(origin));
+  const request = protocol === 'https:' ? httpsRequest : httpRequest;
   const calls: Array<{ method: string; path: string }> = [];
   const sockets = new Set<Duplex>();
 
   const forward = (incoming: IncomingMessage): ReturnType<typeof httpRequest> => {
     const { method, url: path, headers } = incoming;
-    return httpRequest({ hostname, port, method, path, headers });
+    // Whoever serves several sites at one address tells them by their names.
+    return request({ hostname, port, method, path, headers: { ...headers, host } });
   };
   const pass = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     calls.push({ method: incoming.method ?? '', path: new URL(incoming.url ?? '/', target).pathname });

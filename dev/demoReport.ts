@@ -1,6 +1,6 @@
 /** What the demo shows to a person. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename } from 'node:path';
 import type { DemoFigures, HistoryFigures } from './demoFigures';
 import type { Stack } from './localStack';
 import type { Progress } from './progress';
@@ -16,7 +16,7 @@ export function stopwatch(progress: Progress): Clock {
 }
 
 /** The reply, where to look, and a short table. */
-export function report(figures: DemoFigures, { steps }: HistoryFigures, { openWebUI, temporal }: Stack): void {
+export function report(figures: DemoFigures, { steps }: HistoryFigures, { openWebUI, temporal, model }: Stack): void {
   const login = openWebUI.password === undefined ? '' : `  (${openWebUI.email}, password ${openWebUI.password})`;
   const rows = [
     [
@@ -25,9 +25,12 @@ export function report(figures: DemoFigures, { steps }: HistoryFigures, { openWe
     ],
     ['history events', figures.historyEvents],
     ['HTTP calls', figures.httpCalls],
-    ['generations', figures.generations],
+    ['generations', `${figures.generations}${model ? '' : ', says the worker: the model cannot be seen from here'}`],
     ['chats', figures.chats],
-    ['workers', `${figures.workerIdentities}, of which ${figures.workerKills} was killed`],
+    [
+      'workers',
+      `${figures.workerIdentities}, of which ${figures.workerKills} was killed ${killedWhen(figures, model)}`,
+    ],
     ['time', `${(figures.elapsedMs / 1000).toFixed(1)} s`],
   ];
   console.log(`\n${figures.reply}\n`);
@@ -36,10 +39,16 @@ export function report(figures: DemoFigures, { steps }: HistoryFigures, { openWe
   for (const [name, value] of rows) console.log(`${String(name).padEnd(16)} ${value}`);
 }
 
-/** The last lines of the workers that were started. */
-export async function showLogs(directory: string, progress: Progress): Promise<void> {
-  for (const name of ['worker-1.log', 'worker-2.log']) {
-    const text = await readFile(join(directory, name), 'utf8').catch(() => '');
-    for (const line of text.trim().split('\n').slice(-5)) if (line !== '') progress.say(`${name}: ${line}`);
+function killedWhen({ replyCharsAtKill, replyChars }: DemoFigures, model: Stack['model']): string {
+  return model
+    ? `after ${replyCharsAtKill} of ${replyChars} characters`
+    : 'when the model had been asked; how far the reply was cannot be seen from here';
+}
+
+/** The last lines of logs. */
+export async function showLogs(files: readonly string[], progress: Progress): Promise<void> {
+  for (const file of files) {
+    const text = await readFile(file, 'utf8').catch(() => '');
+    for (const line of text.trim().split('\n').slice(-5)) if (line !== '') progress.say(`${basename(file)}: ${line}`);
   }
 }

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { guard } from './guardian';
+import { guard, release } from './guardian';
 import { exportLines, startStack } from './localStack';
 import { terminalProgress } from './progress';
 import { LOCAL_SETTINGS } from './workerProcess';
@@ -60,7 +60,12 @@ function startWatchedWorker(environment: Record<string, string>): ChildProcess {
   const { pid } = worker;
   if (pid !== undefined) {
     guard(pid);
-    process.once('exit', () => process.kill(-pid, 'SIGTERM'));
+    const terminate = (): boolean => process.kill(-pid, 'SIGTERM');
+    process.once('exit', terminate);
+    worker.once('exit', () => {
+      process.off('exit', terminate);
+      release(pid);
+    });
   }
   return worker;
 }

@@ -103,14 +103,18 @@ async function allOrError<A, B>(both: [Promise<A>, Promise<B>]): Promise<[A, B]>
   return Promise.all(both);
 }
 
-function environmentFor({ temporal, openWebUI }: Pick<Stack, 'temporal' | 'openWebUI'>): Record<string, string> {
+/** What a worker or a client of these has to find in its environment. @param settings that the given ones were reached with */
+export function environmentFor(
+  { temporal, openWebUI }: Pick<Stack, 'temporal' | 'openWebUI'>,
+  settings = process.env,
+): Record<string, string> {
   const { url, token, email, password } = openWebUI;
   const credential: Record<string, string> =
     email !== undefined && password !== undefined
       ? { OPENWEBUI_EMAIL: email, OPENWEBUI_PASSWORD: password }
       : { OPENWEBUI_API_KEY: token };
   return {
-    ...(isOwn<TemporalServer>(temporal) ? {} : givenTemporalSettings()),
+    ...(isOwn<TemporalServer>(temporal) ? OWN_TEMPORAL_SETTINGS : givenTemporalSettings(settings)),
     TEMPORAL_ADDRESS: temporal.address,
     TEMPORAL_NAMESPACE: temporal.namespace,
     OPENWEBUI_URL: url,
@@ -119,10 +123,13 @@ function environmentFor({ temporal, openWebUI }: Pick<Stack, 'temporal' | 'openW
 }
 
 /** TLS, keys and profiles of a Temporal that was given: whoever works with it needs them, too. */
-function givenTemporalSettings(): Record<string, string> {
+function givenTemporalSettings(settings: NodeJS.ProcessEnv): Record<string, string> {
   const isMeant = ([name]: [string, unknown]): boolean => name.startsWith('TEMPORAL_') || name === 'XDG_CONFIG_HOME';
-  return Object.fromEntries(Object.entries(process.env).filter(isMeant)) as Record<string, string>;
+  return Object.fromEntries(Object.entries(settings).filter(isMeant)) as Record<string, string>;
 }
+
+/** A key or a profile that is there for another Temporal would have TLS spoken with ours. */
+const OWN_TEMPORAL_SETTINGS = { TEMPORAL_TLS: 'false' };
 
 /** Lines for a POSIX shell, which set what clients and workers of a stack need. */
 export function exportLines(environment: Record<string, string>): string[] {

@@ -16,6 +16,8 @@ export interface ServiceDescription {
   environment: NodeJS.ProcessEnv;
   /** Takes standard output and error. */
   logFile: string;
+  /** The log may be gone when somebody reads the error of a failed start, which then does not name it. Default false. */
+  logIsTemporary?: boolean;
   /** True when it serves. Errors count as "not yet". */
   ready(): Promise<boolean>;
   /** Milliseconds. */
@@ -116,22 +118,24 @@ function signalGroup(leader: number | undefined, signal: NodeJS.Signals): void {
 }
 
 async function becomeReady(child: RunningChild, description: ServiceDescription): Promise<void> {
-  const { name, readyWithin, logFile } = description;
+  const { name, readyWithin } = description;
   const deadline = Date.now() + readyWithin;
   for (;;) {
-    if (child.ended !== undefined) throw await bootFailure(`${name} ${child.ended} before it was ready.`, logFile);
+    if (child.ended !== undefined) throw await bootFailure(`${name} ${child.ended} before it was ready.`, description);
     if (await description.ready().catch(() => false)) return;
     if (Date.now() > deadline) {
-      throw await bootFailure(`${name} was not ready after ${Math.round(readyWithin / 1000)} s.`, logFile);
+      throw await bootFailure(`${name} was not ready after ${Math.round(readyWithin / 1000)} s.`, description);
     }
     await sleep(100);
   }
 }
 
-async function bootFailure(sentence: string, logFile: string): Promise<Error> {
+async function bootFailure(sentence: string, { logFile, logIsTemporary }: ServiceDescription): Promise<Error> {
   const log = await readFile(logFile, 'utf8').catch(() => '');
   const lines = log.trimEnd().split('\n').slice(-20);
-  return new Error(`${sentence} Its last lines (all are in ${logFile}):\n  ${lines.join('\n  ')}`);
+  return new Error(
+    `${sentence} Its last lines${logIsTemporary ? '' : ` (all are in ${logFile})`}:\n  ${lines.join('\n  ')}`,
+  );
 }
 
 export interface RunOptions {

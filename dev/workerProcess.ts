@@ -7,7 +7,7 @@ const ROOT = join(__dirname, '..');
 export interface WorkerProcessOptions {
   /** What the worker reads: the stack's addresses, `ORCHESTRATOR_…` settings. */
   environment: Record<string, string>;
-  /** Takes the worker's log. */
+  /** Takes the worker's log. Errors do not name it: it is taken to be temporary. */
   logFile: string;
 }
 
@@ -28,6 +28,7 @@ export async function startWorkerProcess({ environment, logFile }: WorkerProcess
       ...environment,
     },
     logFile,
+    logIsTemporary: true,
     ready: async () => (await readFile(logFile, 'utf8')).includes('Worker runs'),
     readyWithin: 60_000,
   });

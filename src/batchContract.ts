@@ -259,6 +259,8 @@ export interface PreparedBatch {
   unknownModels: Array<{ connection: string; model: string }>;
   /** Connections that the worker does not have. */
   unknownConnections?: string[];
+  /** Longest prompt that it takes, with all that the model is told before it, in bytes of UTF-8. */
+  maxPromptBytes?: number;
   /** By connection. */
   folderIds: Record<string, string>;
   searchAttributes: boolean;

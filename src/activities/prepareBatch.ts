@@ -36,7 +36,9 @@ export async function prepareBatch(
       if (attempt.earlierAt !== undefined) await untilCommitted(attempt.earlierAt, signal);
       for (const { on } of named) folderIds[on.name] = await folderOn(on, name, attempt, signal);
     }
-    return { unknownModels, unknownConnections, folderIds, searchAttributes: deps.searchAttributes };
+    const { searchAttributes, limits } = deps;
+    const { maxPromptBytes } = limits;
+    return { unknownModels, unknownConnections, maxPromptBytes, folderIds, searchAttributes };
   });
 }
 

@@ -5,7 +5,8 @@ import { MOST_MODELS, ModelSet, type ModelLines } from './modelSet';
 import { PageSplit } from './pageSplit';
 import { openRecords, type Format, type Records, type RowProblem } from './records';
 import { unusedNames, type RowOptions } from './row';
-import { RowReader, type ReadRow } from './rowReader';
+import { RowReader, unwritableIn, type ReadRow } from './rowReader';
+import { promptBytesOf } from './served';
 import { TemplateError } from './template';
 import { FileError, type TextFile } from './textFile';
 
@@ -26,6 +27,8 @@ export interface CheckedFile {
   digest: string;
   /** First lines of the models that good rows name. */
   models: ModelLines;
+  /** The most that a good row tells the model, with what is common, in bytes of UTF-8. */
+  longestPrompt: number;
   /** Good rows of each page, in the order of the pages. */
   pageRows: number[];
   /** Columns, or names of values beside a template, that nothing uses; the first few. */
@@ -57,6 +60,7 @@ export class BatchFile {
     const reader = new RowReader(records.format, this.options, records.columns);
     let rows = 0;
     let problems = 0;
+    let longestPrompt = 0;
     for await (const record of records.all()) {
       const read = reader.read(record);
       if ('problem' in read) {
@@ -67,12 +71,13 @@ export class BatchFile {
       rows++;
       digest.update('\n').update(read.json);
       pages.add(read.bytes + commonBytes);
+      longestPrompt = Math.max(longestPrompt, promptBytesOf(read.request));
       this.note(read, models);
     }
     if (rows + problems === 0) throw new FileError(`${this.file.name} has no row after its column names: give one.`);
     const { pageRows } = pages;
-    const unusedColumns = reader.unused();
-    return { rows, problems, digest: digest.digest('base64url'), models: models.lines, pageRows, unusedColumns };
+    const found = { models: models.lines, longestPrompt, pageRows, unusedColumns: reader.unused() };
+    return { rows, problems, digest: digest.digest('base64url'), ...found };
   }
 
   /** The good rows in their order, split in the same way each time. @throws FileError, also where the file was changed */
@@ -125,6 +130,10 @@ export class BatchFile {
   private commonJson(): string {
     const json = JSON.stringify(this.options.common, sortedKeys);
     const bytes = Buffer.byteLength(json);
+    const unwritable = unwritableIn(json);
+    if (unwritable !== undefined) {
+      throw new FileError(`The options for all rows of ${this.file.name} hold ${unwritable}; remove it.`);
+    }
     if (bytes <= MOST_COMMON_BYTES) return json;
     throw new FileError(
       `The options for all rows of ${this.file.name} have ${bytes} bytes as JSON, more than the ${MOST_COMMON_BYTES} that they may have: shorten them, or give them in the rows.`,

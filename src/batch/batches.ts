@@ -4,8 +4,6 @@ import type { Client } from '@temporalio/client';
 import {
   DEFAULT_BATCH_PRIORITY,
   DEFAULT_WINDOW,
-  MOST_PAGE_BYTES,
-  MOST_PAGE_ROWS,
   MOST_WINDOW,
   type BatchMemo,
   type BatchRow,
@@ -18,8 +16,11 @@ import { DEFAULT_CONNECTION, FAILURES, type OrchestrateChatInput } from '../cont
 import { Batch } from './batch';
 import { askWorker, type Unprepared } from './preparation';
 import { refuseShortRetention } from './retention';
-import { scheduleBatch } from './schedule';
+import { rowsOfOnePage, scheduleBatch } from './schedule';
+import { unservedIn, type Served } from './served';
 import { startBatch, uploadPages } from './upload';
+
+export { UnservedRowsError } from './served';
 
 /** The rows of a batch, checked. */
 export interface BatchSource {
@@ -53,32 +54,11 @@ export interface BatchOptions {
   replyMs?: number;
 }
 
-/** Models that the connections' users cannot see, and connections that the worker does not have. */
-export class UnservedRowsError extends OrchestrationError {
-  readonly models: PreparedBatch['unknownModels'];
-  readonly connections: readonly string[];
-
-  constructor({ unknownModels, unknownConnections = [] }: Pick<PreparedBatch, 'unknownModels' | 'unknownConnections'>) {
-    const names = unknownModels.map(({ model, connection }) => `"${model}" (connection ${connection})`).join(', ');
-    const [type, message] =
-      unknownConnections.length > 0
-        ? [
-            FAILURES.UnknownConnection,
-            `The worker has no connection ${unknownConnections.map((name) => `"${name}"`).join(', ')}; correct the rows, or add it to the worker's configuration`,
-          ]
-        : [FAILURES.ModelNotFound, `Open WebUI has no model ${names}; correct the rows, or give its user access to it`];
-    super(type, message);
-    this.name = 'UnservedRowsError';
-    this.models = unknownModels;
-    this.connections = unknownConnections;
-  }
-}
-
 export const LONGEST_BATCH_KEY = 120;
 /** In bytes. */
 const LONGEST_FAIRNESS_KEY = 64;
 /** Ids of workflows that belong to a batch, and what parts its key from a row's id. */
-const NOT_A_KEY = /:|-(?:prepare|retry-\d+|(?:retry-\d+-)?page-\d+)$/;
+const NOT_A_KEY = /:|-(?:prepare(?:-[0-9a-f]{10})?|retry-\d+|(?:retry-\d+-)?page-\d+)$/;
 
 export class Batches {
   constructor(private readonly client: Client) {}
@@ -119,27 +99,32 @@ export class Batches {
   }
 
   /**
-   * Has a batch started again and again; each run has the key with the time appended.
+   * Has a batch started again and again; each run has the key with the time appended. One that is due before the last has ended,
+   * or while that is paused, is left out.
    * @param options cron: five fields, in UTC
-   * @throws OrchestrationError InvalidInput where there is more than one page; RequestKeyReused where the key has a schedule
+   * @throws OrchestrationError InvalidInput where the rows are too many, or too large, for one page; RequestKeyReused where the key has a schedule
    */
   async schedule(source: BatchSource, options: BatchOptions & { cron: string }): Promise<{ scheduleId: string }> {
     refuseBadOptions(options);
+    const rows = await rowsOfOnePage(source, options.common);
     const prepared = await this.prepared(source, options);
-    const pages: PageInput[] = [];
-    for await (const page of pageInputs(source, options, prepared)) pages.push(page);
-    const [page, ...others] = pages;
-    if (page !== undefined && fitOnePage(pages)) page.rows.push(...others.splice(0).flatMap(({ rows }) => rows));
     const memo = { ...memoOf(source, options, prepared), since: Date.now(), pages: [1] };
-    return scheduleBatch(this.client, options.cron, page === undefined ? [] : [page, ...others], memo);
+    return scheduleBatch(this.client, options.cron, pageInput(rows, 0, options, prepared), memo);
   }
 
-  /** Whether a worker serves all that rows name: undefined if it does. @throws OrchestrationError NoWorker */
-  async unserved({
-    batchKey,
-    models,
-  }: Pick<BatchOptions, 'batchKey' | 'models'>): Promise<UnservedRowsError | undefined> {
-    return unservedIn(await askWorker(this.client, batchKey, { models }));
+  /** What a worker says of all that rows name, and of their length. @throws OrchestrationError NoWorker */
+  async served(options: BatchOptions): Promise<Served> {
+    refuseBadOptions(options);
+    const { batchKey, models } = options;
+    return askWorker(this.client, batchKey, { models });
+  }
+
+  /** Of which rows a batch was started before with the same key; undefined if none was, as far as Temporal remembers. */
+  async startedBefore(source: BatchSource, options: BatchOptions): Promise<'same' | 'other' | undefined> {
+    refuseBadOptions(options);
+    const before = await this.batch(options.batchKey).before();
+    if (before === undefined) return undefined;
+    return before.memo.digest === digestOf(source, options) ? 'same' : 'other';
   }
 
   private async prepared(source: BatchSource, options: BatchOptions): Promise<PreparedBatch> {
@@ -153,29 +138,24 @@ export class Batches {
   }
 }
 
-function unservedIn(prepared: PreparedBatch): UnservedRowsError | undefined {
-  const { unknownModels, unknownConnections = [] } = prepared;
-  return unknownModels.length + unknownConnections.length > 0 ? new UnservedRowsError(prepared) : undefined;
-}
-
-/** Each row is started with what all have in common, and all of that stands in the history of one page. */
-function fitOnePage(pages: PageInput[]): boolean {
-  const rows = pages.flatMap((page) => page.rows);
-  const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
-  return rows.length <= MOST_PAGE_ROWS && bytes(rows) + rows.length * bytes(pages[0]?.common) <= MOST_PAGE_BYTES;
-}
-
 async function* pageInputs(
   source: BatchSource,
+  options: BatchOptions,
+  prepared: PreparedBatch,
+): AsyncGenerator<PageInput> {
+  let page = 0;
+  for await (const rows of source.pages()) yield pageInput(rows, page++, options, prepared);
+}
+
+function pageInput(
+  rows: BatchRow[],
+  page: number,
   { batchKey, common }: BatchOptions,
   { folderIds, searchAttributes }: PreparedBatch,
-): AsyncGenerator<PageInput> {
+): PageInput {
   const [connection = DEFAULT_CONNECTION, folderId] = Object.entries(folderIds)[0] ?? [];
-  let page = 0;
-  for await (const rows of source.pages()) {
-    const inFolder = folderId === undefined ? {} : { folder_id: folderId };
-    yield { batchKey, round: 0, page: page++, common: { connection, ...common, ...inFolder }, rows, searchAttributes };
-  }
+  const inFolder = folderId === undefined ? {} : { folder_id: folderId };
+  return { batchKey, round: 0, page, common: { connection, ...common, ...inFolder }, rows, searchAttributes };
 }
 
 /** Where a batch stands is part of what it is: a key is not used for two folders. */
@@ -243,7 +223,7 @@ function refuseBadOptions({
 }
 
 /** Temporal refuses a longer one. */
-function shortened(fairnessKey: string): string {
+export function shortened(fairnessKey: string): string {
   if (Buffer.byteLength(fairnessKey) <= LONGEST_FAIRNESS_KEY) return fairnessKey;
   return createHash('sha256').update(fairnessKey).digest('base64url');
 }

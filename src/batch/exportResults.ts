@@ -1,7 +1,7 @@
 /** `batch results`: the rows of a batch in the order of its file, written as they are read. */
 import type { Client } from '@temporalio/client';
 import type { Writable } from 'node:stream';
-import { ResumableFiles, writeTo, type FileSystem } from './resultsFile';
+import { ResumableFiles, leftoversOf, writeTo, type FileSystem } from './resultsFile';
 import { errorLine, headOf, rowText, type FormatOptions } from './resultsFormat';
 import { BatchReader, type Position } from './rowResults';
 import { count, noRows, sumOf, type Counts, type StatusCounts } from './statusCounts';
@@ -105,6 +105,11 @@ export async function exportResults(
 /** `results.jsonl` → `results.errors.jsonl` */
 export function errorsPathOf(out: string): string {
   return `${out.replace(/\.(?:jsonl|ndjson|json|csv)$/, '')}.errors.jsonl`;
+}
+
+/** All that writing to a path may replace or remove. */
+export function filesOf(out: string): string[] {
+  return [out, errorsPathOf(out)].flatMap((path) => [path, ...leftoversOf(path)]);
 }
 
 /** Some rows with all that can be found out about them. */

@@ -47,10 +47,9 @@ function fieldsOfBody({ model, messages, ...rest }: Record<string, unknown>): Pa
   };
 }
 
+/** Whether one is used, and how, says nothing where there is none. */
 function bringsTools(name: string, value: unknown): boolean {
-  const isNone =
-    value === undefined || value === null || value === 'none' || (Array.isArray(value) && value.length === 0);
-  return !isNone && name !== 'parallel_tool_calls';
+  return !isNothing(value) && value !== 'none' && value !== 'auto' && name !== 'parallel_tool_calls';
 }
 
 function wantsJson(format: unknown): boolean {
@@ -66,10 +65,26 @@ function messageOf(message: unknown, index: number): CompletionMessage {
   if (as !== 'system' && as !== 'user' && as !== 'assistant') {
     throw new RowError(`${where} has the role ${shown(role)}; it must be system, developer, user or assistant.`);
   }
-  // An answer that the model refused to give has that in the place of its content.
-  const said =
-    as === 'assistant' && content === null && typeof message['refusal'] === 'string' ? message['refusal'] : content;
-  return { role: as, content: textOf(said, where) };
+  return { role: as, content: as === 'assistant' ? answerOf(message, where) : textOf(content, where) };
+}
+
+const CALLS = ['tool_calls', 'function_call'];
+
+/** An answer that the model refused to give has that in the place of its content. One that says nothing is shown to no model. */
+function answerOf(message: Record<string, unknown>, where: string): string {
+  const call = CALLS.find((name) => !isNothing(message[name]));
+  if (call !== undefined) {
+    throw new RowError(
+      `${where}.${call} calls a tool; a conversation in Open WebUI is begun with texts: leave it out.`,
+    );
+  }
+  const { content, refusal, audio } = message;
+  if (isNothing(content) && isNothing(audio)) return typeof refusal === 'string' ? refusal : '';
+  return textOf(content, where);
+}
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
 }
 
 function textOf(content: unknown, where: string): string {
@@ -77,6 +92,7 @@ function textOf(content: unknown, where: string): string {
   if (!Array.isArray(content)) throw new RowError(`${where} has no text; give its content as text.`);
   const texts = content.map((part: unknown) => {
     if (isObject(part) && part['type'] === 'text' && typeof part['text'] === 'string') return part['text'];
+    if (isObject(part) && part['type'] === 'refusal' && typeof part['refusal'] === 'string') return part['refusal'];
     const kind = isObject(part) ? shown(part['type']) : shown(part);
     throw new RowError(
       `${where} has a part that is not text but ${kind}; upload it to Open WebUI and name it in files.`,

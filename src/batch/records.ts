@@ -13,6 +13,8 @@ export interface RowProblem {
   column?: string;
   /** A sentence with cause and remedy. */
   problem: string;
+  /** Nothing is wrong with the row by itself, but the worker does not serve it. */
+  unserved?: true;
 }
 
 export type RecordRead = { line: number; value: Record<string, unknown> } | RowProblem;

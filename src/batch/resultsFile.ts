@@ -35,6 +35,12 @@ interface Checkpoint<T> {
 const BUFFERED = 256 * 1024;
 const PARTIAL = '.partial';
 const CHECKPOINT = '.checkpoint';
+const NEW = '.new';
+
+/** What may stand beside a file while it is written. */
+export function leftoversOf(path: string): string[] {
+  return [path + PARTIAL, path + CHECKPOINT, path + CHECKPOINT + NEW];
+}
 
 /**
  * Several files that are written together and come to their names together. An empty one does not: what stood at its name goes.
@@ -44,11 +50,14 @@ export class ResumableFiles<T> {
   private readonly texts: string[];
   private handles: Handle[] = [];
   private readonly bytes: number[];
+  private hasBegun = false;
 
   constructor(
     /** The first one names what goes on with. */
     private readonly paths: readonly string[],
     private readonly fileSystem: FileSystem = REAL,
+    /** Whether what an interrupted writing leaves is to be gone on with. */
+    private readonly isResumed = true,
   ) {
     this.texts = paths.map(() => '');
     this.bytes = paths.map(() => 0);
@@ -65,6 +74,7 @@ export class ResumableFiles<T> {
       const checkpoint = await this.checkpoint();
       const isSame = checkpoint !== undefined && goesOn(checkpoint.state);
       for (const path of this.paths) this.handles.push(await this.fileSystem.open(path + PARTIAL, 'a+'));
+      this.hasBegun = true;
       if (isSame && (await this.isWhole(checkpoint.bytes))) {
         await this.cutTo(checkpoint.bytes);
         return checkpoint.state;
@@ -87,13 +97,13 @@ export class ResumableFiles<T> {
       // The checkpoint must not come to the disk before what it speaks of.
       for (const handle of this.handles) await handle.datasync();
       const path = this.first + CHECKPOINT;
-      const handle = await this.fileSystem.open(`${path}.new`, 'w');
+      const handle = await this.fileSystem.open(path + NEW, 'w');
       try {
         await handle.writeFile(JSON.stringify({ bytes: this.bytes, state } satisfies Checkpoint<T>));
       } finally {
         await handle.close();
       }
-      await this.fileSystem.rename(`${path}.new`, path);
+      await this.fileSystem.rename(path + NEW, path);
     });
   }
 
@@ -107,7 +117,7 @@ export class ResumableFiles<T> {
         if (index > 0 && this.bytes[index] === 0) await removeAll([path, path + PARTIAL]);
         else await this.fileSystem.rename(path + PARTIAL, path);
       }
-      await removeAll([this.first + CHECKPOINT, `${this.first}${CHECKPOINT}.new`]);
+      await removeAll([this.first + CHECKPOINT, this.first + CHECKPOINT + NEW]);
     });
   }
 
@@ -163,8 +173,13 @@ export class ResumableFiles<T> {
     try {
       return await work();
     } catch (error) {
-      throw explainedFor(this.first, error);
+      throw explainedFor(this.first, error, this.isResumed && this.hasBegun ? this.leftover() : '');
     }
+  }
+
+  private leftover(): string {
+    const files = [...this.paths.map((path) => path + PARTIAL), this.first + CHECKPOINT];
+    return ` What is written so far stands in ${files.join(', ')}; delete these to begin anew.`;
   }
 }
 
@@ -181,7 +196,7 @@ export async function writeTo(stream: Writable, text: string): Promise<void> {
 
 /** A small file, written at once and whole or not at all. @throws ResultsFileError */
 export async function writeWhole(path: string, text: string, fileSystem: FileSystem = REAL): Promise<void> {
-  const files = new ResumableFiles<never>([path], fileSystem);
+  const files = new ResumableFiles<never>([path], fileSystem, false);
   try {
     await files.open(() => false);
     await files.write(0, text);
@@ -216,11 +231,12 @@ const REASONS: Record<string, string> = {
   EPIPE: 'nobody reads it any more',
 };
 
-function explainedFor(name: string, error: unknown): unknown {
+/** @param more to be known, as a sentence */
+function explainedFor(name: string, error: unknown, more = ''): unknown {
   const code = codeOf(error);
   if (error instanceof ResultsFileError || code === undefined) return error;
   const reason = REASONS[code] ?? `the system says ${code}: look at the place, then give the same command again`;
-  return new ResultsFileError(`${name} cannot be written, ${reason}.`, { cause: error });
+  return new ResultsFileError(`${name} cannot be written, ${reason}.${more}`, { cause: error });
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -1,10 +1,11 @@
 /** A record of a batch file made into the input of one conversation. */
-import { InvalidInputError, parseChatInput, type ChatRequest, type InputLimits } from '../chatInput';
+import { InvalidInputError, parseChatInput, type ChatRequest } from '../chatInput';
 import type { BatchRow } from '../batchContract';
 import { LONGEST_REQUEST_KEY, type OrchestrateChatInput } from '../contract';
 import { fieldOf, isField } from './cells';
 import { fieldsOfRequest, isOpenAIRequest } from './openAIRequest';
 import { RowError } from './rowError';
+import type { Served } from './served';
 import { TemplateError, type Template } from './template';
 
 type Fields = Partial<OrchestrateChatInput>;
@@ -15,16 +16,10 @@ export interface RowOptions {
   common: Fields;
   /** Characters of the batch's key, which a row's id follows in its request key. */
   batchKeyLength: number;
-  limits: InputLimits;
   /** Makes the prompt. */
   template?: Template | undefined;
-  /** What a worker has said that it does not serve. */
-  unserved?: Unserved | undefined;
-}
-
-export interface Unserved {
-  models: ReadonlyArray<{ connection: string; model: string }>;
-  connections: readonly string[];
+  /** What a worker has said of the rows: those that it does not serve cannot be carried out. */
+  served?: Served | undefined;
 }
 
 export interface CheckedRow {
@@ -35,6 +30,8 @@ export interface CheckedRow {
 
 /** Longest name of a model or a connection, in characters. */
 const LONGEST_NAME = 256;
+/** How long a prompt may be is for the worker to say. */
+const OF_THE_WORKER = Infinity;
 const ID_NAMES = ['id', 'custom_id'] as const;
 /** They identify a row or its chat even where a template names them too. */
 const KEPT_BESIDE_TEMPLATE = ['model', 'connection', 'title'];
@@ -83,19 +80,18 @@ function idIn(record: RecordValue, name: string): string {
 
 /** @param isCsv its cells are text, and columns that are no field of a conversation are allowed. @throws RowError */
 export function rowOf(id: string, record: RecordValue, isCsv: boolean, options: RowOptions): CheckedRow {
-  const { common, limits } = options;
+  const { common } = options;
   const fields = heldAgainst(common, fieldsOf(record, isCsv, options));
   const internal = INTERNAL_FIELDS.find((name) => name in fields);
   if (internal !== undefined) {
     throw new RowError(`The row gives ${internal}, which rows may not set; remove it.`, internal);
   }
-  const request = parsed({ ...common, ...fields }, limits, isCsv ? record : {});
-  if (options.unserved !== undefined) refuseUnserved(request, options.unserved, record);
+  const request = parsed({ ...common, ...fields }, isCsv ? record : {});
   return { row: { id, input: fields }, request };
 }
 
-function parsed(input: Fields, limits: InputLimits, columns: RecordValue): ChatRequest {
-  const request = inColumn(columns, () => parseChatInput(input, limits));
+function parsed(input: Fields, columns: RecordValue): ChatRequest {
+  const request = inColumn(columns, () => parseChatInput(input, { maxPromptBytes: OF_THE_WORKER }));
   for (const name of ['model', 'connection'] as const) {
     const { length } = request[name];
     if (length <= LONGEST_NAME) continue;
@@ -103,18 +99,6 @@ function parsed(input: Fields, limits: InputLimits, columns: RecordValue): ChatR
     throw new RowError(`The ${name} has ${length} characters, more than ${LONGEST_NAME}; correct its name.`, column);
   }
   return request;
-}
-
-function refuseUnserved({ connection, model }: ChatRequest, unserved: Unserved, record: RecordValue): void {
-  const column = (name: string): string | undefined => (Object.hasOwn(record, name) ? name : undefined);
-  if (unserved.connections.includes(connection)) {
-    const remedy = 'use one that it has, or add it to its configuration';
-    throw new RowError(`The worker has no connection "${connection}"; ${remedy}.`, column('connection'));
-  }
-  if (unserved.models.some((one) => one.connection === connection && one.model === model)) {
-    const remedy = 'use one that "models" lists, or give the user access to it';
-    throw new RowError(`Open WebUI has no model "${model}" for connection ${connection}; ${remedy}.`, column('model'));
-  }
 }
 
 /** Whatever is wrong with a field lies in the column of its name, where there is one. */

@@ -5,6 +5,7 @@ import { IdSet } from './idSet';
 import type { Format, RecordRead, RowProblem } from './records';
 import { idNameIn, idOf, rowOf, unusedNames, type RowOptions } from './row';
 import { RowError } from './rowError';
+import { UnservedRow, refuseUnserved } from './served';
 
 /** A row that can be sent, or what is wrong with it. */
 export type RowRead = ReadRow | RowProblem;
@@ -54,7 +55,12 @@ export class RowReader {
     } catch (error) {
       if (!(error instanceof RowError)) throw error;
       const { column, message } = error;
-      return { line, ...(column === undefined || !this.isCsv ? {} : { column }), problem: message };
+      return {
+        line,
+        ...(column === undefined || !this.isCsv ? {} : { column }),
+        problem: message,
+        ...(error instanceof UnservedRow ? { unserved: true as const } : {}),
+      };
     }
   }
 
@@ -76,8 +82,10 @@ export class RowReader {
         `The row has ${bytes} bytes as JSON, more than the ${MOST_ROW_BYTES} that it may have; shorten it, or upload its text to Open WebUI as a file and name that in files.`,
       );
     }
-    if (NUL.test(json)) throw new RowError('The row holds a NUL character, which databases refuse; remove it.');
-    if (HALF.test(json)) throw new RowError('The row holds half a character (a lone surrogate); remove it.');
+    const unwritable = unwritableIn(json);
+    if (unwritable !== undefined) throw new RowError(`The row holds ${unwritable}; remove it.`);
+    // Last: what is wrong with a row by itself is the same in every reading.
+    if (this.options.served !== undefined) refuseUnserved(request, this.options.served, value);
     return { line, row, json, bytes, request };
   }
 
@@ -103,6 +111,12 @@ export class RowReader {
     if (this.isCsv || template === undefined || this.unusedNames.size >= MOST_UNUSED) return;
     for (const name of unusedNames(Object.keys(value), template)) this.unusedNames.add(name);
   }
+}
+
+/** What of a JSON that was written here databases refuse, in words. */
+export function unwritableIn(json: string): string | undefined {
+  if (NUL.test(json)) return 'a NUL character, which databases refuse';
+  return HALF.test(json) ? 'half a character (a lone surrogate)' : undefined;
 }
 
 function jsonOf(row: BatchRow): string {

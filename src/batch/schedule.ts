@@ -8,23 +8,49 @@ import {
   batchWorkflowId,
   type BatchInput,
   type BatchMemo,
+  type BatchRow,
   type PageInput,
 } from '../batchContract';
 import { OrchestrationError } from '../chatRun';
 import { FAILURES, TASK_QUEUES } from '../contract';
+import type { BatchOptions, BatchSource } from './batches';
+
+const REMEDY =
+  'split the file into several schedules, or have a clock of yours run "batch run" with a key of its own each time';
+
+/**
+ * All rows of a source, if a schedule takes them: each is started with what all have in common, and all of that stands in the
+ * history of one page.
+ * @throws OrchestrationError InvalidInput
+ */
+export async function rowsOfOnePage(source: BatchSource, common: BatchOptions['common']): Promise<BatchRow[]> {
+  if (source.rows > MOST_PAGE_ROWS) throw tooMuch(`${MOST_PAGE_ROWS} rows, and the file has ${source.rows}: ${REMEDY}`);
+  const rows: BatchRow[] = [];
+  for await (const page of source.pages()) rows.push(...page);
+  const [own, shared] = [bytesOf(rows), bytesOf(common)];
+  const bytes = own + rows.length * shared;
+  if (bytes <= MOST_PAGE_BYTES) return rows;
+  const sum = `${own} of their own, and ${rows.length} times ${shared} that the options give to all`;
+  throw tooMuch(
+    `${MOST_PAGE_BYTES} bytes, and the ${rows.length} rows of the file have ${bytes} (${sum}): shorten them, ${REMEDY}`,
+  );
+}
+
+function tooMuch(what: string): OrchestrationError {
+  return new OrchestrationError(FAILURES.InvalidInput, `A schedule takes at most ${what}`);
+}
+
+function bytesOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value));
+}
 
 /** @throws OrchestrationError InvalidInput, RequestKeyReused */
 export async function scheduleBatch(
   client: Client,
   cron: string,
-  pages: PageInput[],
+  page: PageInput,
   memo: BatchMemo,
 ): Promise<{ scheduleId: string }> {
-  const [page, ...more] = pages;
-  if (page === undefined || more.length > 0) {
-    const message = `A schedule takes at most ${MOST_PAGE_ROWS} rows, which together, each with what the options give to all, have ${MOST_PAGE_BYTES} bytes at most; the file has ${memo.rows}: split it into several schedules, or have a clock of yours run "batch run" with a key of its own each time`;
-    throw new OrchestrationError(FAILURES.InvalidInput, message);
-  }
   const { batchKey, ...onlyPage } = page;
   const { window, connections, maxFailures, priority } = memo.options;
   const input: BatchInput = {

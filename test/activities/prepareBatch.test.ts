@@ -35,6 +35,7 @@ describe.each(RELEASES)('prepareBatch on %s', (release) => {
         { connection: 'default', model: 'gone' },
       ],
       unknownConnections: [],
+      maxPromptBytes: 100_000,
       folderIds: {},
       searchAttributes: true,
     });
@@ -126,6 +127,11 @@ describe('prepareBatch', () => {
   it('refuses a blank name', async () => {
     await start({});
     expect(await failureOf(prepare({ folder: ' ' }))).toMatchObject({ type: 'InvalidInput', nonRetryable: true });
+  });
+
+  it('tells how long a prompt may be', async () => {
+    await start({ limits: { maxPromptBytes: 2_000 } });
+    expect((await prepare()).maxPromptBytes).toBe(2_000);
   });
 
   it('names the connections that the worker does not have, and makes nothing', async () => {

@@ -163,6 +163,29 @@ describe('a batch file', () => {
     expect(good).toBe(2);
   });
 
+  it('has common options without text that databases refuse', async () => {
+    expect(await refusalOf(jsonl(...rows(1)), { common: { model: 'm', system: 'a\ud800' } })).toBe(
+      'The options for all rows of rows hold half a character (a lone surrogate); remove it.',
+    );
+    expect(await refusalOf(jsonl(...rows(1)), { common: { model: 'm', system: 'a\0' } })).toMatch(
+      /hold a NUL character/,
+    );
+  });
+
+  it('has half characters in no field', async () => {
+    const half = '\ud800';
+    const fields = [
+      { system: half, prompt: 'Hi' },
+      { title: half, prompt: 'Hi' },
+      { messages: [{ role: 'user', content: half }] },
+      { prompt: 'Hi', params: { [half]: 1 } },
+    ];
+    const { told } = await readBatch(jsonl(...fields));
+    expect(told).toEqual(
+      fields.map((_, i) => `line ${i + 1}: The row holds half a character (a lone surrogate); remove it.`),
+    );
+  });
+
   it('has common options that fit beside a page', async () => {
     expect(await refusalOf(jsonl(...rows(1)), { common: { model: 'm', system: 'x'.repeat(300_000) } })).toMatch(
       /^The options for all rows of rows have 300\d{3} bytes as JSON, more than the 262144 that they may have/,

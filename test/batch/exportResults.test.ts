@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { BatchRow } from '../../src/batchContract';
-import { errorsPathOf, exportResults, type ExportOptions } from '../../src/batch/exportResults';
+import { errorsPathOf, exportResults, filesOf, type ExportOptions } from '../../src/batch/exportResults';
 import { ResultsFileError, type FileSystem } from '../../src/batch/resultsFile';
 import type { ResultLine } from '../../src/batch/resultsFormat';
 import { BatchReader } from '../../src/batch/rowResults';
@@ -209,7 +209,9 @@ describe('an export that breaks off', () => {
   it('says in one sentence that the disk is full, and leaves nothing at the final name', async () => {
     const writing = exportResults(options(new ForgedBatch([pages()]), { fileSystem: smallDisk(1_500) }));
     await expect(writing).rejects.toThrow(ResultsFileError);
-    await expect(writing).rejects.toThrow(/^\S+results\.jsonl cannot be written, the disk is full: make room, .*\.$/);
+    await expect(writing).rejects.toThrow(
+      /^\S+results\.jsonl cannot be written, the disk is full: make room, [^.]*\. What is written so far stands in \S+results\.jsonl\.partial, \S+results\.errors\.jsonl\.partial, \S+results\.jsonl\.checkpoint; delete these to begin anew\.$/,
+    );
     expect(await readdir(directory)).not.toContain('results.jsonl');
     expect(await readdir(directory)).not.toContain('results.errors.jsonl');
   });
@@ -297,6 +299,17 @@ it('hands rows on a page at a time, however many there are', async () => {
     rows += page.rows.length;
   }
   expect(rows).toBe(2_000);
+});
+
+it('knows all files that it may replace or remove', () => {
+  expect(filesOf('q.jsonl')).toEqual(
+    ['q.jsonl', 'q.errors.jsonl'].flatMap((path) => [
+      path,
+      `${path}.partial`,
+      `${path}.checkpoint`,
+      `${path}.checkpoint.new`,
+    ]),
+  );
 });
 
 it('names the error file after the results', () => {

@@ -16,7 +16,6 @@ export interface BatchRead extends CheckedFile {
 export const OPTIONS: BatchFileOptions = {
   common: { model: 'model-a' },
   batchKeyLength: 36,
-  limits: { maxPromptBytes: 1024 * 1024 },
 };
 
 /** @param options beside {@link OPTIONS} */

@@ -23,7 +23,7 @@ function* content(): Generator<string> {
 async function main(): Promise<void> {
   const file = await TextFile.open('-', { standardInput: Readable.from(content()) });
   try {
-    const batch = new BatchFile(file, { common: { model: 'm' }, batchKeyLength: 36, limits: { maxPromptBytes: 1e6 } });
+    const batch = new BatchFile(file, { common: { model: 'm' }, batchKeyLength: 36 });
     const started = performance.now();
     const checked = await batch.check(({ line }) => process.stderr.write(`line ${line} is bad\n`));
     const checkMs = Math.round(performance.now() - started);

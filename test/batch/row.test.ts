@@ -85,11 +85,6 @@ describe('a row', () => {
   it('is checked with what is common', async () => {
     const { told } = await readBatch(jsonl({ prompt: 'Hi' }), { common: {} });
     expect(told).toEqual(['line 1: Input field model is missing; name a model as Open WebUI lists it.']);
-    const { told: refused } = await readBatch(jsonl({ prompt: 'Hi' }), {
-      common: { model: 'm', system: 'x'.repeat(100) },
-      limits: { maxPromptBytes: 100 },
-    });
-    expect(refused).toEqual([expect.stringMatching(/^line 1: The prompt with the system prompt .* has 102 bytes/)]);
   });
 });
 
@@ -156,15 +151,30 @@ describe("a line of OpenAI's Batch API", () => {
     { tools: [] },
     { tools: null, tool_choice: 'none' },
     { functions: [], function_call: 'none', parallel_tool_calls: false },
+    { tools: [], tool_choice: 'auto' },
   ])('may say that it wants no tools: %j', async (none) => {
     expect(await inputOf(request(none))).toEqual(await inputOf(request({})));
   });
 
   it('may hold an answer that the model refused to give', async () => {
     const question = { role: 'user', content: 'And now?' };
-    const refused = { role: 'assistant', content: null, refusal: 'I cannot help with that.' };
-    expect(await inputOf(request({ messages: [question, refused, question] }))).toMatchObject({
-      messages: [question, { role: 'assistant', content: 'I cannot help with that.' }, question],
+    const refusal = 'I cannot help with that.';
+    const forms = [
+      { content: null, refusal },
+      { content: [{ type: 'refusal', refusal }] },
+      { content: refusal, refusal: null, tool_calls: [], audio: null },
+    ];
+    for (const form of forms) {
+      expect(await inputOf(request({ messages: [question, { role: 'assistant', ...form }, question] }))).toMatchObject({
+        messages: [question, { role: 'assistant', content: refusal }, question],
+      });
+    }
+  });
+
+  it('may hold an answer that says nothing', async () => {
+    const silent = { role: 'assistant', content: null };
+    expect(await inputOf(request({ messages: [...messages, silent, ...messages] }))).toMatchObject({
+      messages: [...messages, { role: 'assistant', content: '' }, ...messages],
     });
   });
 
@@ -181,8 +191,20 @@ describe("a line of OpenAI's Batch API", () => {
     ],
     [request({ messages: [null] }), 'body.messages.0 is not a message; give role and content.'],
     [
-      request({ messages: [{ role: 'assistant', content: null }] }),
+      request({ messages: [{ role: 'user', content: null }] }),
       'body.messages.0 has no text; give its content as text.',
+    ],
+    [
+      request({ messages: [{ role: 'assistant', content: null, audio: { id: 'a' } }] }),
+      'body.messages.0 has no text; give its content as text.',
+    ],
+    [
+      request({ messages: [{ role: 'assistant', content: null, tool_calls: [{ id: 'c' }] }] }),
+      'body.messages.0.tool_calls calls a tool; a conversation in Open WebUI is begun with texts: leave it out.',
+    ],
+    [
+      request({ messages: [...messages, { role: 'assistant', content: 'Hello' }] }),
+      'The input has no prompt; give prompt, or messages that end with one of role user.',
     ],
     [request({ messages: undefined }), 'body.messages is missing; give a list of messages.'],
     [request({ messages: [] }), 'The input has no prompt; give prompt, or messages that end with one of role user.'],

@@ -10,7 +10,9 @@ import { others } from './cells/others';
 import { people } from './cells/people';
 import { processes } from './cells/processes';
 import { refusals } from './cells/refusals';
+import { resets } from './cells/resets';
 import { retries } from './cells/retries';
+import { sharedChats } from './cells/sharedChats';
 import { temporal } from './cells/temporal';
 import { zombies } from './cells/zombies';
 
@@ -24,10 +26,12 @@ const PLAYS: Play[] = [
   ...temporal,
   ...people,
   ...cancels,
+  ...sharedChats,
   ...others,
   ...zombies,
   ...exhaustion,
   ...retries,
+  ...resets,
   ...processes,
 ];
 

@@ -32,6 +32,8 @@ export interface Play {
   own?: { temporal?: boolean; model?: boolean };
   /** The worker's credential. Default `jwt`, which hears the event socket. */
   credential?: 'jwt' | 'key' | 'keyFile' | 'password';
+  /** What the worker's user is. Default `admin`. */
+  role?: 'admin' | 'user';
   /** How long the run may take, in milliseconds. Default 90 000. */
   limitMs?: number;
   run(scene: Scene): Promise<Expected>;

@@ -1,5 +1,5 @@
-/** `docs/fault-matrix.md`, made of a report. */
-import type { MatrixRow, Report } from './report';
+/** `docs/fault-matrix.md`, made of a report and the names of its cells. */
+import type { NamedRow, Report } from './report';
 
 const ROWS: Record<string, string> = {
   F1: 'The worker is killed (SIGKILL) before a request or a completion',
@@ -17,7 +17,7 @@ const ROWS: Record<string, string> = {
   F13: 'Started again with the same request key',
   F14: 'A worker stands still for longer than its heartbeat and goes on',
   F15: "The server's clock is wrong; a disk is full; file descriptors run out",
-  F16: 'A run that ended without an outcome is started once more',
+  F16: 'A run that ended without an outcome is started once more, or a run is reset',
   F17: "Open WebUI runs in several processes that do not know of each other's tasks",
   soak: 'One request in ten goes wrong, many runs at once',
 };
@@ -37,14 +37,14 @@ What was made to go wrong, at which step of a run, and whether everything was as
 
 After each cell one judge looks only at the outside: the user's chats, the tree of messages, the text byte for byte against what the model sent, the model's log, what is left open, how the run ended, whether its history replays, and every text that it left behind, in which neither a credential nor (in logs and metrics) the prompt may stand. A cell whose fault did not happen has failed.`;
 
-export function documentOf(report: Report): string {
+export function documentOf(report: Report, rows: NamedRow[]): string {
   return [
     INTRODUCTION,
     sums(report),
-    overview(report.matrix),
+    overview(rows),
     recoveries(report),
     '## Every cell',
-    ...Object.keys(ROWS).flatMap((fault) => chapter(fault, report.matrix)),
+    ...Object.keys(ROWS).flatMap((fault) => chapter(fault, rows)),
     '',
   ].join('\n\n');
 }
@@ -60,7 +60,7 @@ function sums(report: Report): string {
 }
 
 /** Cells that passed of those that there are, by row and column. */
-function overview(matrix: MatrixRow[]): string {
+function overview(matrix: NamedRow[]): string {
   const columns = COLUMNS.filter(([step]) => matrix.some((cell) => cell.step === step));
   const rows = Object.entries(ROWS).filter(([fault]) => matrix.some((cell) => cell.fault === fault));
   return table(
@@ -72,7 +72,7 @@ function overview(matrix: MatrixRow[]): string {
   );
 }
 
-function score(cells: MatrixRow[]): string {
+function score(cells: NamedRow[]): string {
   return cells.length === 0 ? '' : `${cells.filter(({ passed }) => passed).length} of ${cells.length}`;
 }
 
@@ -89,10 +89,10 @@ function recoveries({ recoveryMs }: Report): string {
   return `${table(['how long a run stood still', 'times', 'median', 'longest'], lines)}\n\nWith the settings of the local stack: heartbeat timeout 5 s (10 s for the first step), sticky timeout 3 s.`;
 }
 
-function chapter(fault: string, matrix: MatrixRow[]): string[] {
+function chapter(fault: string, matrix: NamedRow[]): string[] {
   const cells = matrix.filter((cell) => cell.fault === fault);
   if (cells.length === 0) return [];
-  const lines = new Map<string, MatrixRow[]>();
+  const lines = new Map<string, NamedRow[]>();
   for (const cell of cells) {
     const key = `${cell.step} ${cell.name}`;
     lines.set(key, [...(lines.get(key) ?? []), cell]);
@@ -106,7 +106,7 @@ function chapter(fault: string, matrix: MatrixRow[]): string[] {
   return [`### ${fault} ${ROWS[fault]}`, table(['step', 'what happens', 'stand-in', 'real server'], rows)];
 }
 
-function releases(cells: MatrixRow[], server: MatrixRow['server']): string {
+function releases(cells: NamedRow[], server: NamedRow['server']): string {
   return cells
     .filter((cell) => cell.server === server)
     .map(({ profile, passed }) => (passed ? profile : `**${profile} failed**`))

@@ -16,7 +16,7 @@ export type FaultKind =
   | 'delay'
   /** The answer's body comes in small pieces, over `ms`. */
   | 'slowBody'
-  /** The server is not asked; the answer has this `status`, and `retryAfter` seconds in its header. */
+  /** The server is not asked; the answer has this `status`, and `retryAfter` (seconds or a date) in its header. */
   | 'status'
   /** Served, but the body of the answer is no JSON. */
   | 'garbage'
@@ -42,7 +42,7 @@ export interface Fault {
   since?: Endpoint;
   ms?: number;
   status?: number;
-  retryAfter?: number;
+  retryAfter?: number | string;
   /** The answer's `detail`, for `status`. */
   detail?: string;
   /** For the holds: done while the request waits. True drops it: the client sees a reset. */

@@ -46,6 +46,24 @@ describe('the judge', () => {
     expect(findings).toMatchObject([{ kind: 'chats', count: 1 }]);
   });
 
+  it('lets a second chat pass only if it was expected and the run names it', () => {
+    const chats = [chat(), chat('c2')];
+    const { end } = evidence();
+    const told = (...ids: string[]) => ({ ...end, told: { duplicateChats: ids.map((chatId) => ({ chatId })) } });
+    const wanted = { ...expected, duplicates: 1 };
+    expect(kinds({ chats, end: told('c2') }, wanted)).toBe('');
+    for (const one of [end, told('c1'), told('c3'), told('c2', 'c2')])
+      expect(kinds({ chats, end: one }, wanted)).toBe('end');
+    expect(kinds({ chats, end: told('c2') })).toBe('end,chats');
+  });
+
+  it("finds that a run does not say that it has stopped others' replies, or says so without need", () => {
+    const told = { ...evidence().end, told: { stoppedOthers: true } };
+    expect(kinds({ end: told }, { ...expected, stoppedOthers: true })).toBe('');
+    expect(kinds({}, { ...expected, stoppedOthers: true })).toBe('end');
+    expect(kinds({ end: told })).toBe('end');
+  });
+
   it('finds that there is no chat', () => {
     expect(kinds({ chats: [] })).toBe('chats,text');
   });

@@ -17,6 +17,8 @@ export interface RunEnd {
   message?: string;
   /** Of a run that is done. */
   outcome?: { chatId: string; messageId: string; userMessageId: string; content: string; generations: number };
+  /** What it says, in its outcome or in the details of its failure, that it could not keep from others. */
+  told?: { duplicateChats?: Array<{ chatId: string }>; stoppedOthers?: boolean };
 }
 
 /** A text that a run left somewhere. */
@@ -45,8 +47,12 @@ export interface Evidence {
 export interface Expected {
   /** The ends of which it has to be one. */
   ends: string[];
-  /** Default 1. */
+  /** Default 1, and the duplicates. */
   chats?: number;
+  /** Second chats that the run may not delete, and so has to name. Default 0. */
+  duplicates?: number;
+  /** Somebody else's reply had to be stopped with the run's own: the run has to say so. Default false. */
+  stoppedOthers?: boolean;
   /** Generations that are known to have died, each of which allows one more. Default 0. */
   orphans?: number;
   /** How many of the generations nobody could know of, so that the outcome need not count them. Default 0. */
@@ -74,6 +80,7 @@ export interface Finding {
 export function judge(evidence: Evidence, expected: Expected): Finding[] {
   return [
     ...aboutEnd(evidence, expected),
+    ...aboutTold(evidence, expected),
     ...aboutChats(evidence, expected),
     ...evidence.chats.flatMap((chat) => aboutMessages(chat, evidence, expected)),
     ...aboutText(evidence),
@@ -93,7 +100,25 @@ function aboutEnd({ end }: Evidence, { ends }: Expected): Finding[] {
   return [finding('end', `the run is ${end.state}${why}, not ${ends.join(' or ')}`)];
 }
 
-function aboutChats({ chats }: Evidence, { chats: wanted = 1 }: Expected): Finding[] {
+function aboutTold({ end, chats }: Evidence, { duplicates = 0, stoppedOthers = false }: Expected): Finding[] {
+  const findings: Finding[] = [];
+  const { told = {}, outcome } = end;
+  const named = (told.duplicateChats ?? []).map(({ chatId }) => chatId);
+  const tooMany = chats.map(({ id }) => id).filter((id) => id !== outcome?.chatId);
+  if (named.length !== duplicates || named.some((id) => !tooMany.includes(id))) {
+    findings.push(
+      finding('end', `the run names ${named.length} chats as one too many (${named.join()}), not ${duplicates}`),
+    );
+  }
+  if ((told.stoppedOthers ?? false) !== stoppedOthers) {
+    findings.push(
+      finding('end', `the run ${stoppedOthers ? 'does not say' : 'says'} that it has stopped others' replies`),
+    );
+  }
+  return findings;
+}
+
+function aboutChats({ chats }: Evidence, { duplicates = 0, chats: wanted = 1 + duplicates }: Expected): Finding[] {
   if (chats.length === wanted) return [];
   const ids = chats.map((chat) => chat.id).join(', ');
   const tooMany = Math.max(0, chats.length - wanted);

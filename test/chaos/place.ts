@@ -9,7 +9,7 @@ import { addAccount, makeApiKey, newAccount, type SignedIn } from '../../dev/ope
 import { startStandIn } from '../../dev/standIn';
 import { startTemporal, type TemporalServer } from '../../dev/temporal';
 import type { Cell } from './cell';
-import type { Person } from './outside';
+import { call, type Person } from './outside';
 import { FaultProxy } from './proxy';
 import type { Stage } from './stage';
 
@@ -40,6 +40,8 @@ export interface Place {
   temporalEnvironment(): Record<string, string>;
   /** Voids the key of the credential; what it gives puts the new one into its file. Only for the kind `keyFile`. */
   voidKey(): Promise<() => Promise<void>>;
+  /** Users who are no administrators may not delete chats any more, whoever they are, until the place is left. */
+  forbidDeleting(): Promise<void>;
   /** Kills the model and starts it again. Only for a model of the cell's own. */
   restartModel(): Promise<void>;
   leave(): Promise<void>;
@@ -69,7 +71,7 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
     leaving.push(used.leave);
     const { server, processes } = used;
     const account = newAccount('Eve', `${randomUUID()}@example.com`);
-    const signedIn = await addAccount(server.url, used.adminToken, account, 'admin');
+    const signedIn = await addAccount(server.url, used.adminToken, account, play.role ?? 'admin');
     const proxy = await FaultProxy.start(server.url, { keepsConnections: processes > 1 });
     leaving.push(() => proxy.stop());
     const temporal = play.own?.temporal ? await startTemporal() : stage.temporal;
@@ -88,6 +90,11 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
       voidKey: async () => {
         const key = await keyFor();
         return () => writeFile(keyFile, key, { mode: 0o600 });
+      },
+      forbidDeleting: async () => {
+        const admin = { url: server.url, token: used.adminToken };
+        leaving.push(() => permitDeleting(admin, true));
+        await permitDeleting(admin, false);
       },
       restartModel: async () => {
         await models[0]?.stop();
@@ -133,6 +140,13 @@ async function credentialOf(
   if (kind === 'key') return { OPENWEBUI_API_KEY: key };
   await writeFile(keyFile, key, { mode: 0o600 });
   return { OPENWEBUI_API_KEY_FILE: keyFile };
+}
+
+async function permitDeleting(admin: Person, isPermitted: boolean): Promise<void> {
+  const path = '/api/v1/users/default/permissions';
+  const permissions = await call<{ chat: Record<string, boolean> }>(admin, 'GET', path);
+  const chat = { ...permissions.chat, delete: isPermitted };
+  await call(admin, 'POST', path, { ...permissions, chat });
 }
 
 /** Several cells run at once, and the task queues have fixed names. */

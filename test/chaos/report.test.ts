@@ -1,7 +1,7 @@
 import type { Cell } from './cell';
 import { documentOf } from './document';
 import type { Finding } from './judge';
-import { isGood, reportOf } from './report';
+import { isGood, namedRows, reportOf } from './report';
 import type { PlayedCell } from './runner';
 
 const cell = (name: string, server: Cell['server'] = 'stand-in'): Cell => ({
@@ -37,12 +37,13 @@ describe('the report', () => {
     });
   });
 
-  it('names every cell, in order', () => {
-    const { matrix } = reportOf([played('b'), played('a', { cell: cell('a', 'real'), findings: [found('end')] })]);
-    expect(matrix).toEqual([
-      { fault: 'F3', step: 'S1', name: 'a', profile: '0.12.4', server: 'real', passed: false },
-      { fault: 'F3', step: 'S1', name: 'b', profile: '0.12.4', server: 'stand-in', passed: true },
+  it('has a row for every cell, in the order of their names, which are for people only', () => {
+    const results = [played('b'), played('a', { cell: cell('a', 'real'), findings: [found('end')] })];
+    expect(reportOf(results).matrix).toEqual([
+      { fault: 'F3', step: 'S1', profile: '0.12.4', server: 'real', passed: false },
+      { fault: 'F3', step: 'S1', profile: '0.12.4', server: 'stand-in', passed: true },
     ]);
+    expect(namedRows(results).map(({ name }) => name)).toEqual(['a', 'b']);
   });
 
   it('tells how quickly runs went on', () => {
@@ -61,9 +62,8 @@ describe('the report', () => {
 });
 
 describe('the document', () => {
-  const document = documentOf(
-    reportOf([played('a'), played('a', { cell: cell('a', 'real') }), played('b', { findings: [found('end')] })]),
-  );
+  const results = [played('a'), played('a', { cell: cell('a', 'real') }), played('b', { findings: [found('end')] })];
+  const document = documentOf(reportOf(results), namedRows(results));
 
   it('counts by row and column', () => {
     expect(document).toContain('| F3 A request or its answer is lost | 2 of 3 |');

@@ -12,12 +12,16 @@ export interface Spread {
 export interface MatrixRow {
   fault: string;
   step: string;
-  /** What goes wrong, in a few words. */
-  name: string;
   /** The release of Open WebUI that stands for its set of capabilities. */
   profile: string;
   server: 'real' | 'stand-in';
   passed: boolean;
+}
+
+/** For people, who want to know which of the cells of one row and column it is. */
+export interface NamedRow extends MatrixRow {
+  /** What goes wrong, in a few words. */
+  name: string;
 }
 
 /** The last line of standard output with `--json`. */
@@ -55,7 +59,7 @@ export function reportOf(results: PlayedCell[]): Report {
     unexplainedGenerations: sum('generations'),
     leftOpen: sum('open'),
     secretsFound: sum('secret'),
-    matrix: results.map(matrixRow).sort((a, b) => keyOf(a).localeCompare(keyOf(b), 'en', { numeric: true })),
+    matrix: namedRows(results).map(withoutName),
     recoveryMs: {
       workerKill: spread('workerKill'),
       openWebUIRestart: spread('openWebUIRestart'),
@@ -69,12 +73,21 @@ export function isGood({ failed, cells, recoveryMs }: Report): boolean {
   return cells > 0 && failed === 0 && recoveryMs.workerKill.max <= LONGEST_TAKEOVER_MS;
 }
 
-function matrixRow({ cell: { play, release, server }, passed }: PlayedCell): MatrixRow {
+/** In order. */
+export function namedRows(results: PlayedCell[]): NamedRow[] {
+  return results.map(namedRow).sort((a, b) => keyOf(a).localeCompare(keyOf(b), 'en', { numeric: true }));
+}
+
+function namedRow({ cell: { play, release, server }, passed }: PlayedCell): NamedRow {
   const { fault, step, name } = play;
   return { fault, step, name, profile: release, server, passed };
 }
 
-function keyOf({ fault, step, name, server, profile }: MatrixRow): string {
+function withoutName({ fault, step, profile, server, passed }: NamedRow): MatrixRow {
+  return { fault, step, profile, server, passed };
+}
+
+function keyOf({ fault, step, name, server, profile }: NamedRow): string {
   return [fault, step, name, server, profile].join(' ');
 }
 

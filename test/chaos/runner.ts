@@ -53,17 +53,18 @@ export async function playAll(
   return results;
 }
 
-/** Replays what the cells have left, and adds what is wrong to their findings. */
-export async function replayAll(stage: Stage, results: PlayedCell[]): Promise<void> {
+/** Replays what the cells have left, and adds what is wrong to their findings. @returns the cells of which that is true */
+export async function replayAll(stage: Stage, results: PlayedCell[]): Promise<PlayedCell[]> {
   const faults = await replayFaults(
     stage.workflowBundle,
     results.flatMap(({ histories }) => histories),
   );
-  for (const played of results) {
+  return results.filter((played) => {
     const found = played.histories.flatMap(({ workflowId }) => faults.get(workflowId) ?? []);
     played.findings.push(...found.map(defect));
     played.passed = played.findings.length === 0;
-  }
+    return found.length > 0;
+  });
 }
 
 export async function playCell(stage: Stage, cell: Cell): Promise<PlayedCell> {

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { releaseHeld } from '../../dev/model';
-import { OrchestrationError, type ChatRun, type OrchestrateChatInput } from '../../src/client';
+import { Orchestrator, OrchestrationError, type ChatRun, type OrchestrateChatInput } from '../../src/client';
 import { connectClient, type ClientTarget } from '../../src/temporal';
 import type { Endpoint } from './endpoints';
 import type { RunHistory } from './evidence';
@@ -140,6 +140,16 @@ export class Scene {
 
   // --- The run ---
 
+  /** Until a worker has an attempt of this step in its hands. */
+  untilBegun(activity: string): Promise<void> {
+    return this.until(`${activity} is begun`, async () => {
+      const { pendingActivities } = (await this.run.handle.describe()).raw;
+      return (pendingActivities ?? []).some(
+        ({ activityType, lastStartedTime }) => activityType?.name === activity && lastStartedTime != null,
+      );
+    });
+  }
+
   /** What the user says. */
   prompt(directives = ''): string {
     return `${this.marker} ${directives} [reply=Été 漢字 "q" \\\\ <b>&amp;</b> of ${this.marker}] [length=400]`;
@@ -154,6 +164,11 @@ export class Scene {
     const run = await startPatiently(this.client.client, input, requestKey);
     if (!this.runs.some(({ workflowId }) => workflowId === run.workflowId)) this.runs.push(run);
     return run;
+  }
+
+  /** From now on the run is the one that has the key now: a reset makes another one. */
+  follow(): void {
+    this.runs.unshift(new Orchestrator(this.client.client).run(this.requestKey));
   }
 
   get run(): ChatRun {
@@ -225,9 +240,12 @@ export class Scene {
   private async endOf(run: ChatRun): Promise<RunEnd> {
     for (;;) {
       try {
-        return { state: 'done', outcome: await run.result() };
+        const outcome = await run.result();
+        return { state: 'done', outcome, told: outcome };
       } catch (error) {
-        if (error instanceof OrchestrationError) return { state: error.type, message: error.message };
+        if (error instanceof OrchestrationError) {
+          return { state: error.type, message: error.message, told: error.details };
+        }
         // Temporal is away for a moment.
         await sleep(LOOK_MS);
       }

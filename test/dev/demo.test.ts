@@ -5,10 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const PROGRAM = join(__dirname, '..', '..', 'dev', 'demo.ts');
+/** A Temporal that does not answer is given five seconds. */
+const ENDS_WITHIN_MS = 45_000;
 
 async function demo(environment: Record<string, string>) {
   const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, '--json'], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment },
+    timeout: ENDS_WITHIN_MS,
+    killSignal: 'SIGKILL',
   });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));

@@ -1,5 +1,5 @@
 /** The batch commands as processes, on a Temporal of their own and a stand-in for Open WebUI. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -134,10 +134,10 @@ describe('batch run', () => {
   });
 
   it('finds models and connections that there are not, each row with its line, before anything is sent', async () => {
-    const others = [{ model: 'model-x' }, { connection: 'nowhere' }, { model: 'model-x' }];
+    const unserved = [{ model: 'model-x' }, { connection: 'nowhere' }, { model: 'model-x' }];
     const path = file('unknown.jsonl', [
       ...rowsOf(3, () => 'x'),
-      ...others.map((other, i) => ({ id: `other-${i}`, prompt: 'x', ...other })),
+      ...unserved.map((other, i) => ({ id: `other-${i}`, prompt: 'x', ...other })),
     ]);
     const refused = await batch(['run', path, '-k', 'unknown']);
     expect(refused).toMatchObject({ code: 1 });
@@ -149,9 +149,60 @@ describe('batch run', () => {
     const without = await batch(['run', path, '-k', 'unknown', '--skip-invalid']);
     expect(without).toMatchObject({ code: 0, stdout: 'done: 3 completed, 0 failed, 0 cancelled, of 3\n' });
     expect(await started('unknown')).toHaveLength(3);
-    const again = await batch(['run', path, '-k', 'unknown', '--skip-invalid', '-w', '7', '--max-failures', '2']);
-    expect(again.stderr).toMatch(/was started before, .*\n.*window stays; change it with: .*batch window unknown 7\n/);
-    expect(again.stderr).toContain('--max-failures that it was started with');
+    const others = ['-w', '7', '--max-failures', '2'];
+    const again = await batch(['run', path, '-k', 'unknown', '--skip-invalid', ...others]);
+    expect(again.stderr).toMatch(/was started before, .*\n.*window is 10; to change it: .*batch window unknown 7\n/);
+    expect(again.stderr).toContain('--max-failures is not given; ');
+    const json = await batch(['run', path, '-k', 'unknown', '--skip-invalid', ...others, '--json']);
+    const events = jsonLines(json.stdout);
+    expect(events.map(({ event }) => event)).toEqual(['problem', 'problem', 'problem', 'checked', 'started', 'ended']);
+    expect(events[4]).toMatchObject({ startedBefore: true, otherOptions: ['window', 'maxFailures'] });
+  });
+
+  it('tells each bad row once, and the batch without them by the same command again', async () => {
+    const path = file('mixed.jsonl', [
+      ...rowsOf(2, () => 'x'),
+      { id: 'bad', promt: 'x' },
+      { id: 'other', prompt: 'x', model: 'model-x' },
+    ]);
+    const run = ['run', path, '--skip-invalid', '--json'];
+    const first = jsonLines((await batch(run)).stdout);
+    expect(first.filter(({ event }) => event === 'problem').map(({ line }) => line)).toEqual([3, 4]);
+    expect(first.filter(({ event }) => event === 'checked')).toMatchObject([{ rows: 2, skipped: 2 }]);
+    expect(jsonLines((await batch(run)).stdout)).toContainEqual(
+      expect.objectContaining({ event: 'started', startedBefore: true, batchKey: first[2]?.['batchKey'] }),
+    );
+  });
+
+  it('is one batch where it is started twice at the same time', async () => {
+    const path = file(
+      'twice.jsonl',
+      rowsOf(20, (i) => `Twice ${i}`),
+    );
+    const both = await Promise.all([1, 2].map(() => batch(['run', path, '-k', 'twice'])));
+    for (const { code, stdout } of both) {
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'done: 20 completed, 0 failed, 0 cancelled, of 20\n' });
+    }
+    expect(await started('twice')).toHaveLength(20);
+  });
+
+  it('refuses a schedule that is too large, and says how large', async () => {
+    const path = file(
+      'schedule.jsonl',
+      rowsOf(200, () => 'x'),
+    );
+    const run = ['run', path, '-k', 'nightly', '--schedule', '0 2 * * *'];
+    const more = join(directory, 'more.json');
+    writeFileSync(more, JSON.stringify({ system: 'x'.repeat(220 * 1024) }));
+    const refused = await batch([...run, '--input', more]);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^InvalidInput: A schedule takes at most 1048576 bytes, and the 200 rows [^\n]+split/m,
+    );
+    const taken = await batch([...run, '--max-failures', '3']);
+    expect(taken).toMatchObject({ code: 0, stdout: 'batch-nightly\n' });
+    expect(taken.stderr).toMatch(/paused itself waits for "batch resume"; runs that are due meanwhile are left out/);
+    await target.client.schedule.getHandle('batch-nightly').delete();
   });
 
   it('tells of slips of the keys in one sentence', async () => {
@@ -159,6 +210,12 @@ describe('batch run', () => {
       'some.jsonl',
       rowsOf(1, () => 'x'),
     );
+    const errors = file(
+      'own.errors.jsonl',
+      rowsOf(1, () => 'x'),
+    );
+    const link = join(directory, 'link.jsonl');
+    symlinkSync(path, link);
     const cases: Array<[args: string[], expected: RegExp]> = [
       [['run', join(directory, 'absent.jsonl')], /does not exist/],
       [['run', path, '--window', '0'], /from 1 to 1000/],
@@ -166,7 +223,9 @@ describe('batch run', () => {
       [['run', path, '--max-failures', 'few'], /such as 5%/],
       [['run', path, '--template', 'no place'], /names no/],
       [['results', 'some', '--json'], /--out/],
-      [['results', 'some', '--file', path, '--out', path], /names the batch's own file/],
+      [['results', 'some', '--file', path, '--out', path], /would replace the batch's own file/],
+      [['results', 'some', '--file', path, '--out', link], /would replace the batch's own file/],
+      [['results', 'some', '--file', errors, '--out', join(directory, 'own.jsonl')], /replace the batch's own file/],
       [['run', path, '--reply-time', '0'], /from 1 to/],
       [['pause', 'no-such-batch'], /no batch with the key "no-such-batch"/],
     ];

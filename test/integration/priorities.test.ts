@@ -1,11 +1,27 @@
 import { Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
 import { startTemporal, type TemporalServer } from '../../dev/temporal';
-import { heedsPriorities, warnOfPriorities } from '../../src/priorities';
+import { heededBy, warnOfPriorities, type Heeded } from '../../src/priorities';
+import { installQuietRuntime } from '../support/workflowBench';
 
-describe.each([
-  ['with fairness switched on, as in the local stack', {}, true],
-  ['as it is by default', { 'matching.useNewMatcher': false, 'matching.enableFairness': false }, false],
-] as const)('Temporal %s', (_, dynamicConfig, heeds) => {
+const BOTH = /matching\.useNewMatcher and matching\.enableFairness/;
+const FAIRNESS = /heeds priorities, but no fairness keys: .* matching\.enableFairness/;
+
+describe.each<[string, Record<string, boolean>, Heeded, RegExp[]]>([
+  ['with fairness switched on, as in the local stack', {}, { priorities: true, fairness: true }, []],
+  [
+    'with priorities alone, as newer releases are by default',
+    { 'matching.enableFairness': false },
+    { priorities: true, fairness: false },
+    [FAIRNESS],
+  ],
+  [
+    'with neither',
+    { 'matching.useNewMatcher': false, 'matching.enableFairness': false },
+    { priorities: false, fairness: false },
+    [BOTH],
+  ],
+])('Temporal %s', (_, dynamicConfig, heeded, warning) => {
   let temporal: TemporalServer;
   let connection: Connection;
   beforeAll(async () => {
@@ -17,16 +33,17 @@ describe.each([
     await temporal?.stop();
   });
 
-  it(`${heeds ? 'heeds' : 'does not heed'} priorities, and is seen to`, async () => {
-    expect(await heedsPriorities(connection, temporal.namespace)).toBe(heeds);
-  });
-
-  it(`causes ${heeds ? 'no' : 'one'} warning at the start of a worker, with the remedy`, async () => {
+  it(`is seen to heed what it heeds; causes ${warning.length === 0 ? 'no' : 'one'} warning at the start of a worker`, async () => {
+    installQuietRuntime();
+    const native = await NativeConnection.connect({ address: temporal.address });
     const warnings: string[] = [];
-    await warnOfPriorities(connection, temporal.namespace, { warn: (message) => void warnings.push(message) });
-    expect(warnings).toEqual(
-      heeds ? [] : [expect.stringMatching(/matching\.useNewMatcher and matching\.enableFairness/)],
-    );
+    const [seen] = await Promise.all([
+      heededBy(connection, temporal.namespace),
+      warnOfPriorities(native, temporal.namespace, { warn: (message) => void warnings.push(message) }),
+    ]);
+    await native.close();
+    expect(seen).toEqual(heeded);
+    expect(warnings).toEqual(warning.map((text) => expect.stringMatching(text) as string));
   });
 
   it('keeps nothing of the probe', async () => {
@@ -40,6 +57,6 @@ describe.each([
   });
 
   it('cannot be judged where it cannot be asked', async () => {
-    expect(await heedsPriorities(connection, 'no-such-namespace')).toBeUndefined();
+    expect(await heededBy(connection, 'no-such-namespace')).toEqual({});
   });
 });

@@ -1,27 +1,45 @@
-import { runChaos } from '../support/chaosCommand';
+import { runChaos, type ChaosRun } from '../support/chaosCommand';
+
+/** On two cores. Proofs are run one by one, so nothing else takes of them. */
+const LONGEST_STANDARD_SET_MS = 25 * 60_000;
 
 describe('the standard set of faults', () => {
-  it('leaves one chat, one reply and nothing open, and runs go on quickly', async () => {
-    const report = await runChaos([]);
-    expect(report.matrix.filter(({ passed }) => !passed)).toEqual([]);
+  let played: ChaosRun;
+  beforeAll(async () => {
+    played = await runChaos([]);
+  }, 2_400_000);
+
+  it('leaves one chat, one reply and nothing open, and runs go on quickly', () => {
+    const { report, failed } = played;
+    expect(failed).toEqual([]);
     expect(report).toMatchObject({
-      ...{ duplicateChats: 0, duplicateMessages: 0, unexplainedGenerations: 0, leftOpen: 0, secretsFound: 0 },
+      ...{
+        failed: 0,
+        duplicateChats: 0,
+        duplicateMessages: 0,
+        unexplainedGenerations: 0,
+        leftOpen: 0,
+        secretsFound: 0,
+      },
     });
     expect(report.cells).toBeGreaterThanOrEqual(80);
     expect(report.matrix.filter(({ server }) => server === 'real').length).toBeGreaterThanOrEqual(20);
     expect(report.recoveryMs.workerKill.max).toBeLessThanOrEqual(20_000);
-  }, 2_400_000);
+  });
+
+  it('is played within 25 minutes', () => {
+    expect(played.elapsedMs).toBeLessThanOrEqual(LONGEST_STANDARD_SET_MS);
+  });
 });
 
 describe('frozen workers without their fence', () => {
   it('are found out by the judge wherever they write', async () => {
-    const report = await runChaos(['--without-fence', '--only', '^F14 .* stand-in', '--runs', '0']);
-    const failed = report.matrix.filter(({ passed }) => !passed).map(({ name, profile }) => `${name} ${profile}`);
+    const { report, failed } = await runChaos(['--without-fence', '--only', '^F14 .* stand-in', '--runs', '0']);
     // As it wakes, its heartbeat and its request are sent at the same moment: where Temporal's answer is first, it does no harm.
     expect(failed.filter((name) => name.includes('before its create')).length).toBeGreaterThanOrEqual(1);
     // Older releases make the trigger read the chat first, and by then the attempt is told that it was given up; the newest
     // ones refuse to be asked for a message that has its reply.
-    expect(failed).toContain('a frozen worker wakes before its trigger, in the middle of the reply 0.12.4');
+    expect(failed).toContainEqual(expect.stringMatching(/before its trigger, in the middle of the reply · 0\.12\.4/));
     expect(failed.filter((name) => name.includes('with its result'))).toEqual([]);
     expect(report.duplicateChats).toBeGreaterThanOrEqual(1);
     expect(report.unexplainedGenerations).toBeGreaterThanOrEqual(1);

@@ -5,8 +5,17 @@ import type { Report } from '../chaos/report';
 
 const PROGRAM = join(__dirname, '..', '..', 'dev', 'chaos.ts');
 
-/** Its result; what it tells meanwhile is shown where cells failed. @throws Error with its last lines, if it has none */
-export async function runChaos(args: string[]): Promise<Report> {
+export interface ChaosRun {
+  report: Report;
+  /** The names of the cells that failed, which are told on standard error only. */
+  failed: string[];
+  /** From its start to its end, in milliseconds. */
+  elapsedMs: number;
+}
+
+/** What it tells meanwhile is shown where cells failed. @throws Error with its last lines, if it has no result */
+export async function runChaos(args: string[]): Promise<ChaosRun> {
+  const startedAt = Date.now();
   const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, '--json', ...args]);
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
@@ -18,5 +27,6 @@ export async function runChaos(args: string[]): Promise<Report> {
   if (code !== 0) process.stderr.write(stderr);
   const last = stdout.trim().split('\n').at(-1) ?? '';
   if (!last.startsWith('{')) throw new Error(`No report, exit code ${code}:\n${stderr.slice(-2_000)}`);
-  return JSON.parse(last) as Report;
+  const failed = [...stderr.matchAll(/ FAILED {2}(.+?) {2}/g)].map(([, name = '']) => name);
+  return { report: JSON.parse(last) as Report, failed, elapsedMs: Date.now() - startedAt };
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { whereAndWhat, type CheckedFile, type RowProblem } from '../../batch/batchFile';
-import type { Unserved } from '../../batch/row';
+import type { Served } from '../../batch/served';
 import type { TextFile } from '../../batch/textFile';
 import { OrchestrationError } from '../../chatRun';
 import { FAILURES } from '../../contract';
@@ -23,18 +23,22 @@ const LONGEST_NAME = 40;
 const SCHEDULED_CHARACTERS = 21;
 
 /**
- * Reads all of it once. @param unserved rows that name it cannot be carried out
+ * Reads all of it once.
+ * @param served what a worker has said after the first reading: of problems, only those that come of it are told then
  * @throws OrchestrationError InvalidInput where rows cannot be carried out; FileError, TemplateError, InvalidArgumentError
  */
-export async function checkFile(text: TextFile, options: RunOptions, unserved?: Unserved): Promise<ReadyFile> {
+export async function checkFile(text: TextFile, options: RunOptions, served?: Served): Promise<ReadyFile> {
   const name = nameOf(text.name);
   const ownLength = options.key?.length ?? name.length + 1 + DIGEST_CHARACTERS;
   const batchKeyLength = ownLength + (options.schedule === undefined ? 0 : SCHEDULED_CHARACTERS);
-  const { file, common } = await meantRows(text, options, { batchKeyLength, format: options.format, unserved });
+  const { file, common } = await meantRows(text, options, { batchKeyLength, format: options.format, served });
   const problems = new Problems(options.json);
-  const checked = await file.check((problem) => problems.add(problem));
+  const checked = await file.check(({ unserved, ...problem }) => {
+    if (served === undefined || unserved === true) problems.add(problem);
+  });
   problems.close();
-  if (checked.unusedColumns.length > 0) tell(`Nothing uses the columns ${checked.unusedColumns.join(', ')}`);
+  if (served === undefined && checked.unusedColumns.length > 0)
+    tell(`Nothing uses the columns ${checked.unusedColumns.join(', ')}`);
   refuse(text.name, checked, options);
   const batchKey = options.key ?? `${name}-${fingerprint(checked.digest, options.folder)}`;
   return { file, checked, batchKey, common };

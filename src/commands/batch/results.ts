@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { exportResults, type ExportSummary } from '../../batch/exportResults';
+import { exportResults, filesOf, type ExportSummary } from '../../batch/exportResults';
 import type { Format } from '../../batch/records';
 import { writeReport } from '../../batch/report';
 import { TextFile } from '../../batch/textFile';
@@ -95,8 +95,7 @@ interface Writing {
 
 /** Ctrl-C stops it in good order; what is written is kept. */
 async function writing({ out, file, json }: FileOptions, write: (shared: Writing) => Promise<void>): Promise<void> {
-  if (file !== undefined && (await isSame(file, out)))
-    throw new InvalidArgumentError(`--out names the batch's own file ${file}: name another one.`);
+  await refuseOwnFile(file, out);
   if (json && out === '-') throw new InvalidArgumentError('--json tells about a file: name it with --out.');
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
@@ -118,9 +117,18 @@ async function writing({ out, file, json }: FileOptions, write: (shared: Writing
   }
 }
 
-async function isSame(one: string, other: string): Promise<boolean> {
-  const paths = await Promise.all([one, other].map((path) => realpath(path).catch(() => resolve(path))));
-  return paths[0] === paths[1];
+/** What is written comes to its name at the end, and what stood there before is gone. */
+async function refuseOwnFile(file: string | undefined, out: string): Promise<void> {
+  if (file === undefined || file === '-' || out === '-') return;
+  const own = await pathOf(file);
+  for (const written of filesOf(out)) {
+    if ((await pathOf(written)) !== own) continue;
+    throw new InvalidArgumentError(`--out ${out} would replace the batch's own file ${file}: name another one.`);
+  }
+}
+
+async function pathOf(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
 }
 
 async function results(key: string, options: ResultsOptions, { client, signal, onProgress }: Writing): Promise<void> {

@@ -3,10 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { BatchFile } from '../../batch/batchFile';
 import type { Format } from '../../batch/records';
-import type { Unserved } from '../../batch/row';
+import type { Served } from '../../batch/served';
 import { Template } from '../../batch/template';
 import type { TextFile } from '../../batch/textFile';
-import { DEFAULT_MAX_PROMPT_BYTES } from '../../client';
 import type { OrchestrateChatInput } from '../../contract';
 import { collect, readInput } from '../options';
 
@@ -46,15 +45,10 @@ export interface MeantRows {
 export async function meantRows(
   text: TextFile,
   options: RowOptions,
-  {
-    batchKeyLength,
-    format,
-    unserved,
-  }: { batchKeyLength: number; format: Format | undefined; unserved?: Unserved | undefined },
+  more: { batchKeyLength: number; format: Format | undefined; served?: Served | undefined },
 ): Promise<MeantRows> {
   const [common, template] = await Promise.all([commonOf(options), templateOf(options)]);
-  const limits = { maxPromptBytes: DEFAULT_MAX_PROMPT_BYTES };
-  return { file: new BatchFile(text, { common, batchKeyLength, limits, template, format, unserved }), common };
+  return { file: new BatchFile(text, { common, template, ...more }), common };
 }
 
 /** What holds for each row that does not say it itself. @throws InvalidArgumentError */

@@ -4,12 +4,10 @@ import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
 import type { Batch } from '../../batch/batch';
 import { modelsByConnection, type CheckedFile } from '../../batch/batchFile';
-import { Batches, UnservedRowsError, type BatchOptions, type BatchSource } from '../../batch/batches';
-import type { Unserved } from '../../batch/row';
+import { Batches, type BatchOptions, type BatchSource } from '../../batch/batches';
+import { servesAll } from '../../batch/served';
 import { TextFile } from '../../batch/textFile';
-import { DEFAULT_WINDOW, type BatchMemo } from '../../batchContract';
-import { OrchestrationError } from '../../chatRun';
-import { FAILURES } from '../../contract';
+import { DEFAULT_WINDOW } from '../../batchContract';
 import { interruptible } from '../interruptible';
 import { PROGRAM, print, printJson, tell } from '../output';
 import { withClient } from '../withTemporal';
@@ -17,6 +15,7 @@ import { checkFile, type ReadyFile } from './checkFile';
 import { displayFor, type Display } from './display';
 import { followToEnd } from './follow';
 import { failuresAllowed, runCommandWithOptions, type RunOptions } from './runOptions';
+import { interruptedStart, tellStarted, type Starting } from './started';
 
 const NOTHING_SENT = 'Nothing was sent.';
 
@@ -30,20 +29,46 @@ async function run(path: string, options: RunOptions): Promise<void> {
     () => TextFile.open(path),
   );
   try {
-    const ready = await interruptible(
+    const checked = await interruptible(
       () => NOTHING_SENT,
       () => checkFile(text, options),
     );
-    announce(text.name, ready, options);
-    if (await isDeclined(ready, options)) {
-      tell(NOTHING_SENT);
-      process.exitCode = 1;
-      return;
-    }
-    await withClient((client) => sendServed(client, text, ready, options));
+    await withClient((client) => runChecked(client, text, checked, options));
   } finally {
     await text.close();
   }
+}
+
+async function runChecked(client: Client, text: TextFile, checked: ReadyFile, options: RunOptions): Promise<void> {
+  const ready = await interruptible(
+    () => NOTHING_SENT,
+    () => servedRows(new Batches(client), text, checked, options),
+  );
+  announce(text.name, ready, options);
+  if (await isDeclined(ready, options)) {
+    tell(NOTHING_SENT);
+    process.exitCode = 1;
+    return;
+  }
+  await send(client, ready, options);
+}
+
+/** Only a worker knows which models there are: rows that name another one are told like all others that cannot be carried out. */
+async function servedRows(batches: Batches, text: TextFile, ready: ReadyFile, options: RunOptions): Promise<ReadyFile> {
+  const [source, batchOptions] = startOf(ready, options);
+  const before = options.schedule === undefined ? await batches.startedBefore(source, batchOptions) : undefined;
+  // One of other rows may be one without those that are not served.
+  if (before === 'same' || (before === 'other' && options.skipInvalid !== true)) return ready;
+  const served = await batches.served(batchOptions);
+  return servesAll(served, ready.checked.longestPrompt) ? ready : checkFile(text, options, served);
+}
+
+function startOf(ready: ReadyFile, options: RunOptions): [BatchSource, BatchOptions] {
+  const { file, checked, batchKey, common } = ready;
+  return [
+    { digest: checked.digest, rows: checked.rows, pages: () => file.pages() },
+    { batchKey, common, ...settingsOf(checked, options) },
+  ];
 }
 
 function announce(name: string, { batchKey, checked: { rows, problems } }: ReadyFile, { json }: RunOptions): void {
@@ -71,52 +96,18 @@ async function isDeclined(
   }
 }
 
-/** Only a worker knows which models there are: rows that name another one are told like all others that cannot be carried out. */
-async function sendServed(client: Client, text: TextFile, ready: ReadyFile, options: RunOptions): Promise<void> {
-  try {
-    await send(client, ready, options);
-  } catch (error) {
-    const unserved = await unservedBehind(error, client, ready, options);
-    if (unserved === undefined) throw error;
-    const rest = await interruptible(
-      () => NOTHING_SENT,
-      () => checkFile(text, options, unserved),
-    );
-    announce(text.name, rest, options);
-    await send(client, rest, options);
-  }
-}
-
-/** A batch that was begun without the rows that are not served is another one than that of all rows, under the same key. */
-async function unservedBehind(
-  error: unknown,
-  client: Client,
-  { checked, batchKey }: ReadyFile,
-  { skipInvalid }: RunOptions,
-): Promise<Unserved | undefined> {
-  if (error instanceof UnservedRowsError) return error;
-  const isReused = error instanceof OrchestrationError && error.type === FAILURES.RequestKeyReused;
-  if (!isReused || skipInvalid !== true) return undefined;
-  return new Batches(client).unserved({ batchKey, models: modelsByConnection(checked.models) });
-}
-
-async function send(
-  client: Client,
-  { file, checked, batchKey, common }: ReadyFile,
-  options: RunOptions,
-): Promise<void> {
+async function send(client: Client, ready: ReadyFile, options: RunOptions): Promise<void> {
   const batches = new Batches(client);
-  const source: BatchSource = { digest: checked.digest, rows: checked.rows, pages: () => file.pages() };
-  const batchOptions: BatchOptions = { batchKey, common, ...settingsOf(checked, options) };
+  const [source, batchOptions] = startOf(ready, options);
   const display = displayFor(options);
   try {
     if (options.schedule !== undefined) {
       const { scheduleId } = await batches.schedule(source, { ...batchOptions, cron: options.schedule });
-      return printSchedule(scheduleId, batchKey, options);
+      return printSchedule(scheduleId, ready.batchKey, options);
     }
     const began = Date.now();
     const batch = await upload(batches, source, batchOptions, display);
-    await started(batch, began, batchOptions, options);
+    await tellStarted(client, batch, batchOptions, began, options);
     if (options.wait) await followToEnd(batch, display, options);
   } finally {
     display.close();
@@ -139,30 +130,26 @@ function settingsOf(checked: CheckedFile, options: RunOptions): Omit<BatchOption
 }
 
 async function upload(batches: Batches, source: BatchSource, options: BatchOptions, display: Display): Promise<Batch> {
+  const { batchKey } = options;
+  const before = await interruptible(
+    () => NOTHING_SENT,
+    () => batches.startedBefore(source, options),
+  );
+  const starting: Starting = { batchKey, isStartedBefore: before !== undefined, uploaded: 0, rows: source.rows };
   const interrupted = (): string => {
     display.close();
-    return 'Whether the batch has begun is not sure. The same command again goes on where it stopped, or follows the batch, and sends nothing twice.';
+    return interruptedStart(starting);
   };
   try {
     return await interruptible(interrupted, () =>
-      batches.start(source, options, (rows) => display.count('uploading', rows, source.rows)),
+      batches.start(source, options, (rows) => {
+        starting.uploaded = rows;
+        display.count('uploading', rows, source.rows);
+      }),
     );
   } finally {
     display.close();
   }
-}
-
-async function started(batch: Batch, began: number, asked: BatchOptions, { json, wait }: RunOptions): Promise<void> {
-  const { since, options: used } = await batch.memo();
-  const isOld = since < began;
-  const { batchKey, workflowId } = batch;
-  if (json) return printJson({ event: 'started', batchKey, workflowId, startedBefore: isOld });
-  if (isOld) {
-    const when = new Date(since).toISOString();
-    tell(`It was started before, on ${when}; nothing is repeated. To run the same rows again, give another --key`);
-    for (const remark of ofOtherOptions(asked, used)) tell(remark);
-  }
-  if (!wait) print(batchKey);
 }
 
 function printSchedule(scheduleId: string, batchKey: string, { json, schedule, maxFailures }: RunOptions): void {
@@ -172,21 +159,4 @@ function printSchedule(scheduleId: string, batchKey: string, { json, schedule, m
   if (maxFailures !== undefined)
     tell('A batch that has paused itself waits for "batch resume"; runs that are due meanwhile are left out');
   tell(`End it with: temporal schedule delete --schedule-id ${scheduleId}`);
-}
-
-/** What the command asks for and the batch, which was started before, does otherwise. */
-function ofOtherOptions(
-  { window, maxFailures, priority, startAt, batchKey }: BatchOptions,
-  used: BatchMemo['options'],
-): string[] {
-  const isOther = (asked: number | undefined, before: number | undefined): boolean =>
-    asked !== undefined && asked !== before;
-  return [
-    ...(isOther(window, used.window)
-      ? [`Its window stays; change it with: ${PROGRAM} batch window ${batchKey} ${window}`]
-      : []),
-    ...(isOther(maxFailures, used.maxFailures) ? ['It keeps the --max-failures that it was started with'] : []),
-    ...(isOther(priority, used.priority.priorityKey) ? ['It keeps the --priority that it was started with'] : []),
-    ...(startAt === undefined ? [] : ['It keeps the time at which it begins; "batch resume" begins it now']),
-  ];
 }

@@ -71,7 +71,10 @@ function addPaceOptions(command: Command): void {
       wholeNumber(1, 24 * 3600),
     )
     .addOption(startAt.argParser(startTime).conflicts('schedule'))
-    .option('--schedule <cron>', 'all of it each time, such as "0 2 * * *" (UTC); at most one page of rows');
+    .option(
+      '--schedule <cron>',
+      'all of it each time, such as "0 2 * * *" (UTC), unless the last run has not ended; at most one page of rows',
+    );
 }
 
 const HELP = `

@@ -18,6 +18,7 @@ interface Kind {
 }
 
 const RETRY_AFTER_S = 3;
+const LONG_AGO = 'Wed, 21 Oct 2015 07:28:00 GMT';
 
 const KINDS: Kind[] = [
   { fault: 'F3', name: 'reset before it was served', trouble: { kind: 'resetBefore' } },
@@ -48,6 +49,12 @@ const KINDS: Kind[] = [
     name: '503 that asks for no pause',
     standard: ['S1', 'S2'],
     trouble: { kind: 'status', status: 503, retryAfter: 0, times: 2 },
+  },
+  {
+    fault: 'F4',
+    name: '503 that asks for a pause until a time that has passed',
+    standard: ['S1', 'S2'],
+    trouble: { kind: 'status', status: 503, retryAfter: LONG_AGO },
   },
   { fault: 'F4', name: '503', standard: ['S4'], trouble: { kind: 'status', status: 503, times: 2 } },
   {
@@ -111,7 +118,7 @@ function hasPaused(
 }
 
 /** A request that its sender has given up on reaches the server all the same, while the run is under way. */
-export const lateCommits: Play[] = (['S1', 'S2'] as const).map((step) => ({
+const whileUnderWay: Play[] = (['S1', 'S2'] as const).map((step) => ({
   fault: 'F3',
   step,
   name: 'reset, and served four seconds later',
@@ -123,3 +130,24 @@ export const lateCommits: Play[] = (['S1', 'S2'] as const).map((step) => ({
     return { ends: ['done'] };
   },
 }));
+
+/** Longer than the next attempt waits for it, so that this one makes another chat. */
+const TOO_LATE_MS = 7_000;
+
+/** The chat that came too late is deleted; where the user may not delete chats, it is named. */
+const tooLate: Play[] = (['admin', 'user'] as const).map((role) => ({
+  fault: 'F3',
+  step: 'S1',
+  name: `reset, and served when another chat was made${role === 'user' ? '; chats may not be deleted' : ''}`,
+  role,
+  real: role === 'user',
+  run: async (scene) => {
+    if (role === 'user') await scene.place.forbidDeleting();
+    scene.fault({ ...STEPS.S1.at, kind: 'lateCommit', ms: TOO_LATE_MS });
+    await scene.worker();
+    await scene.ask();
+    return { ends: ['done'], duplicates: role === 'user' ? 1 : 0 };
+  },
+}));
+
+export const lateCommits: Play[] = [...whileUnderWay, ...tooLate];

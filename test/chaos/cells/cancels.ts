@@ -87,25 +87,27 @@ const afterALoss: Play[] = (['S1', 'S2', 'S3'] as const).map((step) => ({
   },
 }));
 
-const duringAReset: Play[] = (['S1', 'S2'] as const).map((step) => ({
-  fault: 'F11',
-  step,
-  name: 'cancelled, and then the connection is reset after the request was served',
-  run: async (scene) => {
-    scene.fault({
-      ...STEPS[step].at,
-      kind: 'holdAfter',
-      meanwhile: async () => {
-        await scene.run.cancel();
-        await sleep(ARRIVES_MS);
-        return true;
-      },
-    });
-    await scene.worker();
-    await scene.ask(step === 'S1' ? '' : '[slow=1000]');
-    return { ends: ['Cancelled'] };
-  },
-}));
+const duringAReset: Play[] = (['S1', 'S2'] as const).flatMap((step) =>
+  (['holdBefore', 'holdAfter'] as const).map((kind) => ({
+    fault: 'F11',
+    step,
+    name: `cancelled, and then the connection is reset ${kind === 'holdBefore' ? 'before' : 'after'} the request was served`,
+    run: async (scene) => {
+      scene.fault({
+        ...STEPS[step].at,
+        kind,
+        meanwhile: async () => {
+          await scene.run.cancel();
+          await sleep(ARRIVES_MS);
+          return true;
+        },
+      });
+      await scene.worker();
+      await scene.ask(step === 'S1' ? '' : '[slow=1000]');
+      return { ends: ['Cancelled'], chats: step === 'S1' && kind === 'holdBefore' ? 0 : 1 };
+    },
+  })),
+);
 
 const whileReplaced: Play = {
   fault: 'F11',

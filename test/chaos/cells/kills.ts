@@ -1,4 +1,5 @@
 /** F1, F2: the worker is killed with SIGKILL, before and after each request and each completion; another one takes over. */
+import { TASK_QUEUES } from '../../../src/contract';
 import type { Play, Step } from '../cell';
 import type { TemporalPoint } from '../temporalProxy';
 import { completesByCall, REQUESTING, STEPS } from '../steps';
@@ -46,6 +47,9 @@ const aroundCompletions: Play[] = COMPLETIONS.flatMap(({ step, what, nth, on }) 
   })),
 );
 
+/** The worker's own look at priorities completes tasks as well. */
+const FIRST_TASK = { method: 'RespondWorkflowTaskCompleted', holding: TASK_QUEUES.chat };
+
 const atStart: Play[] = [
   {
     fault: 'F1',
@@ -63,13 +67,13 @@ const atStart: Play[] = [
     fault: 'F1',
     step: 'S0',
     name: 'worker killed before the completion of the first workflow task',
-    run: killedAt({ method: 'RespondWorkflowTaskCompleted', when: 'before' }),
+    run: killedAt({ ...FIRST_TASK, when: 'before' }),
   },
   {
     fault: 'F2',
     step: 'S0',
     name: 'worker killed after the completion of the first workflow task',
-    run: killedAt({ method: 'RespondWorkflowTaskCompleted', when: 'after' }),
+    run: killedAt({ ...FIRST_TASK, when: 'after' }),
   },
 ];
 

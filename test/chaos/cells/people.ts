@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Play, Step } from '../cell';
 import type { Expected } from '../judge';
-import { call, chatOf, chatsWith, type StoredChat, type StoredMessage } from '../outside';
+import { call, chatOf } from '../outside';
+import { addMessages, chatIdOf, newMessage } from '../page';
 import type { Scene } from '../scene';
 import { completesByCall, isAtLeast, STEPS } from '../steps';
 
@@ -55,8 +56,8 @@ const goOn: Act = async (scene, chatId) => {
   const [asked, answered] = [randomUUID(), randomUUID()];
   const texts = { [asked]: 'And Rome?', [answered]: 'Rome is old.' };
   await addMessages(scene, chatId, (messages, tip) => {
-    messages[asked] = { ...message(asked, 'user', 'And Rome?'), parentId: tip, childrenIds: [answered] };
-    messages[answered] = { ...message(answered, 'assistant', 'Rome is old.'), parentId: asked, childrenIds: [] };
+    messages[asked] = { ...newMessage(asked, 'user', 'And Rome?'), parentId: tip, childrenIds: [answered] };
+    messages[answered] = { ...newMessage(answered, 'assistant', 'Rome is old.'), parentId: asked, childrenIds: [] };
     return { parent: tip, child: asked, current: answered };
   });
   return { ends: ['done'], personsMessages: texts };
@@ -67,39 +68,11 @@ const addBranch: Act = async (scene, chatId) => {
   const id = randomUUID();
   await addMessages(scene, chatId, (messages, tip) => {
     const parent = messages[tip]?.parentId ?? tip;
-    messages[id] = { ...message(id, 'assistant', 'I know it myself.'), parentId: parent, childrenIds: [] };
+    messages[id] = { ...newMessage(id, 'assistant', 'I know it myself.'), parentId: parent, childrenIds: [] };
     return { parent, child: id, current: tip };
   });
   return { ends: ['done'], personsMessages: { [id]: 'I know it myself.' } };
 };
-
-function message(id: string, role: string, content: string): StoredMessage & Record<string, unknown> {
-  return {
-    id,
-    role,
-    content,
-    timestamp: Math.floor(Date.now() / 1000),
-    ...(role === 'user' ? {} : { done: true, model: 'model-a' }),
-  };
-}
-
-/** As a page does it: the whole history as it was read, with its own messages in it. */
-async function addMessages(
-  { place: { person } }: Scene,
-  chatId: string,
-  add: (messages: Record<string, StoredMessage>, tip: string) => { parent: string; child: string; current: string },
-): Promise<void> {
-  const { chat } = await chatOf(person, chatId);
-  const messages = { ...chat.history?.messages };
-  const { parent, child, current } = add(messages, chat.history?.currentId ?? '');
-  messages[parent] = { ...messages[parent], childrenIds: [...(messages[parent]?.childrenIds ?? []), child] };
-  await call(person, 'POST', path(chatId), { chat: { history: { messages, currentId: current } } });
-}
-
-async function chatIdOf({ place, marker }: Scene): Promise<string> {
-  const [chat] = await chatsWith(place.person, marker);
-  return (chat as StoredChat).id;
-}
 
 const whileWriting: Array<[name: string, act: Act, more?: Partial<Play>]> = [
   ['the chat is renamed', rename, { real: true }],
