@@ -205,7 +205,7 @@ describe.each(realVersions())('the fields of an input at a real Open WebUI %s', 
       ],
     ]);
     const branch = await user.branch(outcome.chatId);
-    expect(branch.map(({ role, content }) => `${role}: ${String(content)}`)).toEqual([
+    expect(branch.map(({ role, content }) => `${String(role)}: ${String(content)}`)).toEqual([
       'user: Name a river.',
       'assistant: The Seine.',
       'user: Another one.',
