@@ -17,6 +17,9 @@ import { putAway } from './putAway';
 import { readReply } from './reply';
 import { turnStep, type ActivityDependencies } from './step';
 
+/** Shown in a second chat that cannot be deleted. */
+const MADE_TWICE = 'This chat was made twice by mistake; the reply is in the other one.';
+
 export interface SettleTurnInput {
   input: OrchestrateChatInput;
   turnKey: string;
@@ -60,7 +63,11 @@ export async function settleTurn(deps: ActivityDependencies, settling: SettleTur
     const kept = keep ?? chats[0]?.id;
     const duplicateChats: DuplicateChat[] = [];
     for (const chat of chats) {
-      if (chat.id === kept || (await wasDeleted(connection, chat, ids, ownMessages(key, ids, request)))) continue;
+      if (chat.id === kept) continue;
+      const isOpen = await isUntriggered(connection, chat, ids);
+      const isOurs = isOpen && holdsOnly(chat, ownMessages(key, ids, request));
+      if (isOurs && (await wasDeleted(connection, chat.id))) continue;
+      if (isOpen) await close(connection, chat.id, ids, request, MADE_TWICE);
       duplicateChats.push({ chatId: chat.id, url: connection.chatUrl(chat.id) });
     }
     if (kept === undefined || keep !== undefined) return { duplicateChats, searchAttributes };
@@ -94,17 +101,19 @@ function ownMessages(key: TurnKey, ids: TurnIds, { earlier }: ChatRequest): Read
   return new Set([ids.userMessageId, ids.messageId, ...earlier.map((_, index) => earlierMessageId(key, index))]);
 }
 
-/** Deletes a second chat if it is as we made it. @returns false if somebody has used it, or the user may not delete */
-async function wasDeleted(
-  connection: Connection,
-  { id, chat }: Chat,
-  { messageId }: TurnIds,
-  own: ReadonlySet<string>,
-): Promise<boolean> {
-  const messages = chat.history?.messages ?? {};
+async function isUntriggered(connection: Connection, { id, chat }: Chat, { messageId }: TurnIds): Promise<boolean> {
   const taskIds = await connection.tasks(id);
-  const { kind } = replyState({ taskIds, message: messages[messageId] }, await connection.capabilities());
-  if (kind !== 'untriggered' || Object.keys(messages).some((message) => !own.has(message))) return false;
+  const message = chat.history?.messages[messageId];
+  return replyState({ taskIds, message }, await connection.capabilities()).kind === 'untriggered';
+}
+
+/** Nobody has used it. */
+function holdsOnly({ chat }: Chat, own: ReadonlySet<string>): boolean {
+  return Object.keys(chat.history?.messages ?? {}).every((message) => own.has(message));
+}
+
+/** @returns false if the user may not delete chats */
+async function wasDeleted(connection: Connection, id: string): Promise<boolean> {
   try {
     await connection.client.deleteChat(id);
     return true;
