@@ -150,7 +150,8 @@ export class Connection {
   /** Looks whether the server can be used, with this credential. @returns its release @throws as `capabilities` and requests do */
   async check(): Promise<string> {
     const { version } = await this.capabilities();
-    this.modelList = await this.listing.join((shared) => this.listModels(shared));
+    // Not kept: a run that comes much later asks for itself.
+    await this.listModels();
     return version;
   }
 
@@ -201,7 +202,7 @@ export class Connection {
     return found;
   }
 
-  private async listModels(signal: AbortSignal): Promise<ModelList> {
+  private async listModels(signal?: AbortSignal): Promise<ModelList> {
     const models = await this.client.models(signal);
     this.wasAccepted = true;
     return { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
