@@ -61,7 +61,7 @@ export function connectionNamed(deps: ActivityDependencies, name: string, { retr
 }
 
 export interface StepOptions {
-  /** The first contact of a run: a credential that never worked, or a wrong URL, fails at once instead of waiting for a rotation. */
+  /** The first contact of a run: a wrong credential or URL fails at once instead of waiting for a rotation. */
   firstContact: boolean;
   /** How long the step keeps trying while Open WebUI fails, in ms from its first attempt. @default 30 minutes */
   serverBudgetMs?: number | undefined;
@@ -267,8 +267,7 @@ function failureOf(
   if (wasFencedOff(error)) return error;
   const failure = toFailure(error, {
     proven: !options.firstContact || connection?.proven === true,
-    credentialGraceUntilMs:
-      options.firstContact && connection?.accepted !== true ? 0 : refusedSince + CREDENTIAL_GRACE_MS,
+    credentialGraceUntilMs: options.firstContact ? 0 : refusedSince + CREDENTIAL_GRACE_MS,
   });
   return Date.now() < giveUpAt(options, since) ? failure : withoutRetry(failure, Date.now() - since);
 }

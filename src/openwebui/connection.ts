@@ -68,7 +68,6 @@ export class Connection {
   private found: Capabilities | undefined;
   private checkedAt = 0;
   private unreachable = false;
-  private wasAccepted = false;
   private goneAt: number | undefined;
   private gapAt = 0;
   private gapTimer: NodeJS.Timeout | undefined;
@@ -107,11 +106,6 @@ export class Connection {
   /** True once this process has seen Open WebUI's API behind the URL. */
   get proven(): boolean {
     return this.found !== undefined;
-  }
-
-  /** True once the server has taken this connection's credential: one that is refused later may be in the middle of a rotation. */
-  get accepted(): boolean {
-    return this.wasAccepted;
   }
 
   /**
@@ -204,7 +198,6 @@ export class Connection {
 
   private async listModels(signal?: AbortSignal): Promise<ModelList> {
     const models = await this.client.models(signal);
-    this.wasAccepted = true;
     return { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
   }
 
