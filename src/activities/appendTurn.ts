@@ -96,7 +96,7 @@ async function append(
     const user = { id: ids.userMessageId, content: request.prompt, ...(files.length === 0 ? {} : { files }) };
     await sending(() => write(connection, chat, history, { ids, user, parentId, model: request.model }));
   }
-  const system = byTrigger ? systemOf(chat) : undefined;
+  const system = byTrigger ? systemPromptOf(chat) : undefined;
   return { ...placement, parentId, title: chat.title ?? '', system, unwritten: byTrigger ? 'turn' : 'nothing' };
 }
 
@@ -127,11 +127,6 @@ function parentFor(history: History, chatId: string, wanted: string | undefined)
     `Chat ${chatId} has no message ${wanted}; name one that is in it, or leave parentMessageId out`,
     { chatId },
   );
-}
-
-/** What the page sends with every turn of the chat: these servers do not look for it themselves. */
-function systemOf(chat: Chat): string | undefined {
-  return systemPromptOf(chat);
 }
 
 interface TurnToWrite {

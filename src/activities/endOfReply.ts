@@ -2,7 +2,7 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Connection } from '../openwebui/connection';
 import { NetworkError, RequestTimeoutError, ServerError } from '../openwebui/errors';
-import { taskIdOf } from '../openwebui/messageParts';
+import { ownTasksOf } from '../openwebui/messageParts';
 import type { PlacedTurn } from './createChat';
 import { notYet } from './failures';
 import { readReply, type ReplyReading } from './reply';
@@ -110,7 +110,7 @@ export class EndOfReply {
   private async isListedElsewhere({ message, taskIds }: ReplyReading): Promise<boolean> {
     const { connection, awaited } = this;
     if (connection.hasSeveralProcesses) return false;
-    const own = [awaited.taskId, taskIdOf(message)].filter((id) => typeof id === 'string');
+    const own = ownTasksOf(message, awaited.taskId);
     const everywhere = await connection.tasksOfProcesses(awaited.turn.chatId, this.signal);
     const listed = everywhere.some((id) => !taskIds.includes(id) && (own.length === 0 || own.includes(id)));
     if (listed) connection.hasSeveralProcesses = true;

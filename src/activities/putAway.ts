@@ -3,7 +3,7 @@ import type { Capabilities } from '../openwebui/capabilities';
 import { closeMessage } from '../openwebui/chatTree';
 import type { Connection } from '../openwebui/connection';
 import { ForbiddenError } from '../openwebui/errors';
-import { taskIdOf } from '../openwebui/messageParts';
+import { ownTasksOf } from '../openwebui/messageParts';
 import { replyText } from '../openwebui/replyText';
 import type { History, Message } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
@@ -93,7 +93,7 @@ async function stop(
 
 /** Those of the chat's tasks that are ours: a message that was never triggered has none, and others' replies go on. */
 function tasksOf(message: Message | undefined, taskId: string | undefined, listed: string[]): string[] {
-  const known = [taskId, taskIdOf(message)].filter((id) => typeof id === 'string');
+  const known = ownTasksOf(message, taskId);
   if (known.length > 0) return listed.filter((task) => known.includes(task));
   return message?.model ? listed : [];
 }

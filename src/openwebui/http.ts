@@ -211,8 +211,8 @@ export class Http {
   }
 
   private parse<T>(request: HttpRequest<T>, answer: RawAnswer, context: RequestContext): T {
-    const contentType = headerOf(answer, 'content-type') ?? '';
-    if (!/\bjson\b/i.test(contentType)) {
+    if (!isJson(answer)) {
+      const contentType = headerOf(answer, 'content-type') ?? '';
       // Open WebUI answers 200 text/html for any unknown GET, and so does a sign-in portal in front of it.
       throw new NotOpenWebUIError(
         `Expected JSON from Open WebUI's API, but got ${redact(contentType) || 'no content type'}`,
@@ -238,11 +238,15 @@ export class Http {
 
 /** "Bad gateway" in a proxy's own words: it found nobody behind it. Open WebUI's own answers are JSON. */
 function isGatewaysPage(answer: RawAnswer): boolean {
-  return answer.status === 502 && !/\bjson\b/i.test(headerOf(answer, 'content-type') ?? '');
+  return answer.status === 502 && !isJson(answer);
 }
 
 function isBarredByAnother(answer: RawAnswer): boolean {
-  return [401, 403, 404, 407].includes(answer.status) && !/\bjson\b/i.test(headerOf(answer, 'content-type') ?? '');
+  return [401, 403, 404, 407].includes(answer.status) && !isJson(answer);
+}
+
+function isJson(answer: RawAnswer): boolean {
+  return /\bjson\b/i.test(headerOf(answer, 'content-type') ?? '');
 }
 
 function headerOf(answer: RawAnswer, name: string): string | undefined {

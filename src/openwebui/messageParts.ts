@@ -43,6 +43,11 @@ export function taskIdOf(message: Message | undefined): string | undefined {
   return isText(id) ? id : undefined;
 }
 
+/** The tasks that are known to be the message's. @param taskId what its trigger returned, if its answer arrived */
+export function ownTasksOf(message: Message | undefined, taskId: string | undefined): string[] {
+  return [taskId, taskIdOf(message)].filter((id) => id !== undefined);
+}
+
 export function tagsOf({ meta }: Chat): string[] {
   return listOf(recordOf(meta)['tags']).filter(isText);
 }

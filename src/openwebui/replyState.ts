@@ -1,6 +1,6 @@
 /** What a task list and a message, read in this order, say about a reply. */
 import { redact } from './errors';
-import { outputOf, taskIdOf } from './messageParts';
+import { outputOf, ownTasksOf, taskIdOf } from './messageParts';
 import type { Message } from './schemas';
 
 export type ReplyState =
@@ -50,14 +50,10 @@ export function replyState(
   if (message === undefined) return { kind: 'gone' };
   const error = errorOf(message);
   if (error !== undefined) return { kind: 'failed', error, cutStream: CUT_STREAM.test(error) };
-  if (isAtWork(taskIds, ownTasks(message, ours))) return { kind: 'running' };
+  if (isAtWork(taskIds, ownTasksOf(message, ours.taskId))) return { kind: 'running' };
   if (isFinal(message, profile)) return { kind: isCutShort(message) ? 'stopped' : 'finished' };
   if (awaitsPerson(message)) return { kind: 'running' };
   return isTouched(message, profile, ours) ? { kind: 'lost' } : { kind: 'untriggered' };
-}
-
-function ownTasks(message: Message, ours: { taskId?: string }): string[] {
-  return [ours.taskId, taskIdOf(message)].filter((id) => id !== undefined);
 }
 
 // Outlet filters, titles and tags run in the reply's own task, after the text and even `done` are written. Where the task's id
