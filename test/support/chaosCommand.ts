@@ -5,6 +5,16 @@ import type { Report } from '../chaos/report';
 
 const PROGRAM = join(__dirname, '..', '..', 'dev', 'chaos.ts');
 
+/** What a report says of any set of faults that every run came through. */
+export const NOTHING_WRONG = {
+  failed: 0,
+  duplicateChats: 0,
+  duplicateMessages: 0,
+  unexplainedGenerations: 0,
+  leftOpen: 0,
+  secretsFound: 0,
+} satisfies Partial<Report>;
+
 export interface ChaosRun {
   report: Report;
   /** The names of the cells that failed, which are told on standard error only. */
