@@ -131,7 +131,7 @@ class Contest {
       ...{ rows, window, chunkMs, pairs, ratio: medianRatio(pairs) },
       callsPerRow: { batch: callsPerRow('batch'), bare: callsPerRow('bare') },
       temporalVersion: this.place.temporal.version,
-      openWebUI: this.place.openWebUI.how,
+      openWebUI: this.place.product,
     };
   }
 

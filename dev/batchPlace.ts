@@ -10,6 +10,8 @@ import { startTemporal, type TemporalServer } from './temporal';
 export interface BatchPlace {
   temporal: TemporalServer;
   openWebUI: OpenWebUI;
+  /** What answers there, as figures are published with it. */
+  product: string;
   /** What a worker and the starter have to find in their environment. */
   environment: Record<string, string>;
   /** The streamed completions that the model was asked for. */
@@ -34,10 +36,11 @@ async function standInPlace(progress: Progress): Promise<BatchPlace> {
   try {
     const temporal = await startTemporal({ progress });
     const { token, email, password, name: userName } = standIn.user;
-    const how = `a stand-in for Open WebUI ${standIn.release}`;
+    const product = `a stand-in for Open WebUI ${standIn.release}`;
     return {
       temporal,
-      openWebUI: { url: standIn.url, version: standIn.release, token, userName, email, password, how },
+      openWebUI: { url: standIn.url, version: standIn.release, token, userName, email, password, how: product },
+      product,
       environment: {
         TEMPORAL_ADDRESS: temporal.address,
         TEMPORAL_NAMESPACE: temporal.namespace,
@@ -62,6 +65,7 @@ async function realPlace(progress: Progress): Promise<BatchPlace> {
   if (!isOwn<TemporalServer>(temporal)) throw new Error('Temporal cannot be killed where it was given.');
   return {
     ...{ temporal, openWebUI, environment },
+    product: `Open WebUI ${openWebUI.version}`,
     generations: async () => generationsIn(await readModelLog(model.url)),
     stop: () => stack.stop(),
   };

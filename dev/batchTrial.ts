@@ -130,7 +130,7 @@ class Trial {
         place: round((cpu.user + cpu.system) / 1e6),
       },
       temporalVersion: place.temporal.version,
-      openWebUI: place.openWebUI.how,
+      openWebUI: place.product,
     };
   }
 
