@@ -1,7 +1,7 @@
 /** Whether a batch had every outcome exactly once: by the input, by the results, by the model's log, by the user's chats. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { ResultLine } from '../src/batch/resultsFormat';
+import type { ResultLine } from '../src/batch/results/resultsFormat';
 import { mostAtOnce } from './batchHistories';
 import { replyTo, rowIdOf, rowOfPrompt } from './batchRows';
 import type { ModelRequest } from './model';

@@ -1,7 +1,7 @@
 /** One batch, from its input file to its results, while what it runs on is killed. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { exportResults } from '../src/batch/exportResults';
+import { exportResults } from '../src/batch/results/exportResults';
 import { batchWorkflowId, type BatchProgress } from '../src/batchContract';
 import { connectClient } from '../src/temporal';
 import { compileWorker } from './compiledWorker';

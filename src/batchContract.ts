@@ -40,15 +40,22 @@ export const PAGE_BYTES = 128 * 1024;
 export const MOST_PAGE_ROWS = 200;
 /** What an outcome may have as JSON, in bytes, before its text is cut: those of a whole page stand in one history. */
 export const ROW_OUTCOME_BYTES = 16 * 1024;
-/** Failures that say nothing of the row: Open WebUI as a whole does not serve. The row waits again. */
-export const TROUBLES: ReadonlySet<string> = new Set([
+/**
+ * Failures that say nothing of the row: Open WebUI, what serves its models, or a worker as a whole does not serve. Models and
+ * connections were there when the batch was started. The row waits again.
+ */
+const TROUBLES: ReadonlySet<string> = new Set([
   FAILURES.ServerUnavailable,
   FAILURES.AuthenticationFailed,
   FAILURES.RateLimited,
   FAILURES.NotOpenWebUI,
+  FAILURES.ModelNotFound,
+  FAILURES.UnknownConnection,
 ]);
-/** How many times a row waits again. */
-export const MOST_RETURNS = 3;
+/** As often as it fails of these while others complete, a row waits again. Once more, and it is the row. */
+const MOST_PASSED = 3;
+/** Of any row, whatever its server does: bounds the history of its page. */
+const MOST_STARTS = 20;
 /** Priority of a batch's conversations among others, from 1 (first) to 5. Others have 3. */
 export const DEFAULT_BATCH_PRIORITY = 4;
 
@@ -58,6 +65,19 @@ export interface BatchRow {
   id: string;
   /** Without what all rows of the batch have in common, see {@link PageInput.common}. */
   input: Partial<OrchestrateChatInput>;
+}
+
+/** How often a row was tried. */
+export interface RowTries {
+  /** How many times it was started. */
+  starts: number;
+  /** How many of these failed though another row of its page completed meanwhile. */
+  passed: number;
+}
+
+/** Whether a row that has failed is not done with. @param type of its failure */
+export function waitsAgain(type: string, { starts, passed }: RowTries): boolean {
+  return TROUBLES.has(type) && passed <= MOST_PASSED && starts < MOST_STARTS;
 }
 
 /** Input of `runPage`. The page waits for orders. */
@@ -189,6 +209,8 @@ export interface BatchSteering {
   cancelled?: CancelledBy;
   /** How many rows had failed when it was last resumed: only those after them count. */
   forgiven: number;
+  /** It was begun before its time: it does not wait for that any more. */
+  isBegun?: true;
 }
 
 /** Input of `runBatch`. Its key is its workflow id without the prefix. */

@@ -17,10 +17,10 @@ import { Batch } from './batch';
 import { askWorker, type Unprepared } from './preparation';
 import { refuseShortRetention } from './retention';
 import { rowsOfOnePage, scheduleBatch } from './schedule';
-import { unservedIn, type Served } from './served';
+import { unservedIn, type Served } from './file/served';
 import { startBatch, uploadPages } from './upload';
 
-export { UnservedRowsError } from './served';
+export { UnservedRowsError } from './file/served';
 
 /** The rows of a batch, checked. */
 export interface BatchSource {

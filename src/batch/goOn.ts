@@ -12,9 +12,9 @@ import {
 import { addPage } from '../workflows/pageRanges';
 import { NO_ROWS, endedOf, sum } from '../workflows/rowCounts';
 import { countsOf } from './lookAtPage';
-import { readPage } from './pageHistory';
+import { readPage } from './history/pageHistory';
 import { pastRetention, refuseShortRetention } from './retention';
-import { startedWith } from './startedWith';
+import { startedWith } from './history/startedWith';
 import { startBatch } from './upload';
 
 type PageAt = Pick<PageInput, 'batchKey' | 'round' | 'page'>;
@@ -53,23 +53,27 @@ export async function goOn(
 ): Promise<void> {
   const { pageRows, startAt } = await startedWith<BatchInput>(client, batchWorkflowId(batchKey));
   const { failed, ...standing } = await standingOf(client, batchKey, memo, pageRows.length, how === 'resumed');
-  const told = steeredOn(steering ?? { window: memo.options.window, forgiven: 0 }, how, failed);
+  const waits = startAt !== undefined && (steering === undefined || steering.pause?.by === 'start');
+  const told = steeredOn(steering ?? { window: memo.options.window, forgiven: 0 }, how, { failed, waits });
   if (told.cancelled === undefined) {
     const rows = pageRows.reduce((all, each) => all + each, 0) - endedOf(standing.ended.counts);
     await refuseShortRetention(client, { rows, window: told.window, replyMs });
   }
-  // One that had begun before its time does not wait for it again.
-  const waits = startAt !== undefined && (steering === undefined || steering.pause !== undefined);
-  const input = { pageRows, ...standing, steering: told, ...(waits ? { startAt } : {}) };
+  const input = { pageRows, ...standing, steering: told, ...(startAt === undefined ? {} : { startAt }) };
   await startBatch(client, batchKey, input, { ...memo, ...(replyMs === undefined ? {} : { replyMs }) });
 }
 
-/** A batch that was cancelled stays so. */
-function steeredOn(before: BatchSteering, how: GoOnOptions['how'], failed: number): BatchSteering {
+/** A batch that was cancelled stays so. @param now `waits`: for the time at which it is to begin */
+function steeredOn(
+  before: BatchSteering,
+  how: GoOnOptions['how'],
+  { failed, waits }: { failed: number; waits: boolean },
+): BatchSteering {
   if (how === 'asItWas') return before;
-  const { window, cancelled, forgiven } = before;
+  const { window, cancelled, forgiven, isBegun } = before;
   if (how === 'cancelled') return { window, cancelled: cancelled ?? 'update', forgiven };
-  return { window, ...(cancelled === undefined ? {} : { cancelled }), forgiven: failed };
+  const begun = waits || isBegun ? { isBegun: true as const } : {};
+  return { window, ...(cancelled === undefined ? {} : { cancelled }), ...begun, forgiven: failed };
 }
 
 /** @param counts whether all failed rows are counted: then histories are read of the pages that were begun, too */

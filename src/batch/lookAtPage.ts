@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { pageWorkflowId, type LookAtPageInput, type PageLook, type RowCounts } from '../batchContract';
 import { NO_ROWS } from '../workflows/rowCounts';
-import { readPage, type PageHistory } from './pageHistory';
+import { readPage, type PageHistory } from './history/pageHistory';
 
 /** Between two looks while nothing changes. */
 const LOOK_AGAIN_AFTER = '2s';

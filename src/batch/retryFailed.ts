@@ -4,10 +4,10 @@ import { pageWorkflowId, type BatchMemo, type BatchRow, type PageInput } from '.
 import { OrchestrationError } from '../chatRun';
 import { FAILURES } from '../contract';
 import type { Remembered } from './goOn';
-import { PageSplit } from './pageSplit';
+import { PageSplit } from './file/pageSplit';
 import { pastRetention, refuseShortRetention } from './retention';
-import { BatchReader, type RowResult } from './rowResults';
-import { startedWith } from './startedWith';
+import { BatchReader, type RowResult } from './results/rowResults';
+import { startedWith } from './history/startedWith';
 import { startBatch, uploadPages } from './upload';
 
 /** Ends that a run did not come to by itself: a request of it may still be under way. */

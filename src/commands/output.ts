@@ -1,9 +1,9 @@
 /** Where the commands write: results on standard output, all else on standard error. */
 import { ServiceError } from '@temporalio/client';
 import { InvalidArgumentError } from 'commander';
-import { ResultsFileError } from '../batch/resultsFile';
-import { TemplateError } from '../batch/template';
-import { FileError } from '../batch/textFile';
+import { ResultsFileError } from '../batch/results/resultsFile';
+import { TemplateError } from '../batch/file/template';
+import { FileError } from '../batch/file/textFile';
 import { OrchestrationError } from '../chatRun';
 import { ConfigError } from '../config/configError';
 import { OpenWebUIError } from '../openwebui/errors';

@@ -1,7 +1,7 @@
 /** One row of a batch: a conversation like any other, as a child of its page. */
 import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '@temporalio/common';
 import { ApplicationFailure, ParentClosePolicy, WorkflowIdReusePolicy, executeChild } from '@temporalio/workflow';
-import { ROW_OUTCOME_BYTES, rowRequestKey, type BatchRow, type PageInput } from '../batchContract';
+import { ROW_OUTCOME_BYTES, rowRequestKey, type BatchRow, type PageInput, type RowTries } from '../batchContract';
 import {
   FAILURES,
   ORCHESTRATE_CHAT,
@@ -16,10 +16,8 @@ import {
 export const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
 
 /** A row that has not ended. */
-export interface PendingRow {
+export interface PendingRow extends RowTries {
   row: BatchRow;
-  /** How many times it was started and waits again. */
-  returns: number;
   /** When it was first started, in ms since the epoch. */
   since?: number;
   /** The chat that it has. */
@@ -51,14 +49,14 @@ export async function runRow(page: PageInput, pending: PendingRow): Promise<void
   }
 }
 
-function inputOf({ common }: PageInput, { row, returns, since, chatId }: PendingRow): OrchestrateChatInput {
+function inputOf({ common }: PageInput, { row, starts, since, chatId }: PendingRow): OrchestrateChatInput {
   const input: OrchestrateChatInput = {
     ...common,
     ...row.input,
     admission: 'batch',
     maxOutcomeBytes: ROW_OUTCOME_BYTES,
   };
-  if (returns === 0 || since === undefined) return input;
+  if (starts <= 1 || since === undefined) return input;
   const known = chatId ?? input.redrive?.chatId;
   return {
     ...input,

@@ -1,4 +1,4 @@
-/** What a batch knows of its pages, and how it shares its window out among them. Pure: time comes in as an argument. */
+/** What a batch has been told, and what it makes of what its pages report. Pure: time comes in as an argument. */
 import {
   DEFAULT_WINDOW,
   type BatchInput,
@@ -13,19 +13,14 @@ import {
   type RowCounts,
   type RowFailure,
 } from '../batchContract';
-import { grow, mostInFlight, promised, shrink, total, type OpenPage } from './openPage';
-import { hasPage } from './pageRanges';
-import { NO_ROWS, endedOf, sum } from './rowCounts';
+import type { OpenPage } from './openPage';
+import { OpenPages, noPages, type SavedPages } from './openPages';
+import { NO_ROWS, endedOf } from './rowCounts';
 import { Rate, type RateRecord } from './rate';
 import { Troubles, type TroubleRecord } from './troubles';
 
 /** Carried over a continue-as-new. */
-export interface SavedBatch {
-  pages: OpenPage[];
-  /** The first page that has not been told to begin; those from `early` have been out of turn. */
-  next: number;
-  early: number[];
-  ended: RowCounts;
+export interface SavedBatch extends SavedPages {
   pause?: BatchPause;
   cancelled?: CancelledBy;
   window: number;
@@ -33,6 +28,8 @@ export interface SavedBatch {
   endedAt?: number;
   /** Failed rows when the batch was last resumed. */
   forgiven: number;
+  /** Somebody did not want to wait for its time. */
+  isBegun?: true;
   failures: RowFailure[];
   rate: RateRecord;
   troubles: TroubleRecord;
@@ -44,13 +41,10 @@ export interface PageOrderOf extends PageOrder {
 }
 
 const MOST_FAILURES = 10;
-/** How many pages are told to cancel at a time: each costs a batch several events. */
-const MOST_CANCELLED_AT_ONCE = 100;
-/** A page that says nothing for so long is asked whether it is still there, in milliseconds. */
-const SILENCE_MS = 120_000;
 
 export class BatchState {
   private readonly data: SavedBatch;
+  private readonly pages: OpenPages;
   private readonly rate: Rate;
   private readonly troubles: Troubles;
   private readonly rows: number;
@@ -62,34 +56,20 @@ export class BatchState {
     now: number,
   ) {
     this.data = saved ?? beginning(input, now);
+    this.pages = new OpenPages(this.data, input);
     this.rate = new Rate(this.data.rate);
     this.troubles = new Troubles(this.data.troubles);
     this.rows = input.pageRows.reduce((rows, each) => rows + each, 0);
-    if (saved === undefined) for (const { page, inFlight } of input.begun ?? []) this.openEarly(page, inFlight);
-    this.pass();
+    if (saved === undefined) this.pages.takeOver(input.begun ?? []);
     this.share();
-  }
-
-  /** Whether every row has ended. */
-  get isOver(): boolean {
-    return this.data.pages.length === 0 && this.data.next >= this.input.pageRows.length;
-  }
-
-  /** Pages that were terminated, and whose rows may be in flight. */
-  get lostPages(): number[] {
-    return this.data.pages.filter(({ lost }) => lost).map(({ page }) => page);
-  }
-
-  get hasDueOrders(): boolean {
-    return this.data.pages.some(({ due }) => due);
   }
 
   /** What has to be known of Open WebUI just now. */
   get mindUntil(): 'failing' | 'answering' | undefined {
-    if (this.isOver || this.data.cancelled) return undefined;
+    if (this.pages.areOver || this.data.cancelled) return undefined;
     const { pause } = this.data;
     if (pause !== undefined) return pause.by === 'server' && pause.until === undefined ? 'answering' : undefined;
-    return this.data.pages.length > 0 ? 'failing' : undefined;
+    return this.pages.haveBegun ? 'failing' : undefined;
   }
 
   /** In how many milliseconds to look at the time, if nothing happens before; undefined if time changes nothing. */
@@ -107,9 +87,24 @@ export class BatchState {
 
   /** What it was told, for one that is begun anew. */
   get steering(): BatchSteering {
-    const { window, pause, cancelled, forgiven } = this.data;
+    const { window, pause, cancelled, forgiven, isBegun } = this.data;
     const isTold = pause !== undefined && pause.by !== 'server';
-    return { window, ...(isTold ? { pause } : {}), ...(cancelled ? { cancelled } : {}), forgiven };
+    const told = { ...(isTold ? { pause } : {}), ...(cancelled ? { cancelled } : {}), ...(isBegun ? { isBegun } : {}) };
+    return { window, ...told, forgiven };
+  }
+
+  /** Whether every row has ended. */
+  get isOver(): boolean {
+    return this.pages.areOver;
+  }
+
+  /** Pages that were terminated, and whose rows may be in flight. */
+  get lostPages(): number[] {
+    return this.pages.lost;
+  }
+
+  get hasDueOrders(): boolean {
+    return this.pages.haveDueOrders;
   }
 
   saved(): SavedBatch {
@@ -118,50 +113,32 @@ export class BatchState {
 
   /** The orders that pages have not been sent yet; they count as sent. */
   dueOrders(now: number): PageOrderOf[] {
-    const due = this.data.pages.filter((page) => page.due);
-    return due.map((page) => {
-      page.due = false;
-      // Also after a reset, which sets the count back, the newest has the highest number.
-      page.order = Math.max(page.order + 1, now);
-      page.allowed = Math.max(page.allowed, page.slots);
-      page.heardAt = now;
-      const { startedAt: since, cancelled } = this.data;
-      const cancel = cancelled ? { cancel: true as const } : {};
-      const more = { ...(page.unheard ? { answer: page.unheard } : {}), ...cancel };
-      return { page: page.page, round: this.input.round, since, number: page.order, slots: page.slots, ...more };
-    });
+    const { startedAt: since, cancelled } = this.data;
+    const { round } = this.input;
+    return this.pages.sendOrders(now).map(({ page, order: number, slots, unheard }) => ({
+      ...{ page, round, since, number, slots },
+      ...(unheard ? { answer: true as const } : {}),
+      ...(cancelled ? { cancel: true as const } : {}),
+    }));
   }
 
   hear(report: PageReport, now: number): void {
     if (report.round !== this.input.round) return;
-    const page = this.data.pages.find((each) => each.page === report.page) ?? this.begunBefore(report);
-    if (page === undefined || report.number <= page.report) return;
-    // What came of its rows is looked up.
-    if (page.lost) return;
-    page.heardAt = now;
-    page.report = report.number;
+    const page = this.pages.pageOf(report);
+    if (page === undefined) return;
     this.count(page, report.counts, now);
-    // The page holds to the last order now, but for what it had begun before.
-    if (report.since === this.data.startedAt && report.order === page.order) {
-      page.allowed = page.slots;
-      delete page.unheard;
-    }
+    const isUpToDate = this.pages.hear(page, report, this.data.startedAt, now);
     this.remember(report.failures);
     if (report.ended) this.close(page, now);
-    if (report.trouble !== undefined) this.trouble(report.trouble, now);
+    // What a page met before it heard of a pause is of the trouble that was paused for.
+    if (report.trouble !== undefined && isUpToDate) this.trouble(report.trouble, now);
     this.pauseIfTooManyFail();
     this.share();
   }
 
   /** A page was terminated. Its rows keep their slots until it is known what came of them. */
   lost(number: number, now: number): void {
-    const page = this.data.pages.find((each) => each.page === number);
-    if (page === undefined || page.lost) return;
-    const { waiting, inFlight } = page.counts;
-    const most = mostInFlight(page);
-    page.counts = { ...page.counts, inFlight: most, waiting: waiting + inFlight - most };
-    Object.assign(page, { lost: true, slots: 0, allowed: 0, due: false, heardAt: now });
-    delete page.unheard;
+    if (!this.pages.lose(number, now)) return;
     const message = `Page ${number} was terminated; run its rows that have no reply again with retry-failed`;
     this.remember([{ id: `page ${number}`, type: 'Terminated', message }]);
     this.share();
@@ -169,7 +146,7 @@ export class BatchState {
 
   /** How the rows of a lost page stand. */
   looked(number: number, { counts, failures }: PageLook, now: number): void {
-    const page = this.data.pages.find((each) => each.page === number);
+    const page = this.pages.find(number);
     if (!page?.lost) return;
     this.count(page, counts, now);
     this.remember(failures);
@@ -180,14 +157,14 @@ export class BatchState {
 
   /** Nobody can tell what came of the rows of a lost page. Those that have not ended by what it said last count as cancelled. */
   givenUp(number: number, now: number): void {
-    const { counts } = this.data.pages.find((each) => each.page === number) ?? { counts: NO_ROWS };
+    const { counts } = this.pages.find(number) ?? { counts: NO_ROWS };
     const cancelled = counts.cancelled + counts.waiting + counts.inFlight;
     this.looked(number, { counts: { ...counts, waiting: 0, inFlight: 0, cancelled }, failures: [] }, now);
   }
 
   /** Time has passed. */
   tick(now: number): void {
-    for (const page of this.data.pages) if (!page.lost && now - page.heardAt >= SILENCE_MS) page.due = true;
+    this.pages.askSilent(now);
     const { pause } = this.data;
     if (pause?.by === 'start' && now >= (this.input.startAt ?? 0)) this.resume(now);
     if (pause?.until !== undefined && now >= pause.until) delete pause.until;
@@ -207,7 +184,8 @@ export class BatchState {
     if (pause !== undefined) {
       this.data.forgiven = this.counts.failed;
       const { startAt = 0 } = this.input;
-      if (pause.by !== 'start' && startAt > now) this.data.pause = untilStart(startAt);
+      if (pause.by === 'start') this.data.isBegun = true;
+      if (!this.data.isBegun && startAt > now) this.data.pause = untilStart(startAt);
       else delete this.data.pause;
     }
     this.share();
@@ -232,7 +210,7 @@ export class BatchState {
     if (cancelled !== 'request') this.data.cancelled = by;
     if (cancelled) return;
     delete this.data.pause;
-    for (const page of this.data.pages) page.due = !page.lost;
+    this.pages.askAll();
     this.share();
   }
 
@@ -273,92 +251,34 @@ export class BatchState {
 
   private get stage(): BatchStage {
     const { cancelled, pause } = this.data;
-    if (cancelled) return this.isOver ? 'cancelled' : 'cancelling';
-    if (this.isOver) return 'done';
+    if (cancelled) return this.pages.areOver ? 'cancelled' : 'cancelling';
+    if (this.pages.areOver) return 'done';
     if (pause === undefined) return 'running';
     return pause.by === 'start' ? 'scheduled' : 'paused';
   }
 
   private get counts(): RowCounts {
-    const counts = this.data.pages.reduce((all, page) => sum(all, page.counts), this.data.ended);
-    // A page fills its slots at once and does not report it.
-    const inFlight = total(this.data.pages, mostInFlight);
-    return { ...counts, inFlight, waiting: this.rows - inFlight - endedOf(counts) };
+    return this.pages.countsOf(this.rows);
   }
 
-  /**
-   * Free slots go to the first pages that have rows waiting; a page is begun only when there is a slot for it. What a page may
-   * fill counts as filled until it has said otherwise, so the window is never exceeded, whatever is still on its way.
-   */
   private share(): void {
-    const { cancelled, pause, pages } = this.data;
-    if (cancelled) return this.cancelMore();
-    const window = pause === undefined ? Math.min(this.data.window, this.troubles.mostInFlight) : 0;
-    shrink(pages, total(pages, promised) - window);
-    // What they have in flight by an order of the batch before is not known.
-    if (pages.some(({ unheard }) => unheard)) return;
-    const left = { toPromise: window - total(pages, promised), toFill: window - total(pages, mostInFlight) };
-    for (const page of pages) grow(page, left);
-    while (left.toFill > 0 && this.data.next < this.input.pageRows.length) {
-      grow(this.open(), left);
-    }
-  }
-
-  /** Pages that were never begun are told as well: their rows are cancelled where they stand. */
-  private cancelMore(): void {
-    while (this.data.pages.length < MOST_CANCELLED_AT_ONCE && this.data.next < this.input.pageRows.length) {
-      this.open().due = true;
-    }
-  }
-
-  private open(): OpenPage {
-    const page = this.begin(this.data.next++, 0);
-    this.pass();
-    return page;
-  }
-
-  /** Passes over pages that have been begun, or had ended before. */
-  private pass(): void {
-    const { early } = this.data;
-    while (early.includes(this.data.next) || this.hadEnded(this.data.next)) this.data.next++;
-    if (early.length > 0) this.data.early = early.filter((page) => page > this.data.next);
-  }
-
-  private hadEnded(page: number): boolean {
-    return hasPage(this.input.ended?.pages ?? [], page);
-  }
-
-  /** A page that a batch before this one has begun: what it has in flight counts, and it has to know its share. */
-  private openEarly(number: number, inFlight: number): OpenPage {
-    const page = this.begin(number, inFlight);
-    Object.assign(page, { slots: inFlight, due: true, unheard: true });
-    this.data.early.push(number);
-    return page;
-  }
-
-  private begunBefore({ page, order, counts }: PageReport): OpenPage | undefined {
-    const isKnown = page < this.data.next || this.data.early.includes(page) || this.hadEnded(page);
-    if (isKnown || order < 0) return undefined;
-    const begun = this.openEarly(page, counts.inFlight);
-    this.pass();
-    return begun;
-  }
-
-  private begin(number: number, inFlight: number): OpenPage {
-    const counts = { ...NO_ROWS, inFlight, waiting: (this.input.pageRows[number] ?? 0) - inFlight };
-    const none = { slots: 0, allowed: inFlight, order: -1, report: -1, heardAt: 0, due: false };
-    const page: OpenPage = { page: number, ...none, counts };
-    this.data.pages.push(page);
-    return page;
+    const { cancelled, pause, window } = this.data;
+    if (cancelled) this.pages.cancelMore();
+    else this.pages.share(pause === undefined ? Math.min(window, this.troubles.mostInFlight) : 0);
   }
 
   private count(page: OpenPage, counts: RowCounts, now: number): void {
-    this.rate.count(endedOf(counts) - endedOf(page.counts), now);
-    if (counts.completed > page.counts.completed) {
-      this.troubles.end();
-      delete this.data.pause?.until;
+    // What has ended under a batch before this one is no news of now.
+    if (!page.unheard) {
+      this.rate.count(endedOf(counts) - endedOf(page.counts), now);
+      if (counts.completed > page.counts.completed) this.serves();
     }
     page.counts = counts;
+  }
+
+  private serves(): void {
+    this.troubles.end();
+    delete this.data.pause?.until;
   }
 
   /** One that comes while nothing is started anyway is of those that were known. */
@@ -367,8 +287,7 @@ export class BatchState {
   }
 
   private close(page: OpenPage, now: number): void {
-    this.data.pages = this.data.pages.filter((each) => each !== page);
-    this.data.ended = sum(this.data.ended, page.counts);
+    this.pages.close(page);
     this.data.endedAt = now;
   }
 
@@ -390,13 +309,10 @@ export class BatchState {
 
 function beginning({ ended, window, startAt, steering }: BatchInput, now: number): SavedBatch {
   const { pause: before, ...told } = steering ?? { window: window || DEFAULT_WINDOW, forgiven: 0 };
-  const waits = startAt !== undefined && startAt > now && told.cancelled === undefined;
+  const waits = startAt !== undefined && startAt > now && told.cancelled === undefined && !told.isBegun;
   const pause = before !== undefined && before.by !== 'start' ? before : waits ? untilStart(startAt) : undefined;
   return {
-    pages: [],
-    next: 0,
-    early: [],
-    ended: ended?.counts ?? NO_ROWS,
+    ...noPages(ended?.counts),
     ...told,
     ...(pause === undefined ? {} : { pause }),
     startedAt: now,

@@ -12,6 +12,8 @@ export const UNKNOWN_ACTIVITY = 'NotFoundError';
 const { lookAtPage } = proxyActivities<BatchActivities>({
   taskQueue: TASK_QUEUES.chat,
   startToCloseTimeout: '2m',
+  // It only reads, and nothing waits for its end.
+  cancellationType: 'TRY_CANCEL',
   retry: {
     initialInterval: '1s',
     backoffCoefficient: 1.5,

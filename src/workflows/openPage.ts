@@ -12,6 +12,8 @@ export interface OpenPage {
   report: number;
   /** When the page last said something, or was last asked to. */
   heardAt: number;
+  /** How often it was asked since then because it was silent. */
+  askedInVain?: number;
   /** The page has to be told its slots. */
   due: boolean;
   /** A batch before this one has begun it, and it has not answered this one yet. */

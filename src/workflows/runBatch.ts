@@ -43,6 +43,8 @@ export const cancelUpdate = defineUpdate<BatchProgress>(BATCH_UPDATES.cancel);
 
 /** Pages are looked after, and the figures shown are renewed, at least so often while rows are in flight, in milliseconds. */
 const TICK_MS = 60_000;
+/** Of a pause: it stands in the memo. In characters. */
+const LONGEST_REASON = 500;
 
 /**
  * Runs the pages of a batch, which were uploaded before: never more conversations in flight than the window, and none less as
@@ -79,7 +81,12 @@ function listen(batch: BatchState, memo: SteeringMemo): void {
   };
   setHandler(progressQuery, () => batch.progress(Date.now()), { description: 'How far the batch is' });
   setHandler(reportSignal, (report) => batch.hear(report, Date.now()));
-  setHandler(pauseUpdate, (reason) => after(() => batch.pause({ by: 'caller', reason: reason ?? 'on request' })));
+  setHandler(pauseUpdate, (reason) => after(() => batch.pause({ by: 'caller', reason: reason ?? 'on request' })), {
+    validator: (reason?: unknown) => {
+      if (reason == null || (typeof reason === 'string' && reason.length <= LONGEST_REASON)) return;
+      throw new RangeError(`The reason is a text of at most ${LONGEST_REASON} characters.`);
+    },
+  });
   setHandler(resumeUpdate, () => after(() => batch.resume(Date.now())));
   setHandler(cancelUpdate, () => after(() => batch.cancel('update')));
   setHandler(setWindowUpdate, (window) => after(() => batch.setWindow(window)), {
@@ -123,7 +130,8 @@ async function toItsEnd(batchKey: string, batch: BatchState, input: BatchInput, 
     await condition(allHandlersFinished);
     // What was written into the memo since the start goes on only if it is said.
     memo.write();
-    await makeContinueAsNewFunc<typeof runBatch>({ memo: workflowInfo().memo ?? {} })(continued(input, batch));
+    const { memo: carried = {}, typedSearchAttributes } = workflowInfo();
+    await makeContinueAsNewFunc<typeof runBatch>({ memo: carried, typedSearchAttributes })(continued(input, batch));
   }
   await Promise.all([minder.stop(), lostPages.stop()]);
 }

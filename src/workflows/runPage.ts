@@ -11,11 +11,10 @@ import {
   setHandler,
 } from '@temporalio/workflow';
 import {
-  MOST_RETURNS,
   ORDER_SIGNAL,
   REPORT_SIGNAL,
-  TROUBLES,
   batchWorkflowId,
+  waitsAgain,
   type PageInput,
   type PageOrder,
   type PageReport,
@@ -56,12 +55,14 @@ class Page {
   private readonly children = new CancellationScope();
   private order: PageOrder = { since: 0, number: -1, slots: 0 };
   private reports = 0;
-  private trouble: string | undefined;
+  /** A row has failed for a reason that lies with Open WebUI as a whole: nothing is started before the next order. */
+  private isTroubled = false;
+  private untoldTrouble: string | undefined;
   /** Something has happened that the batch does not know yet; it waits for what it can give to other pages. */
   private news: 'none' | 'some' | 'awaited' = 'none';
 
   constructor(private readonly input: PageInput) {
-    this.waiting = input.rows.map((row) => ({ row, returns: 0 }));
+    this.waiting = input.rows.map((row) => ({ row, starts: 0, passed: 0 }));
     this.counts = { waiting: this.waiting.length, inFlight: 0, completed: 0, failed: 0, cancelled: 0 };
   }
 
@@ -71,7 +72,7 @@ class Page {
     // The batch counts on the larger share until it hears; one that was begun anew does not know what has ended here.
     if (order.answer === true || order.slots < slots || (number >= 0 && order.since !== since)) this.news = 'awaited';
     this.order = order;
-    this.trouble = undefined;
+    this.isTroubled = false;
     if (order.cancel === true) this.cancel();
     else this.fill();
   }
@@ -120,7 +121,7 @@ class Page {
   /** @returns how many conversations it has started */
   private fill(): number {
     let started = 0;
-    while (this.trouble === undefined && this.counts.inFlight < this.order.slots) {
+    while (!this.isTroubled && this.counts.inFlight < this.order.slots) {
       const pending = this.waiting.shift();
       if (pending === undefined) break;
       started++;
@@ -133,11 +134,14 @@ class Page {
 
   private async toItsEnd(pending: PendingRow): Promise<void> {
     pending.since ??= Date.now();
+    pending.starts++;
+    const { completed } = this.counts;
     let hasFailed = false;
     try {
       await runRow(this.input, pending);
       this.counts.completed++;
     } catch (error) {
+      if (this.counts.completed > completed) pending.passed++;
       hasFailed = this.ended(pending, error);
     }
     this.counts.inFlight--;
@@ -150,17 +154,18 @@ class Page {
   /** @returns whether the row has failed, and for good */
   private ended(pending: PendingRow, error: unknown): boolean {
     const failure = failureOf(pending, error);
-    const waitsAgain = TROUBLES.has(failure.type) && pending.returns < MOST_RETURNS;
+    const isPostponed = waitsAgain(failure.type, pending);
     // A row that waits again is cancelled with those that wait, whichever came first.
-    const isCancelled = isCancellation(error) || (waitsAgain && this.children.consideredCancelled);
+    const isCancelled = isCancellation(error) || (isPostponed && this.children.consideredCancelled);
     if (isCancelled) {
       this.counts.cancelled++;
-    } else if (waitsAgain) {
-      pending.returns++;
+    } else if (isPostponed) {
       pending.chatId = chatIdOf(error) ?? pending.chatId;
-      this.waiting.unshift(pending);
+      // At the end: if it is the row, others complete meanwhile.
+      this.waiting.push(pending);
       this.counts.waiting++;
-      this.trouble = failure.message;
+      this.isTroubled = true;
+      this.untoldTrouble = failure.message;
     } else {
       this.counts.failed++;
       this.failures.push(failure);
@@ -176,6 +181,7 @@ class Page {
     const { batchKey, round, page } = this.input;
     // Also after a reset, which sets the count back, the newest has the highest number.
     this.reports = Math.max(this.reports + 1, Date.now());
+    const trouble = this.untoldTrouble;
     const told: PageReport = {
       round,
       page,
@@ -184,12 +190,13 @@ class Page {
       order: this.order.number,
       counts: { ...this.counts },
       failures: [...this.failures],
-      ...(this.trouble === undefined ? {} : { trouble: this.trouble }),
+      ...(trouble === undefined ? {} : { trouble }),
       ended: this.isOver,
     };
     setCurrentDetails(pageDetails(told));
     try {
       await getExternalWorkflowHandle(batchWorkflowId(batchKey)).signal(reportSignal, told);
+      if (this.untoldTrouble === trouble) this.untoldTrouble = undefined;
       return true;
     } catch {
       // The batch was terminated: what is in flight goes on, the rest waits for one that is begun anew.

@@ -1,5 +1,5 @@
 import { lookAtPage } from '../../src/batch/lookAtPage';
-import { readPage, type PageRow } from '../../src/batch/pageHistory';
+import { readPage, type PageRow } from '../../src/batch/history/pageHistory';
 import { pageWorkflowId } from '../../src/batchContract';
 import { ForgedBatch, KEY, type End, type ForgedPage } from './forgedBatch';
 

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Batch } from '../../src/batch/batch';
 import { Batches } from '../../src/batch/batches';
-import { exportResults, type ExportSummary } from '../../src/batch/exportResults';
+import { exportResults, type ExportSummary } from '../../src/batch/results/exportResults';
 import { writeReport } from '../../src/batch/report';
-import type { ResultLine } from '../../src/batch/resultsFormat';
+import type { ResultLine } from '../../src/batch/results/resultsFormat';
 import { pageWorkflowId } from '../../src/batchContract';
 import { PLACED, REPLY, WorkflowBench, untilCancelled } from '../support/workflowBench';
 

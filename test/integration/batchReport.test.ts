@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { runAddress } from '../../src/batch/report';
-import { ReportFigures } from '../../src/batch/reportFigures';
-import { reportPage } from '../../src/batch/reportPage';
-import type { WholeRow } from '../../src/batch/rowResultsFromChats';
+import { ReportFigures } from '../../src/batch/report/figures';
+import { reportPage } from '../../src/batch/report/page';
+import type { WholeRow } from '../../src/batch/results/rowResultsFromChats';
 import { SINCE, outcomeOf } from '../batch/forgedBatch';
 import { launchBrowser } from '../support/browser';
 

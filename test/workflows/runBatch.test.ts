@@ -5,8 +5,8 @@ import { Worker } from '@temporalio/worker';
 import type { Batch } from '../../src/batch/batch';
 import { cancelPages } from '../../src/batch/cancelPages';
 import { Batches, type BatchOptions, type BatchSource } from '../../src/batch/batches';
-import { BatchReader } from '../../src/batch/rowResults';
-import { startedWith } from '../../src/batch/startedWith';
+import { BatchReader } from '../../src/batch/results/rowResults';
+import { startedWith } from '../../src/batch/history/startedWith';
 import { batchWorkflowId, pageWorkflowId, rowRequestKey, type BatchRow, type PageInput } from '../../src/batchContract';
 import { PLACED, REPLY, WorkflowBench, untilCancelled, workflowBundle, type Fakes } from '../support/workflowBench';
 

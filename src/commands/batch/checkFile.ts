@@ -1,9 +1,9 @@
 /** The file of a batch, checked as a whole: what is wrong with it is told row by row, and nothing is sent. */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import { whereAndWhat, type CheckedFile, type RowProblem } from '../../batch/batchFile';
-import type { Served } from '../../batch/served';
-import type { TextFile } from '../../batch/textFile';
+import { whereAndWhat, type CheckedFile, type RowProblem } from '../../batch/file/batchFile';
+import type { Served } from '../../batch/file/served';
+import type { TextFile } from '../../batch/file/textFile';
 import { OrchestrationError } from '../../chatRun';
 import { FAILURES } from '../../contract';
 import { printJson, tell } from '../output';

@@ -1,11 +1,11 @@
 /** The options that say what the rows of a file mean. */
 import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { BatchFile } from '../../batch/batchFile';
-import type { Format } from '../../batch/records';
-import type { Served } from '../../batch/served';
-import { Template } from '../../batch/template';
-import type { TextFile } from '../../batch/textFile';
+import { BatchFile } from '../../batch/file/batchFile';
+import type { Format } from '../../batch/file/records';
+import type { Served } from '../../batch/file/served';
+import { Template } from '../../batch/file/template';
+import type { TextFile } from '../../batch/file/textFile';
 import type { OrchestrateChatInput } from '../../contract';
 import { collect, readInput } from '../options';
 

@@ -1,7 +1,7 @@
 /** The options of `batch run`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { LONGEST_BATCH_KEY } from '../../batch/batches';
-import type { Format } from '../../batch/records';
+import type { Format } from '../../batch/file/records';
 import { DEFAULT_BATCH_PRIORITY, DEFAULT_WINDOW, MOST_WINDOW } from '../../batchContract';
 import { wholeNumber } from '../options';
 import { PROGRAM } from '../output';
@@ -93,7 +93,12 @@ Examples:
 /** A share is that of all rows, rounded down. */
 export function failuresAllowed(most: MaxFailures | undefined, rows: number): number | undefined {
   if (most === undefined) return undefined;
-  return 'rows' in most ? most.rows : Math.floor((most.percent / 100) * rows);
+  return 'rows' in most ? most.rows : Math.floor(toWhole((most.percent * rows) / 100));
+}
+
+/** Without what binary fractions leave: 29 % of 100 are not 28.999999999999996. */
+function toWhole(rows: number): number {
+  return Number(rows.toFixed(6));
 }
 
 export function maxFailures(value: string): MaxFailures {

@@ -2,7 +2,7 @@
 import type { Client } from '@temporalio/client';
 import type { Batch } from '../../batch/batch';
 import { shortened, type BatchOptions } from '../../batch/batches';
-import { startedWith } from '../../batch/startedWith';
+import { startedWith } from '../../batch/history/startedWith';
 import { BATCH_STEERING_MEMO, type BatchInput, type BatchSteering } from '../../batchContract';
 import { PROGRAM, print, printJson, tell } from '../output';
 import type { RunOptions } from './runOptions';

@@ -1,0 +1,251 @@
+/** What the history of a page tells of its rows: the page's input holds what was asked, the ends of its children what came of it. */
+import { WorkflowNotFoundError, isGrpcServiceError, type Client } from '@temporalio/client';
+import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
+import {
+  ORDER_SIGNAL,
+  rowRequestKey,
+  waitsAgain,
+  type PageInput,
+  type PageOrder,
+  type RowTries,
+} from '../../batchContract';
+import { WORKFLOW_ID_PREFIX, type ChatOutcome, type OrchestrateChatInput } from '../../contract';
+import {
+  cancelled,
+  childEndAttributes,
+  childEndOf,
+  decodedEnd,
+  endOf,
+  type HistoryEvent,
+  type RawEnd,
+  type RowEnd,
+  type RowStatus,
+  type ToldEnd,
+} from './runEnds';
+
+export type { RowEnd, RowStatus } from './runEnds';
+
+/** A row as the newest of its attempts has left it. Times in ms since the epoch. */
+export interface PageRow {
+  id: string;
+  /** With what all rows of the batch have in common. */
+  input: Partial<OrchestrateChatInput>;
+  status: RowStatus;
+  /** Of a completed row. */
+  outcome?: ChatOutcome;
+  /** Of a failed or cancelled row. */
+  failure?: RowEnd;
+  workflowId: string;
+  runId?: string;
+  /** Of the newest attempt. */
+  startedAt?: number;
+  endedAt?: number;
+  /** How many times it was started in its page. */
+  attempts: number;
+}
+
+export interface PageHistory {
+  /** In the order of the file. */
+  rows: PageRow[];
+  /** Nothing of it will change any more. */
+  ended: boolean;
+}
+
+type Timestamp = HistoryEvent['eventTime'];
+
+interface Attempt extends RowTries {
+  /** How many rows of the page had completed when it was started. */
+  completedBefore: number;
+  runId?: string | undefined;
+  startedAt?: number;
+  endedAt?: number;
+  end?: RawEnd | 'neverStarted';
+}
+
+/** gRPC's status for what does not exist, or not any more. */
+const NOT_FOUND = 5;
+/** Events asked for at once: those that hold outcomes have 16 KiB. */
+const EVENTS_AT_ONCE = 250;
+/** HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT */
+const ONLY_CLOSE_EVENT = 2;
+
+/** @returns undefined where Temporal does not have the page, or not any more */
+export async function readPage(client: Client, workflowId: string): Promise<PageHistory | undefined> {
+  try {
+    const page = new PageReader(client);
+    for await (const event of eventsOf(client, workflowId)) await page.follow(event);
+    return await page.result();
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  return isGrpcServiceError(error) && Number(error.code) === NOT_FOUND;
+}
+
+async function* eventsOf(client: Client, workflowId: string): AsyncGenerator<HistoryEvent> {
+  let nextPageToken: Uint8Array | undefined;
+  do {
+    const answer = await client.workflowService.getWorkflowExecutionHistory({
+      namespace: client.options.namespace,
+      execution: { workflowId },
+      maximumPageSize: EVENTS_AT_ONCE,
+      ...(nextPageToken === undefined ? {} : { nextPageToken }),
+    });
+    yield* answer.history?.events ?? [];
+    nextPageToken = answer.nextPageToken;
+  } while (nextPageToken !== undefined && nextPageToken.length > 0);
+}
+
+class PageReader {
+  private input: PageInput | undefined;
+  /** By workflow id; a later attempt takes the place of an earlier one. */
+  private readonly attempts = new Map<string, Attempt>();
+  /** By the event that has initiated them. */
+  private readonly open = new Map<string, Attempt>();
+  private completed = 0;
+  private pageEnd: RawEnd | undefined;
+  private runId = '';
+  /** Those of all its children. */
+  private readonly runs = new Set<string>();
+  /** The page was told to start nothing any more. */
+  private isCancelled = false;
+
+  constructor(private readonly client: Client) {}
+
+  async follow(event: HistoryEvent): Promise<void> {
+    const started = event.workflowExecutionStartedEventAttributes;
+    const initiated = event.startChildWorkflowExecutionInitiatedEventAttributes;
+    if (started) {
+      const [input] = await decodeArrayFromPayloads(this.client.options.loadedDataConverter, started.input?.payloads);
+      this.input = input as PageInput;
+      this.runId = started.originalExecutionRunId ?? '';
+    } else if (initiated) {
+      const workflowId = initiated.workflowId ?? '';
+      const { starts, passed } = this.attempts.get(workflowId) ?? { starts: 0, passed: 0 };
+      const attempt: Attempt = { starts: starts + 1, passed, completedBefore: this.completed };
+      this.attempts.set(workflowId, attempt);
+      this.open.set(String(event.eventId), attempt);
+    } else {
+      this.followChild(event);
+      this.isCancelled ||= await this.cancels(event);
+      this.pageEnd = endOf(event) ?? this.pageEnd;
+    }
+  }
+
+  private async cancels(event: HistoryEvent): Promise<boolean> {
+    if (event.workflowExecutionCancelRequestedEventAttributes) return true;
+    const signalled = event.workflowExecutionSignaledEventAttributes;
+    if (signalled?.signalName !== ORDER_SIGNAL) return false;
+    const [order] = await decodeArrayFromPayloads(this.client.options.loadedDataConverter, signalled.input?.payloads);
+    return (order as PageOrder).cancel === true;
+  }
+
+  private followChild(event: HistoryEvent): void {
+    const started = event.childWorkflowExecutionStartedEventAttributes;
+    const child = started ?? childEndAttributes(event);
+    const attempt = child && this.open.get(String(child.initiatedEventId));
+    if (attempt === undefined || attempt === null) return;
+    if (started) {
+      attempt.runId = started.workflowExecution?.runId ?? '';
+      this.runs.add(attempt.runId);
+      attempt.startedAt = millisecondsOf(event.eventTime);
+    } else {
+      attempt.end = childEndOf(event);
+      if (attempt.end.kind === 'completed') this.completed++;
+      else if (this.completed > attempt.completedBefore) attempt.passed++;
+      attempt.endedAt = millisecondsOf(event.eventTime);
+    }
+  }
+
+  async result(): Promise<PageHistory> {
+    if (this.input === undefined) throw new Error('The history has no start');
+    const { batchKey, common, rows } = this.input;
+    const read: PageRow[] = [];
+    for (const { id, input } of rows) {
+      const workflowId = WORKFLOW_ID_PREFIX + rowRequestKey(batchKey, id);
+      read.push(await this.rowOf({ id, workflowId, input: { ...common, ...input } }));
+    }
+    const ended = this.pageEnd !== undefined && read.every(({ status }) => status !== 'inFlight');
+    return { rows: read, ended };
+  }
+
+  private async rowOf(row: Pick<PageRow, 'id' | 'workflowId' | 'input'>): Promise<PageRow> {
+    const attempt = this.attempts.get(row.workflowId);
+    if (attempt === undefined) return { ...row, ...this.neverStarted(), attempts: 0 };
+    if (attempt.end === undefined && this.pageEnd !== undefined) await this.askRunItself(row.workflowId, attempt);
+    const { starts: attempts, runId, startedAt, endedAt } = attempt;
+    return {
+      ...row,
+      ...(await this.toldOf(row.workflowId, attempt)),
+      ...(runId === undefined ? {} : { runId }),
+      ...(startedAt === undefined ? {} : { startedAt }),
+      ...(endedAt === undefined ? {} : { endedAt }),
+      attempts,
+    };
+  }
+
+  private async toldOf(workflowId: string, { end, ...tries }: Attempt): Promise<ToldEnd> {
+    if (end === undefined) return { status: 'inFlight' };
+    if (end === 'neverStarted') return this.neverStarted();
+    const told = await decodedEnd(this.client.options.loadedDataConverter, end, workflowId);
+    const { failure } = told;
+    if (failure === undefined || !waitsAgain(failure.type, tries)) return told;
+    if (!this.startsNothing) return { status: 'waiting' };
+    const message = `The run was cancelled while it waited for Open WebUI: ${failure.message}`;
+    return { status: 'cancelled', failure: { type: 'Cancelled', message, details: failure.details } };
+  }
+
+  private get startsNothing(): boolean {
+    return this.pageEnd !== undefined || this.isCancelled;
+  }
+
+  private neverStarted(): ToldEnd {
+    if (!this.startsNothing) return { status: 'waiting' };
+    const isGone = this.pageEnd !== undefined && this.pageEnd.kind !== 'completed';
+    const when = isGone ? 'because its page was ended before it was started' : 'before it was started';
+    return { status: 'cancelled', failure: cancelled(when) };
+  }
+
+  /** A page that was terminated does not hear any more how its children end. */
+  private async askRunItself(workflowId: string, attempt: Attempt): Promise<void> {
+    try {
+      attempt.runId ??= await this.runUnheardOf(workflowId);
+      if (attempt.runId === undefined) {
+        attempt.end = 'neverStarted';
+        return;
+      }
+      const { history } = await this.client.workflowService.getWorkflowExecutionHistory({
+        namespace: this.client.options.namespace,
+        execution: { workflowId, runId: attempt.runId },
+        historyEventFilterType: ONLY_CLOSE_EVENT,
+      });
+      const last = history?.events?.at(-1);
+      const end = last && endOf(last);
+      if (last === undefined || end === undefined) return;
+      attempt.end = end;
+      attempt.endedAt = millisecondsOf(last.eventTime);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      attempt.end = { kind: 'forgotten' };
+    }
+  }
+
+  /** A child may have been started of which the page was not told any more. */
+  private async runUnheardOf(workflowId: string): Promise<string | undefined> {
+    try {
+      const { runId, raw } = await this.client.workflow.getHandle(workflowId).describe();
+      const isOfPage = raw.workflowExecutionInfo?.parentExecution?.runId === this.runId;
+      return isOfPage && !this.runs.has(runId) ? runId : undefined;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
+    }
+  }
+}
+
+function millisecondsOf(time: Timestamp): number {
+  return Number(time?.seconds ?? 0) * 1000 + Math.floor((time?.nanos ?? 0) / 1e6);
+}
