@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, addAbortSignal, pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { GZIP, MOST_NULS, nulsIn, otherKindOf } from './otherKinds';
 import { EncodingError, Utf8Decoder } from './utf8';
 
 /** The file cannot be taken as it is. The message is one sentence that names it. */
@@ -19,15 +20,30 @@ export class FileError extends Error {
 export interface OpenOptions {
   /** @default that of the process */
   standardInput?: Readable | undefined;
+  /** @default rows */
+  wanted?: Wanted | undefined;
+  /** How the file is called. @default its path */
+  name?: string | undefined;
   /** Where it is kept. @default the system's directory for temporary files */
   directory?: string | undefined;
   /** Gives up reading standard input. */
   signal?: AbortSignal | undefined;
 }
 
+/** What a file is to hold, as the sentences say it that refuse another one. */
+export interface Wanted {
+  /** `a file of rows` */
+  file: string;
+  /** `at least one row` */
+  content: string;
+  /** `JSONL or CSV` */
+  forms: string;
+}
+
+const ROWS: Wanted = { file: 'a file of rows', content: 'at least one row', forms: 'JSONL or CSV' };
+
 /** How much is read at once, and looked at in order to find out what a file is. */
 const PIECE_BYTES = 64 * 1024;
-const GZIP = '1f8b';
 const BYTE_ORDER_MARK = '\ufeff';
 
 export class TextFile {
@@ -37,6 +53,7 @@ export class TextFile {
     private readonly handle: FileHandle,
     private readonly version: string,
     private readonly isGzip: boolean,
+    private readonly wanted: Wanted,
   ) {}
 
   /**
@@ -45,14 +62,15 @@ export class TextFile {
    * @throws FileError; an AbortError when the signal is given
    */
   static async open(file: string, options: OpenOptions = {}): Promise<TextFile> {
+    const { name = file, wanted = ROWS } = options;
     if (file === '-') return TextFile.spooled('Standard input', options.standardInput ?? process.stdin, options);
     try {
       const found = await stat(file);
-      if (found.isDirectory()) throw new FileError(`${file} is a directory: name a file of rows.`);
-      if (!found.isFile()) return await TextFile.spooled(file, createReadStream(file), options);
-      return await TextFile.of(file, await open(file));
+      if (found.isDirectory()) throw new FileError(`${name} is a directory: name ${wanted.file}.`);
+      if (!found.isFile()) return await TextFile.spooled(name, createReadStream(file), options);
+      return await TextFile.of(name, await open(file), wanted);
     } catch (error) {
-      throw unreadable(file, error);
+      throw unreadable(name, error, wanted);
     }
   }
 
@@ -60,9 +78,11 @@ export class TextFile {
   async *text(): AsyncGenerator<string> {
     const decoder = new Utf8Decoder();
     let offset = 0;
+    let nuls = 0;
     try {
       for await (const piece of this.bytes()) {
-        if (offset < PIECE_BYTES) this.refuseBinary(piece, offset);
+        if (offset < PIECE_BYTES) nuls += nulsIn(piece);
+        this.refuseOtherKind(offset === 0 ? piece : undefined, nuls);
         const text = decoder.decode(piece);
         yield offset === 0 && text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
         offset += piece.length;
@@ -71,10 +91,13 @@ export class TextFile {
     } catch (error) {
       throw this.explained(error);
     }
-    // Rows that were checked must be the rows that are sent.
-    if ((await versionOf(this.handle)) !== this.version) {
-      throw new FileError(`${this.name} was changed while it was being read: begin again when it is finished.`);
-    }
+  }
+
+  /** All of the text. @throws FileError */
+  async all(): Promise<string> {
+    let text = '';
+    for await (const piece of this.text()) text += piece;
+    return text;
   }
 
   /** The beginning of the text, all of it where it is short. @throws FileError */
@@ -92,12 +115,12 @@ export class TextFile {
     await this.handle.close();
   }
 
-  private static async of(name: string, handle: FileHandle): Promise<TextFile> {
+  private static async of(name: string, handle: FileHandle, wanted: Wanted): Promise<TextFile> {
     try {
       const { size } = await handle.stat();
-      if (size === 0) throw new FileError(`${name} is empty: give at least one row.`);
+      if (size === 0) throw new FileError(`${name} is empty: give ${wanted.content}.`);
       const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0);
-      return new TextFile(name, handle, await versionOf(handle), buffer.toString('hex') === GZIP);
+      return new TextFile(name, handle, await versionOf(handle), buffer.toString('hex') === GZIP, wanted);
     } catch (error) {
       await handle.close();
       throw error;
@@ -105,10 +128,10 @@ export class TextFile {
   }
 
   private static async spooled(name: string, input: Readable, options: OpenOptions): Promise<TextFile> {
-    const { directory = tmpdir(), signal } = options;
+    const { directory = tmpdir(), signal, wanted = ROWS } = options;
     if (signal !== undefined) addAbortSignal(signal, input);
-    const handle = await spool(name, input, directory);
-    return TextFile.of(name, handle);
+    const handle = await spool(name, input, { directory, wanted });
+    return TextFile.of(name, handle, wanted);
   }
 
   private async *bytes(): AsyncGenerator<Buffer> {
@@ -117,30 +140,49 @@ export class TextFile {
       return;
     }
     const packed = Readable.from(this.raw(), { objectMode: false });
+    const gunzip = createGunzip();
     // An error ends the reading of what is unpacked.
-    const unpacked: AsyncIterable<Buffer> = pipeline(packed, createGunzip(), () => undefined);
+    const unpacked: AsyncIterable<Buffer> = pipeline(packed, gunzip, () => undefined);
     yield* unpacked;
+    await this.refuseRest(gunzip.bytesWritten);
   }
 
-  /** @param into read into again and again, where each piece is done with before the next is asked for */
-  private async *raw(into?: Buffer): AsyncGenerator<Buffer> {
-    for (let position = 0; ;) {
+  /** Unpacking ends at the first zero byte that follows a member: zeros pad a file, anything behind them would be lost. */
+  private async refuseRest(end: number): Promise<void> {
+    let position = end;
+    for await (const piece of this.raw(Buffer.allocUnsafe(PIECE_BYTES), end)) {
+      const other = piece.findIndex((byte) => byte !== 0);
+      if (other !== -1) {
+        const where = `byte ${position + other + 1}`;
+        throw new FileError(`${this.name} is a gzip file that goes on in ${where} after zeros: pack it again.`);
+      }
+      position += piece.length;
+    }
+  }
+
+  /**
+   * Rows that were checked must be the rows that are sent: what is read of a file that was changed is given to nobody.
+   * @param into read into again and again, where each piece is done with before the next is asked for
+   */
+  private async *raw(into?: Buffer, start = 0): AsyncGenerator<Buffer> {
+    for (let position = start; ;) {
       const buffer = into ?? Buffer.allocUnsafe(PIECE_BYTES);
       const { bytesRead } = await this.handle.read(buffer, 0, PIECE_BYTES, position);
+      if ((await versionOf(this.handle)) !== this.version) {
+        throw new FileError(`${this.name} was changed while it was being read: begin again when it is finished.`);
+      }
       if (bytesRead === 0) return;
       position += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
   }
 
-  private refuseBinary(piece: Buffer, offset: number): void {
-    if (offset === 0 && isUtf16(piece)) throw new FileError(`${this.name} is UTF-16: save it as UTF-8.`);
-    if (offset === 0 && piece.subarray(0, 4).toString('latin1') === 'PK\x03\x04') {
-      throw new FileError(`${this.name} is a ZIP archive or an Excel workbook: save it as CSV, or unpack it.`);
-    }
-    if (piece.includes(0)) {
-      throw new FileError(`${this.name} is a binary file, not text: give JSONL or CSV, plain or packed by gzip.`);
-    }
+  private refuseOtherKind(head: Buffer | undefined, nuls: number): void {
+    const kind = head === undefined ? undefined : otherKindOf(head);
+    if (kind !== undefined) throw new FileError(`${this.name} is ${kind}.`);
+    if (nuls <= MOST_NULS) return;
+    const remedy = `give ${this.wanted.forms}, plain or packed by gzip`;
+    throw new FileError(`${this.name} is a binary file, not text: ${remedy}.`);
   }
 
   private explained(error: unknown): unknown {
@@ -155,12 +197,16 @@ export class TextFile {
     if (code?.startsWith('Z_')) {
       return new FileError(`${this.name} is a damaged gzip file (${code}): copy or pack it again.`, { cause: error });
     }
-    return unreadable(this.name, error);
+    return unreadable(this.name, error, this.wanted);
   }
 }
 
 /** @returns what was read, in a file without a name */
-async function spool(name: string, input: Readable, directory: string): Promise<FileHandle> {
+async function spool(
+  name: string,
+  input: Readable,
+  { directory, wanted }: { directory: string; wanted: Wanted },
+): Promise<FileHandle> {
   const path = join(directory, `openwebui-batch-${randomUUID()}`);
   let handle: FileHandle | undefined;
   try {
@@ -171,8 +217,10 @@ async function spool(name: string, input: Readable, directory: string): Promise<
   } catch (error) {
     await handle?.close();
     input.destroy();
-    const { code, name: kind } = error as NodeJS.ErrnoException;
+    const { code, syscall, name: kind } = error as NodeJS.ErrnoException;
     if (kind === 'AbortError') throw error;
+    // Only what is written needs room.
+    if (syscall === 'read') throw unreadable(name, error, wanted);
     throw new FileError(
       `${name} cannot be kept in ${directory} (${code ?? String(error)}): make room there, or set TMPDIR to a directory that has it.`,
       { cause: error },
@@ -186,22 +234,16 @@ async function versionOf(handle: FileHandle): Promise<string> {
   return `${size} ${mtimeMs}`;
 }
 
-function isUtf16(head: Buffer): boolean {
-  const mark = head.subarray(0, 2).toString('hex');
-  if (mark === 'fffe' || mark === 'feff') return true;
-  // Without a mark every other byte of ASCII text is zero.
-  const zeros = [...head.subarray(0, 4)].map((byte) => (byte === 0 ? '0' : 'x')).join('');
-  return zeros === 'x0x0' || zeros === '0x0x';
-}
-
 const CAUSES: Record<string, string> = {
   ENOENT: 'does not exist: correct the path',
   EACCES: 'may not be read by this user: change its permissions',
 };
 
-function unreadable(name: string, error: unknown): unknown {
+function unreadable(name: string, error: unknown, { file }: Wanted): unknown {
   const { code, syscall } = error as NodeJS.ErrnoException;
   // Not of the file system.
   if (code === undefined || syscall === undefined) return error;
-  return new FileError(`${name} ${CAUSES[code] ?? `cannot be read (${code}): name a file of rows`}.`, { cause: error });
+  const remedy = `name ${file}`;
+  const cause = code === 'EISDIR' ? `is a directory: ${remedy}` : CAUSES[code];
+  return new FileError(`${name} ${cause ?? `cannot be read (${code}): ${remedy}`}.`, { cause: error });
 }

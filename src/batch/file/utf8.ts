@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 
 const LINE_FEED = 0x0a;
+const RETURN = 0x0d;
 const REPLACEMENT = '\ufffd';
 
 /** Bytes are not UTF-8. */
@@ -22,6 +23,7 @@ export class Utf8Decoder {
   private rest = Buffer.alloc(0);
   private offset = 0;
   private line = 1;
+  private afterReturn = false;
 
   /** What of it is whole characters; the beginning of one is kept. @throws EncodingError */
   decode(piece: Buffer): string {
@@ -32,7 +34,8 @@ export class Utf8Decoder {
     // Copied, because the caller reads into the same buffer again.
     this.rest = Buffer.from(bytes.subarray(end));
     this.offset += end;
-    this.line += lineFeeds(whole);
+    this.line += lineEnds(whole, this.afterReturn);
+    if (end > 0) this.afterReturn = whole[end - 1] === RETURN;
     return whole.toString('utf8');
   }
 
@@ -43,7 +46,8 @@ export class Utf8Decoder {
 
   private errorAt(bytes: Buffer, at: number): EncodingError {
     const bad = bytes.subarray(at, at + 1).toString('hex');
-    return new EncodingError(bad, this.line + lineFeeds(bytes.subarray(0, at)), this.offset + at + 1);
+    const line = this.line + lineEnds(bytes.subarray(0, at), this.afterReturn);
+    return new EncodingError(bad, line, this.offset + at + 1);
   }
 }
 
@@ -74,8 +78,13 @@ function firstBad(bytes: Buffer): number {
   }
 }
 
-function lineFeeds(bytes: Buffer): number {
+/** @param afterReturn whether a line break may have begun before: CR LF is one */
+function lineEnds(bytes: Buffer, afterReturn: boolean): number {
   let count = 0;
-  for (let at = bytes.indexOf(LINE_FEED); at !== -1; at = bytes.indexOf(LINE_FEED, at + 1)) count++;
+  for (let at = bytes.indexOf(RETURN); at !== -1; at = bytes.indexOf(RETURN, at + 1)) count++;
+  for (let at = bytes.indexOf(LINE_FEED); at !== -1; at = bytes.indexOf(LINE_FEED, at + 1)) {
+    const isSecond = at === 0 ? afterReturn : bytes[at - 1] === RETURN;
+    if (!isSecond) count++;
+  }
   return count;
 }

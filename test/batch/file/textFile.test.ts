@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { appendFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,13 +68,23 @@ describe('a file of text', () => {
   });
 
   it('must be text', async () => {
-    expect(await refusal(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0, 0, 0, 1]))).toBe(
+    expect(await refusal(Buffer.alloc(100, 'text\0'))).toBe(
       'rows is a binary file, not text: give JSONL or CSV, plain or packed by gzip.',
+    );
+    expect(await refusal(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0, 0]))).toBe(
+      'rows is a PNG image: give text.',
     );
     expect(await refusal(Buffer.from('PK\x03\x04\x14\x00\x06\x00'))).toMatch(
       /ZIP archive or an Excel workbook: save it as/,
     );
     expect(await refusal(gzipSync(Buffer.alloc(100)))).toMatch(/binary file/);
+    expect(await refusal(Buffer.concat([Buffer.from('id,'), Buffer.alloc(5)]))).toMatch(/binary file/);
+    expect(await refusal('%PDF-1.7')).toBe('rows is a PDF document: save its text.');
+    expect(await refusal(gzipSync(gzipSync('a')))).toBe('rows is packed by gzip twice: unpack it once.');
+  });
+
+  it('may hold a few NUL characters, for whoever reads it to tell where', async () => {
+    expect(await textIn('a\0b\n\0')).toBe('a\0b\n\0');
   });
 
   it('must not be UTF-16, with or without a mark', async () => {
@@ -91,6 +102,10 @@ describe('a file of text', () => {
     );
     const far = Buffer.concat([Buffer.from('\ufffd\n'.repeat(50_000)), Buffer.from([0xc3, 0x28])]);
     expect(await refusal(far)).toMatch('byte 0xc3 in line 50001 (byte 200001)');
+    const returns = Buffer.from(`${'a\r'.repeat(40_000)}b\r\n\rc\xe9`, 'latin1');
+    expect(await refusal(returns)).toMatch('in line 40003 ');
+    const cut = Buffer.from(`${'a'.repeat(65_535)}\r\n\xe9`, 'latin1');
+    expect(await refusal(cut)).toMatch('in line 2 ');
     expect(await refusal(Buffer.from('a€').subarray(0, 3))).toMatch('byte 0xe2 in line 1 (byte 2)');
   });
 
@@ -104,6 +119,18 @@ describe('a file of text', () => {
     expect(await refusal(damaged)).toBe('rows is a damaged gzip file (Z_DATA_ERROR): copy or pack it again.');
   });
 
+  it('may have zeros after its gzip members, but nothing behind these', async () => {
+    const zeros = Buffer.alloc(70_000);
+    expect(await textIn(Buffer.concat([gzipSync('a'), gzipSync('b'), zeros]))).toBe('ab');
+    const rest = Buffer.concat([gzipSync('a'), Buffer.alloc(1), gzipSync('b')]);
+    expect(await refusal(rest)).toBe('rows is a gzip file that goes on in byte 23 after zeros: pack it again.');
+    // A member that ends where a piece of the file ends.
+    const member = gzipSync(Buffer.alloc(65_513, 'x'), { level: 0 });
+    expect(member).toHaveLength(65_536);
+    expect(await textIn(Buffer.concat([member, gzipSync('b')]))).toHaveLength(65_514);
+    expect(await refusal(Buffer.concat([member, Buffer.alloc(1), gzipSync('b')]))).toMatch('in byte 65538 after zeros');
+  });
+
   it('must stay as it is between two readings', async () => {
     const file = await written('a\n');
     expect(await textOf(file)).toBe('a\n');
@@ -112,6 +139,35 @@ describe('a file of text', () => {
       /was changed while it was being read: begin again when it is finished\.$/,
     );
     await file.close();
+  });
+
+  it('gives nothing of what was changed, packed or not', async () => {
+    for (const content of ['a\n'.repeat(100_000), gzipSync(randomBytes(200_000).toString('hex'))]) {
+      const file = await written(content);
+      const pieces = file.text()[Symbol.asyncIterator]();
+      await pieces.next();
+      await writeFile(join(directory, 'rows'), 'b\n');
+      const rest = async (): Promise<void> => {
+        while ((await pieces.next()).done !== true);
+      };
+      await expect(rest()).rejects.toThrow(/was changed while it was being read/);
+      await expect(file.text()[Symbol.asyncIterator]().next()).rejects.toThrow(/was changed/);
+      await file.close();
+    }
+  });
+
+  it('is called as its user calls it, and by what it is wanted for', async () => {
+    const wanted = { file: 'a file of text', content: 'a template', forms: 'text' };
+    const refused = async (content: string | undefined): Promise<unknown> => {
+      const path = join(directory, 'template');
+      if (content !== undefined) await writeFile(path, content);
+      const opened = TextFile.open(path, { name: '--template-file t', wanted });
+      return opened.then((file) => file.all().finally(() => file.close())).catch((error: Error) => error.message);
+    };
+    expect(await refused(undefined)).toBe('--template-file t does not exist: correct the path.');
+    expect(await refused('')).toBe('--template-file t is empty: give a template.');
+    expect(await refused('\0'.repeat(5))).toMatch(/^--template-file t is a binary file, not text: give text,/);
+    expect(await refused('\ufeffa')).toBe('a');
   });
 });
 
@@ -142,6 +198,12 @@ describe('standard input', () => {
     await expect(opened(Readable.from(['text']), { directory: join(directory, 'none') })).rejects.toThrow(
       /Standard input cannot be kept in .*none \(ENOENT\): make room there, or set TMPDIR to a directory that has it\.$/,
     );
+  });
+
+  it('must be readable', async () => {
+    const cause = Object.assign(new Error(), { code: 'EISDIR', syscall: 'read' });
+    const directoryInput = new Readable({ read: (): void => void directoryInput.destroy(cause) });
+    await expect(opened(directoryInput)).rejects.toThrow('Standard input is a directory: name a file of rows.');
   });
 
   it('may be any other pipe', async () => {
