@@ -11,6 +11,7 @@ import {
   type ChatOutcome,
   type OrchestrateChatInput,
 } from '../contract';
+import { rowInput } from './rowInput';
 
 /** By which everything of a batch is found. */
 export const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
@@ -51,8 +52,7 @@ export async function runRow(page: PageInput, pending: PendingRow): Promise<void
 
 function inputOf({ common }: PageInput, { row, starts, since, chatId }: PendingRow): OrchestrateChatInput {
   const input: OrchestrateChatInput = {
-    ...common,
-    ...row.input,
+    ...rowInput(common, row.input),
     admission: 'batch',
     maxOutcomeBytes: ROW_OUTCOME_BYTES,
   };

@@ -10,6 +10,7 @@ import {
   type RowTries,
 } from '../../batchContract';
 import { WORKFLOW_ID_PREFIX, type ChatOutcome, type OrchestrateChatInput } from '../../contract';
+import { rowInput } from '../../workflows/rowInput';
 import {
   cancelled,
   childEndAttributes,
@@ -166,7 +167,7 @@ class PageReader {
     const read: PageRow[] = [];
     for (const { id, input } of rows) {
       const workflowId = WORKFLOW_ID_PREFIX + rowRequestKey(batchKey, id);
-      read.push(await this.rowOf({ id, workflowId, input: { ...common, ...input } }));
+      read.push(await this.rowOf({ id, workflowId, input: rowInput(common, input) }));
     }
     const ended = this.pageEnd !== undefined && read.every(({ status }) => status !== 'inFlight');
     return { rows: read, ended };

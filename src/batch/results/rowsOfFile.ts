@@ -2,6 +2,7 @@
 import { rowRequestKey, type BatchRow } from '../../batchContract';
 import { OrchestrationError } from '../../chatRun';
 import { FAILURES, WORKFLOW_ID_PREFIX, type OrchestrateChatInput } from '../../contract';
+import { rowInput } from '../../workflows/rowInput';
 import type { PageRow } from '../history/pageHistory';
 
 export interface FileOptions {
@@ -63,7 +64,7 @@ export class RowsOfFile {
 
   private unknown({ id, input }: BatchRow): PageRow {
     const workflowId = WORKFLOW_ID_PREFIX + rowRequestKey(this.batchKey, id);
-    return { id, workflowId, input: { ...this.options.common, ...input }, status: 'unknown', attempts: 0 };
+    return { id, workflowId, input: rowInput(this.options.common ?? {}, input), status: 'unknown', attempts: 0 };
   }
 
   private anotherFile(): OrchestrationError {
