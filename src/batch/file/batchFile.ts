@@ -4,7 +4,8 @@ import type { BatchRow } from '../../batchContract';
 import { MOST_MODELS, ModelSet, type ModelLines } from './modelSet';
 import { PageSplit } from './pageSplit';
 import { openRecords, type Format, type Records, type RowProblem } from './records';
-import { unusedNames, type RowOptions } from './row';
+import { refuseFaulty, unusedNames, type RowOptions } from './row';
+import { RowError } from './rowError';
 import { RowReader, unwritableIn, type ReadRow } from './rowReader';
 import { promptBytesOf } from './served';
 import { TemplateError } from './template';
@@ -50,8 +51,8 @@ export class BatchFile {
    * @throws FileError, TemplateError where it cannot be read as rows at all
    */
   async check(onProblem: (problem: RowProblem) => void): Promise<CheckedFile> {
+    const common = this.checkedCommonJson();
     const records = await this.open();
-    const common = this.commonJson();
     // Each row is started with what all have in common.
     const commonBytes = Buffer.byteLength(common);
     const digest = createHash('sha256').update(common);
@@ -125,6 +126,19 @@ export class BatchFile {
     throw new FileError(
       `${this.file.name} names more than ${MOST_MODELS} different models, in line ${line} "${model}": correct what stands in model.`,
     );
+  }
+
+  /** Once, and not with each row. */
+  private checkedCommonJson(): string {
+    try {
+      refuseFaulty(this.options.common);
+      return this.commonJson();
+    } catch (error) {
+      const tooDeep = 'They are nested too deeply; flatten their values.';
+      if (!(error instanceof RowError || error instanceof RangeError)) throw error;
+      const problem = error instanceof RowError ? error.message : tooDeep;
+      throw new FileError(`The options for all rows of ${this.file.name} cannot be taken: ${problem}`);
+    }
   }
 
   private commonJson(): string {

@@ -1,27 +1,43 @@
 /** Lines of OpenAI's Batch API, `{custom_id, method, url, body}`, made into what a conversation is asked. */
 import type { CompletionMessage, OrchestrateChatInput } from '../../contract';
+import { mergedParams } from '../../workflows/rowInput';
+import { isObject, kindOf } from './jsonValue';
 import { RowError } from './rowError';
 
 const CHAT_COMPLETIONS = '/v1/chat/completions';
+/** The second is Azure's. */
+const URLS: readonly unknown[] = [CHAT_COMPLETIONS, '/chat/completions'];
 
-export function isOpenAIRequest(record: Record<string, unknown>): boolean {
+/** @param isData beside a template a row is data, in which names such as body and method may mean anything */
+export function isOpenAIRequest(record: Readonly<Record<string, unknown>>, isData: boolean): boolean {
+  const { body } = record;
+  if (isData) return isObject(body) && 'messages' in body;
   return 'body' in record || ('method' in record && 'url' in record);
 }
 
-/** Its other fields are kept: they are of the input, or refused as all that are unknown. @throws RowError */
+/** Its other fields are kept, what body says holds against them: they are of the input, or refused as all that are unknown. @throws RowError */
 export function fieldsOfRequest({
   method = 'POST',
   url = CHAT_COMPLETIONS,
   body,
   ...fields
 }: Record<string, unknown>): Partial<OrchestrateChatInput> {
-  if (method !== 'POST' || url !== CHAT_COMPLETIONS) {
+  if (method !== 'POST' || !URLS.includes(url)) {
     throw new RowError(
       `The request is ${shown(method)} ${shown(url)}; only POST ${CHAT_COMPLETIONS} becomes a conversation.`,
     );
   }
-  if (!isObject(body)) throw new RowError('The request has no body; give one with model and messages.');
-  return { ...fields, ...fieldsOfBody(body) };
+  if (body === undefined) throw new RowError('The request has no body; give one with model and messages.');
+  if (!isObject(body)) {
+    throw new RowError(`The body of the request is ${kindOf(body)}, not a JSON object; give model and messages in it.`);
+  }
+  const { model, params } = fields;
+  if (model !== undefined && body['model'] !== undefined && model !== body['model']) {
+    throw new RowError(`The row names the model ${shown(model)} beside body, and another one in it; give one of them.`);
+  }
+  if (params !== undefined && !isObject(params)) throw new RowError('Input field params must be an object.');
+  const own = fieldsOfBody(body);
+  return { ...fields, ...own, ...mergedParams(fields, own) };
 }
 
 /** What only concerns the call, not the conversation, is left out: the answer comes whole, and is stored, in any case. */
@@ -99,10 +115,6 @@ function textOf(content: unknown, where: string): string {
     );
   });
   return texts.join('');
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Short enough for a message. */

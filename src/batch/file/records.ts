@@ -1,5 +1,6 @@
 /** The records of a file, each with the line at which it begins: JSONL or CSV. */
 import { EndlessRecordError, csvRecords, delimiterOf, type CsvFault, type CsvRecord, type Delimiter } from './csv';
+import { isObject, kindOf } from './jsonValue';
 import { linesOf, type Line } from './lines';
 import { FileError, type TextFile } from './textFile';
 
@@ -65,19 +66,16 @@ function jsonRecord({ number, text, length }: Line): RecordRead {
   }
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return { line: number, value: value as Record<string, unknown> };
-    }
+    if (isObject(value)) return { line: number, value };
     return { line: number, problem: `Is ${kindOf(value)}, not a JSON object; write one object on each line.` };
   } catch (error) {
+    const nul = text.indexOf('\0');
+    if (nul !== -1) {
+      return { line: number, problem: `The row holds a NUL character in column ${nul + 1} of its line; remove it.` };
+    }
     const reason = error instanceof Error ? error.message : String(error);
     return { line: number, problem: `Is not JSON (${reason}); write one whole object on each line.` };
   }
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  return Array.isArray(value) ? 'a list' : `a ${typeof value}`;
 }
 
 async function openCsv(file: TextFile, delimiter: Delimiter): Promise<Records> {

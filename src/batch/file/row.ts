@@ -2,7 +2,9 @@
 import { InvalidInputError, parseChatInput, type ChatRequest } from '../../chatInput';
 import type { BatchRow } from '../../batchContract';
 import { LONGEST_REQUEST_KEY, type OrchestrateChatInput } from '../../contract';
+import { rowInput } from '../../workflows/rowInput';
 import { fieldOf, isField } from './cells';
+import { isObject } from './jsonValue';
 import { fieldsOfRequest, isOpenAIRequest } from './openAIRequest';
 import { RowError } from './rowError';
 import type { Served } from './served';
@@ -37,6 +39,7 @@ const ID_NAMES = ['id', 'custom_id'] as const;
 const KEPT_BESIDE_TEMPLATE = ['model', 'connection', 'title'];
 /** The product itself sets them. */
 const INTERNAL_FIELDS = ['redrive', 'admission', 'maxOutcomeBytes'];
+const NO_MODEL = 'The row names no model, and the options name none; name one in model, or give --model.';
 
 /** @param position of the row in its file, counted from 1: its id is made of it where it has none. @throws RowError */
 export function idOf(record: RecordValue, position: number, { batchKeyLength }: RowOptions): string {
@@ -72,6 +75,7 @@ function idIn(record: RecordValue, name: string): string {
     throw new RowError('The id is neither text nor a whole number; give one of these, or leave it out.', name);
   }
   if (value.trim() === '') throw new RowError('The id is blank; give one, or leave it out in all rows.', name);
+  if (value !== value.trim()) throw new RowError('The id begins or ends with a blank; remove it.', name);
   if (/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(value)) {
     throw new RowError('The id holds a control character, a line break or half a character; remove it.', name);
   }
@@ -81,13 +85,41 @@ function idIn(record: RecordValue, name: string): string {
 /** @param isCsv its cells are text, and columns that are no field of a conversation are allowed. @throws RowError */
 export function rowOf(id: string, record: RecordValue, isCsv: boolean, options: RowOptions): CheckedRow {
   const { common } = options;
-  const fields = heldAgainst(common, fieldsOf(record, isCsv, options));
-  const internal = INTERNAL_FIELDS.find((name) => name in fields);
+  const own = fieldsOf(record, isCsv, options);
+  refuseSecondSystem(own);
+  const fields = heldAgainst(common, own);
+  const internal = internalIn(fields);
   if (internal !== undefined) {
     throw new RowError(`The row gives ${internal}, which rows may not set; remove it.`, internal);
   }
-  const request = parsed({ ...common, ...fields }, isCsv ? record : {});
+  refuseUnkept(fields.params, 'params');
+  const request = parsed(rowInput(common, fields), isCsv ? record : {});
   return { row: { id, input: fields }, request };
+}
+
+/** @param common what all rows have in common @throws RowError where that is faulty, whatever a row adds */
+export function refuseFaulty(common: Fields): void {
+  const internal = internalIn(common);
+  if (internal !== undefined) throw new RowError(`${internal} is for the product itself to set; remove it.`);
+  refuseUnkept(common.params, 'params');
+  const { model, models, prompt, messages } = common;
+  const isSaid = prompt !== undefined || (Array.isArray(messages) && messages.at(-1)?.role === 'user');
+  const isNamed = model !== undefined || models?.[0] !== undefined;
+  parsed({ ...common, ...(isNamed ? {} : { model: 'any' }), ...(isSaid ? {} : { prompt: 'any' }) }, {});
+}
+
+function internalIn(fields: Fields): string | undefined {
+  return INTERNAL_FIELDS.find((name) => name in fields);
+}
+
+/** @throws RowError where a value holds, however deep, a whole number that JavaScript has read as another one */
+function refuseUnkept(value: unknown, name: string): void {
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    const remedy = 'write it as text, in quotes';
+    throw new RowError(`In ${name} stands a whole number that is not kept exactly, ${value}; ${remedy}.`, name);
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const one of Object.values(value)) refuseUnkept(one, name);
 }
 
 function parsed(input: Fields, columns: RecordValue): ChatRequest {
@@ -107,8 +139,11 @@ function inColumn<T>(columns: RecordValue, parse: () => T): T {
     return parse();
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
-    const [, name] = /^Input field (\w+)/.exec(error.message) ?? [];
-    throw new RowError(error.message, name !== undefined && Object.hasOwn(columns, name) ? name : undefined);
+    const { message } = error;
+    const [, name = /^The input has no prompt/.test(message) ? 'prompt' : undefined] =
+      /^Input field (\w+)/.exec(message) ?? [];
+    const said = /^Input field model is missing/.test(message) ? NO_MODEL : message;
+    throw new RowError(said, name !== undefined && Object.hasOwn(columns, name) ? name : undefined);
   }
 }
 
@@ -125,7 +160,7 @@ function isId(name: string): boolean {
 
 function fieldsOf(record: RecordValue, isCsv: boolean, { template }: RowOptions): Fields {
   const values = Object.fromEntries(Object.entries(record).filter(([name]) => !isId(name)));
-  if (!isCsv && isOpenAIRequest(record)) {
+  if (!isCsv && isOpenAIRequest(record, template !== undefined)) {
     if (template === undefined) return fieldsOfRequest(values);
     throw new RowError('The row is an OpenAI request with messages of its own; leave the template out.');
   }
@@ -167,6 +202,7 @@ function filled(template: Template, record: RecordValue): string {
     if (error instanceof TemplateError) throw new RowError(error.message);
     throw error;
   }
+  for (const name of template.columns) refuseUnkept(record[name], name);
   return template.fill(Object.fromEntries(Object.entries(record).map(([name, value]) => [name, textOf(value)])));
 }
 
@@ -185,11 +221,18 @@ function heldAgainst(common: Fields, fields: Fields): Fields {
   return common.system === undefined || fields.system !== undefined ? fields : withOwnSystem(fields);
 }
 
+function refuseSecondSystem({ system, messages }: Fields): void {
+  if (system === undefined || !Array.isArray(messages) || !messages.some(isSystem)) return;
+  throw new RowError('The row has a system prompt in system, and another one in messages; give one of them.');
+}
+
+function isSystem(message: unknown): message is { content: string } {
+  return isObject(message) && message['role'] === 'system';
+}
+
 function withOwnSystem(fields: Fields): Fields {
   const { messages } = fields;
   if (!Array.isArray(messages)) return fields;
-  const isSystem = (message: unknown): message is { content: string } =>
-    typeof message === 'object' && message !== null && 'role' in message && message.role === 'system';
   const systems = messages.filter(isSystem).map(({ content }) => content);
   if (systems.length === 0 || systems.some((content) => typeof content !== 'string')) return fields;
   return { ...fields, messages: messages.filter((message) => !isSystem(message)), system: systems.join('\n\n') };

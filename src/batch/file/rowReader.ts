@@ -53,15 +53,21 @@ export class RowReader {
     try {
       return this.rowOf(line, value);
     } catch (error) {
-      if (!(error instanceof RowError)) throw error;
-      const { column, message } = error;
-      return {
-        line,
-        ...(column === undefined || !this.isCsv ? {} : { column }),
-        problem: message,
-        ...(error instanceof UnservedRow ? { unserved: true as const } : {}),
-      };
+      return this.problemOf(line, error);
     }
+  }
+
+  private problemOf(line: number, error: unknown): RowProblem {
+    // What can be read can be too deep for what goes from value to value by calling itself.
+    if (error instanceof RangeError) return { line, problem: 'The row is nested too deeply; flatten its values.' };
+    if (!(error instanceof RowError)) throw error;
+    const { column, message } = error;
+    return {
+      line,
+      ...(column === undefined || !this.isCsv ? {} : { column }),
+      problem: message,
+      ...(error instanceof UnservedRow ? { unserved: true as const } : {}),
+    };
   }
 
   /** Columns, or names of values beside a template, that nothing has used; the first few. */
@@ -75,7 +81,7 @@ export class RowReader {
     const { row, request } = rowOf(id, value, this.isCsv, this.options);
     this.refuseSameChat(request, line);
     this.noteUnused(value);
-    const json = jsonOf(row);
+    const json = JSON.stringify(row);
     const bytes = Buffer.byteLength(json);
     if (bytes > MOST_ROW_BYTES) {
       throw new RowError(
@@ -83,7 +89,9 @@ export class RowReader {
       );
     }
     const unwritable = unwritableIn(json);
-    if (unwritable !== undefined) throw new RowError(`The row holds ${unwritable}; remove it.`);
+    if (unwritable !== undefined) {
+      throw new RowError(`The row holds ${unwritable}; remove it.`, columnOfUnwritable(row, value, this.options));
+    }
     // Last: what is wrong with a row by itself is the same in every reading.
     if (this.options.served !== undefined) refuseUnserved(request, this.options.served, value);
     return { line, row, json, bytes, request };
@@ -119,12 +127,14 @@ export function unwritableIn(json: string): string | undefined {
   return HALF.test(json) ? 'half a character (a lone surrogate)' : undefined;
 }
 
-function jsonOf(row: BatchRow): string {
-  try {
-    return JSON.stringify(row);
-  } catch (error) {
-    // The only thing that cannot be written although it could be read.
-    if (error instanceof RangeError) throw new RowError('The row is nested too deeply; flatten its params.');
-    throw error;
-  }
+/** The column of a field, or one that the template has put into the prompt. */
+function columnOfUnwritable(
+  { input }: BatchRow,
+  record: Record<string, unknown>,
+  { template }: RowOptions,
+): string | undefined {
+  const isUnwritable = (value: unknown): boolean =>
+    value !== undefined && unwritableIn(JSON.stringify(value)) !== undefined;
+  const names = Object.keys(record).filter((name) => Object.hasOwn(input, name) || template?.columns.includes(name));
+  return names.find((name) => isUnwritable(record[name]) || isUnwritable(input[name as keyof typeof input]));
 }

@@ -158,9 +158,47 @@ describe('a batch file', () => {
     expect(told).toEqual([
       'line 1: The row holds a NUL character, which databases refuse; remove it.',
       'line 3: The row holds half a character (a lone surrogate); remove it.',
-      'line 5: The row is nested too deeply; flatten its params.',
+      'line 5: The row is nested too deeply; flatten its values.',
     ]);
     expect(good).toBe(2);
+  });
+
+  it('may hold a NUL character where JSON may not: its place is told', async () => {
+    const { told, all } = await readBatch('{"prompt": "Hi"}\n{"prompt": "H\0i"}\n');
+    expect(told).toEqual(['line 2: The row holds a NUL character in column 14 of its line; remove it.']);
+    expect(all).toHaveLength(1);
+  });
+
+  it('has no value nested without end for a template', async () => {
+    const deep = `{"text": ${'['.repeat(200_000)}${']'.repeat(200_000)}}\n{"text": "b"}`;
+    const { told, all } = await readBatch(deep, { template: new Template('{{text}}') });
+    expect(told).toEqual(['line 1: The row is nested too deeply; flatten its values.']);
+    expect(all).toHaveLength(1);
+  });
+
+  it('has common options that are right, which is said once', async () => {
+    const refused = (common: object): Promise<string> => refusalOf(jsonl(...rows(2)), { common });
+    const begin = 'The options for all rows of rows cannot be taken:';
+    expect(await refused({ tags: 5 })).toBe(`${begin} Input field tags must be a list.`);
+    expect(await refused({ model: 'a', models: ['b'] })).toMatch(/: Input fields model and models name different/);
+    expect(await refused({ redrive: { since: 1 } })).toBe(
+      `${begin} redrive is for the product itself to set; remove it.`,
+    );
+    expect(await refused({ params: { seed: 2 ** 60 } })).toMatch(/: In params stands a whole number/);
+    let deep: unknown = 1;
+    for (let depth = 0; depth < 200_000; depth++) deep = [deep];
+    expect(await refused({ params: { deep } })).toBe(`${begin} They are nested too deeply; flatten their values.`);
+  });
+
+  it('may have common messages that its rows go on with, or replace', async () => {
+    const example = [
+      { role: 'user' as const, content: 'A' },
+      { role: 'assistant' as const, content: 'B' },
+    ];
+    const common = { model: 'm', messages: example };
+    expect((await readBatch(jsonl({ prompt: 'Hi' }), { common })).problems).toBe(0);
+    const whole = { model: 'm', messages: example.slice(0, 1) };
+    expect((await readBatch(jsonl({ id: 'a' }, { messages: [], prompt: 'Hi' }), { common: whole })).problems).toBe(0);
   });
 
   it('has common options without text that databases refuse', async () => {
@@ -263,6 +301,14 @@ describe('a CSV', () => {
     );
   });
 
+  it('says in which column a NUL character stands', async () => {
+    const sentence = 'The row holds a NUL character, which databases refuse; remove it.';
+    const { told } = await readBatch('other,prompt,params\na\0,Hi,\nb,H\0i,\nc,Hi,"{""a"": ""\\u0000""}"\n');
+    expect(told).toEqual([`line 3, column "prompt": ${sentence}`, `line 4, column "params": ${sentence}`]);
+    const naming = { template: new Template('{{text}}') };
+    expect((await readBatch('other,text\n\0,a\0\n', naming)).told).toEqual([`line 2, column "text": ${sentence}`]);
+  });
+
   it('must have no row of endless length', async () => {
     const content = `id,prompt\r\n\r\na,"Hi\r\nthere"\r\nb,"${'x\r\n'.repeat(1_500_000)}"\r\nc,Hi`;
     expect(await refusalOf(content)).toBe(
@@ -275,7 +321,7 @@ describe('a CSV', () => {
       'rows has no column prompt, only id, text: rename one, or give a template such as "{{text}}".',
     );
     expect((await readBatch('id,prompt\na,')).told).toEqual([
-      'line 2: The input has no prompt; give prompt, or messages that end with one of role user.',
+      'line 2, column "prompt": The input has no prompt; give prompt, or messages that end with one of role user.',
     ]);
   });
 });
@@ -298,6 +344,24 @@ describe('a template', () => {
     expect(read.told).toEqual(['line 2: The template names lang, which is not there; there are id, text.']);
   });
 
+  it('is given no whole number that would be another one', async () => {
+    const content = '{"text": {"order": 12345678901234567890}, "lang": 9007199254740993, "n": 9007199254740993}\n';
+    const told = async (text: string): Promise<string[]> =>
+      (await readBatch(content, { template: new Template(text) })).told;
+    expect(await told('{{lang}}')).toEqual([
+      'line 1: In lang stands a whole number that is not kept exactly, 9007199254740992; write it as text, in quotes.',
+    ]);
+    expect(await told('{{text}}')).toEqual([expect.stringMatching(/^line 1: In text stands a whole number/)]);
+  });
+
+  it('may name what request lines have', async () => {
+    const naming = new Template('{{method}} {{url}}: {{body}}');
+    const content = jsonl({ method: 'GET', url: '/a', body: 'text' }, { method: 'PUT', url: '/b', body: { c: 1 } });
+    const { all, told } = await readBatch(content, { template: naming });
+    expect(told).toEqual([]);
+    expect(all.map(({ input }) => input.prompt)).toEqual(['GET /a: text', 'PUT /b: {"c":1}']);
+  });
+
   it('takes what it names for itself, but not what a chat is known by', async () => {
     const naming = new Template('{{title}} {{files}} {{id}}');
     const { all } = await readBatch('id,title,files\na,T,3\n', { template: naming });
@@ -313,7 +377,7 @@ describe('a template', () => {
     );
     const content = jsonl(
       { text: 'a', lang: 'b', prompt: 'c' },
-      { custom_id: 'a', method: 'POST', url: '/v1/chat/completions', body: {} },
+      { custom_id: 'a', method: 'POST', url: '/v1/chat/completions', body: { messages: [] } },
     );
     expect((await readBatch(content, { template })).told).toEqual([
       'line 1: The row has a prompt, but the template makes it; name it there as {{prompt}}, or remove it.',

@@ -35,6 +35,7 @@ describe('the id of a row', () => {
   it.each([
     [{ id: 'a', custom_id: 'b' }, 'The row has both id and custom_id, and they differ; give one of them.'],
     [{ id: '  ' }, 'The id is blank; give one, or leave it out in all rows.'],
+    [{ id: 'a ' }, 'The id begins or ends with a blank; remove it.'],
     [{ id: 'a\nb' }, 'The id holds a control character, a line break or half a character; remove it.'],
     [{ id: 'a\ud83d' }, 'The id holds a control character, a line break or half a character; remove it.'],
     [{ id: null }, 'The id is neither text nor a whole number; give one of these, or leave it out.'],
@@ -83,8 +84,43 @@ describe('a row', () => {
   });
 
   it('is checked with what is common', async () => {
-    const { told } = await readBatch(jsonl({ prompt: 'Hi' }), { common: {} });
-    expect(told).toEqual(['line 1: Input field model is missing; name a model as Open WebUI lists it.']);
+    const { told } = await readBatch(jsonl({ prompt: 'Hi' }, { prompt: 'Hi', modle: 'm' }), { common: {} });
+    expect(told).toEqual([
+      'line 1: The row names no model, and the options name none; name one in model, or give --model.',
+      'line 2: The input has a field that is not known, modle; did you mean model?',
+    ]);
+  });
+
+  it('holds against what is common in each of its params, and in its model', async () => {
+    const common = { models: ['model-a'], params: { temperature: 1, seed: 1 } };
+    const row = { prompt: 'Hi', model: 'm', params: { temperature: 0 } };
+    expect(await inputOf(row, common)).toEqual(row);
+    const { told } = await readBatch(jsonl({ prompt: 'Hi', params: 'hot' }), { common });
+    expect(told).toEqual(['line 1: Input field params must be an object.']);
+  });
+
+  it('has one system prompt', async () => {
+    const messages = [
+      { role: 'system', content: 'Be long' },
+      { role: 'user', content: 'Hi' },
+    ];
+    expect(await problemOf({ system: 'Be brief', messages })).toBe(
+      'The row has a system prompt in system, and another one in messages; give one of them.',
+    );
+  });
+
+  it('has no whole number in its params that would be another one for the model', async () => {
+    const row = '{"prompt": "Hi", "params": {"seed": 12345678901234567890}}';
+    const remedy = 'write it as text, in quotes';
+    expect(await problemOf(row)).toBe(
+      `In params stands a whole number that is not kept exactly, 12345678901234567000; ${remedy}.`,
+    );
+    const csv = 'prompt,params\nHi,"{""a"": [-9007199254740993]}"\n';
+    expect((await readBatch(csv)).told).toEqual([
+      `line 2, column "params": In params stands a whole number that is not kept exactly, -9007199254740992; ${remedy}.`,
+    ]);
+    const kept = { prompt: 'Hi', params: { seed: Number.MAX_SAFE_INTEGER, temperature: 0.1 } };
+    expect(await inputOf(kept)).toEqual(kept);
   });
 });
 
@@ -133,6 +169,27 @@ describe("a line of OpenAI's Batch API", () => {
         },
       },
     ]);
+  });
+
+  it('may have params and a model beside its body, which holds against them', async () => {
+    const params = { temperature: 1, seed: 5 };
+    expect(await inputOf(request({ temperature: 0 }, { params, model: 'gpt' }))).toEqual({
+      model: 'gpt',
+      messages,
+      params: { temperature: 0, seed: 5 },
+    });
+    expect(await inputOf(request({ model: undefined }, { model: 'm' }))).toEqual({ model: 'm', messages });
+    expect(await problemOf(request({}, { model: 'm' }))).toBe(
+      'The row names the model m beside body, and another one in it; give one of them.',
+    );
+    expect(await problemOf(request({ temperature: 0 }, { params: 'hot' }))).toBe(
+      'Input field params must be an object.',
+    );
+  });
+
+  it("may have Azure's address, or none", async () => {
+    expect(await inputOf(request({}, { url: '/chat/completions' }))).toEqual({ model: 'gpt', messages });
+    expect(await inputOf({ body: { messages } })).toEqual({ messages });
   });
 
   it('may ask for JSON, and have fields of the input beside its body', async () => {
@@ -213,7 +270,12 @@ describe("a line of OpenAI's Batch API", () => {
       request({ tools: [{ type: 'function' }] }),
       'body.tools brings tools along; name tools of Open WebUI in tool_ids beside body instead.',
     ],
-    [request({}, { body: 'x' }), 'The request has no body; give one with model and messages.'],
+    [request({}, { body: undefined }), 'The request has no body; give one with model and messages.'],
+    [
+      request({}, { body: 'x' }),
+      'The body of the request is a string, not a JSON object; give model and messages in it.',
+    ],
+    [request({}, { body: [] }), 'The body of the request is a list, not a JSON object; give model and messages in it.'],
     [
       request({}, { url: '/v1/embeddings' }),
       'The request is POST /v1/embeddings; only POST /v1/chat/completions becomes a conversation.',
