@@ -54,7 +54,7 @@ export interface BatchOptions {
   replyMs?: number;
 }
 
-export const LONGEST_BATCH_KEY = 120;
+const LONGEST_BATCH_KEY = 120;
 /** In bytes. */
 const LONGEST_FAIRNESS_KEY = 64;
 /** Ids of workflows that belong to a batch, and what parts its key from a row's id. */
@@ -204,12 +204,8 @@ function refuseBadOptions({
   const refused = (message: string): never => {
     throw new OrchestrationError(FAILURES.InvalidInput, message);
   };
-  if (batchKey.trim() === '' || batchKey.length > LONGEST_BATCH_KEY)
-    refused(
-      `A batch's key has 1 to ${LONGEST_BATCH_KEY} characters; "${batchKey.slice(0, 40)}" has ${batchKey.length}`,
-    );
-  if (NOT_A_KEY.test(batchKey))
-    refused(`A batch's key has no ":", and does not end as "${batchKey.slice(-20)}" does; choose another`);
+  const fault = faultOfKey(batchKey);
+  if (fault !== undefined) refused(fault);
   if (!Number.isInteger(window) || window < 1 || window > MOST_WINDOW)
     refused(`The window is a whole number from 1 to ${MOST_WINDOW}, not ${window}`);
   if (priority !== undefined && ![1, 2, 3, 4, 5].includes(priority))
@@ -220,6 +216,14 @@ function refuseBadOptions({
     refused(
       `A folder belongs to one connection, but the rows use ${Object.keys(models).join(', ')}; make one batch for each`,
     );
+}
+
+/** Why a batch cannot have a key, in words; undefined where it can. */
+export function faultOfKey(batchKey: string): string | undefined {
+  if (batchKey.trim() === '' || batchKey.length > LONGEST_BATCH_KEY)
+    return `A batch's key has 1 to ${LONGEST_BATCH_KEY} characters; "${batchKey.slice(0, 40)}" has ${batchKey.length}`;
+  if (!NOT_A_KEY.test(batchKey)) return undefined;
+  return `A batch's key has no ":", and does not end as "${batchKey.slice(-20)}" does; choose another`;
 }
 
 /** Temporal refuses a longer one. */

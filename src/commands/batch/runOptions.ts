@@ -1,6 +1,6 @@
 /** The options of `batch run`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { LONGEST_BATCH_KEY } from '../../batch/batches';
+import { faultOfKey } from '../../batch/batches';
 import type { Format } from '../../batch/file/records';
 import { DEFAULT_BATCH_PRIORITY, DEFAULT_WINDOW, MOST_WINDOW } from '../../batchContract';
 import { wholeNumber } from '../options';
@@ -111,11 +111,28 @@ export function maxFailures(value: string): MaxFailures {
 /** @returns ms since the epoch. Without a zone it is this machine's time. */
 export function startTime(value: string): number {
   const time = Date.parse(value);
-  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(value) && !Number.isNaN(time)) return time;
-  throw new InvalidArgumentError('Give a date and time such as 2026-12-24T02:00:00Z or 2026-12-24T02:00.');
+  const [, day] = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d/.exec(value) ?? [];
+  if (day !== undefined && isDay(day) && !Number.isNaN(time)) return time;
+  throw new InvalidArgumentError(
+    'Give a date that there is, and a time, such as 2026-12-24T02:00:00Z or 2026-12-24T02:00.',
+  );
 }
 
-function batchKey(value: string): string {
-  if (value.trim() !== '' && value.length <= LONGEST_BATCH_KEY) return value;
-  throw new InvalidArgumentError(`Give 1 to ${LONGEST_BATCH_KEY} characters.`);
+/** A day too many would be taken for one of the next month. */
+function isDay(day: string): boolean {
+  const midnight = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(midnight) && new Date(midnight).toISOString().startsWith(day);
+}
+
+/** What to say of a time that has passed; undefined of one that has not. @param now in ms since the epoch */
+export function pastStart(startAt: number | undefined, now: number): string | undefined {
+  if (startAt === undefined || startAt > now) return undefined;
+  const time = new Date(startAt).toISOString();
+  return `--start-at ${time} is past: the batch begins at once, unless it was started before`;
+}
+
+export function batchKey(value: string): string {
+  const fault = faultOfKey(value);
+  if (fault === undefined) return value;
+  throw new InvalidArgumentError(`${fault}.`);
 }

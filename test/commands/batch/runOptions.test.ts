@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { commonOf, parameter } from '../../../src/commands/batch/rowOptions';
-import { failuresAllowed, maxFailures, startTime } from '../../../src/commands/batch/runOptions';
+import { batchKey, failuresAllowed, maxFailures, pastStart, startTime } from '../../../src/commands/batch/runOptions';
 import { wholeNumber } from '../../../src/commands/options';
 
 describe('--max-failures', () => {
@@ -27,8 +27,28 @@ describe('--start-at', () => {
     expect(startTime('2026-12-24T02:00')).toBe(new Date(2026, 11, 24, 2).getTime());
   });
 
-  it.each(['', 'tomorrow', '2026-12-24', '02:00', '2026-13-24T02:00:00Z'])('does not take "%s"', (text) =>
-    expect(() => startTime(text)).toThrow('such as 2026-12-24T02:00:00Z'),
+  it.each(['', 'tomorrow', '2026-12-24', '02:00', '2026-13-24T02:00:00Z', '2026-02-30T02:00Z', '2027-02-29T02:00'])(
+    'does not take "%s"',
+    (text) => expect(() => startTime(text)).toThrow('such as 2026-12-24T02:00:00Z'),
+  );
+});
+
+describe('--start-at in the past', () => {
+  it('is told, and begins at once', () => {
+    const time = Date.UTC(2026, 11, 24, 2);
+    expect(pastStart(time, time + 1)).toBe(
+      '--start-at 2026-12-24T02:00:00.000Z is past: the batch begins at once, unless it was started before',
+    );
+    expect([pastStart(time, time - 1), pastStart(undefined, time)]).toEqual([undefined, undefined]);
+  });
+});
+
+describe('--key', () => {
+  it('is any text that is not blank', () => expect(batchKey('the night’s')).toBe('the night’s'));
+
+  it.each(['', ' ', 'x'.repeat(121), 'a:b', 'a-page-1', 'a-retry-2', 'a-prepare', 'a-prepare-0123456789'])(
+    'is not "%s"',
+    (text) => expect(() => batchKey(text)).toThrow("A batch's key has"),
   );
 });
 
