@@ -1,6 +1,8 @@
 /** What options of several commands have in common. */
-import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { InvalidArgumentError } from 'commander';
+import { isObject, kindOf } from '../batch/file/jsonValue';
+import { TextFile } from '../batch/file/textFile';
 import type { OrchestrateChatInput } from '../contract';
 
 /** For an option that may be given several times. */
@@ -17,13 +19,31 @@ export function wholeNumber(least: number, most: number): (value: string) => num
   };
 }
 
-/** What `--input` names: fields of the input as a JSON file. @throws InvalidArgumentError */
-export async function readInput(file: string): Promise<OrchestrateChatInput> {
+const TEXT = { file: 'a file of text', content: 'some text', forms: 'text in UTF-8' };
+
+/** The text of the file that an option names; of a pipe it can be read once. @throws FileError */
+export async function readOptionFile(option: string, path: string): Promise<string> {
+  // Standard input is not meant by "-".
+  const file = await TextFile.open(resolve(path), { name: `${option} ${path}`, wanted: TEXT });
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as OrchestrateChatInput;
+    return await file.all();
+  } finally {
+    await file.close();
+  }
+}
+
+/** What `--input` names: fields of the input as a JSON file. @throws FileError, InvalidArgumentError */
+export async function readInput(path: string): Promise<Partial<OrchestrateChatInput>> {
+  const input = jsonIn(await readOptionFile('--input', path), path);
+  if (isObject(input)) return input;
+  throw new InvalidArgumentError(`--input ${path} holds ${kindOf(input)}; write one JSON object into it`);
+}
+
+function jsonIn(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch (error) {
-    throw new InvalidArgumentError(
-      `--input ${file} cannot be read as JSON (${error instanceof Error ? error.message : ''}); name a file with one JSON object`,
-    );
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InvalidArgumentError(`--input ${path} cannot be read as JSON (${reason}); write one JSON object into it`);
   }
 }

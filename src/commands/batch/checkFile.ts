@@ -1,16 +1,18 @@
 /** The file of a batch, checked as a whole: what is wrong with it is told row by row, and nothing is sent. */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import { whereAndWhat, type CheckedFile, type RowProblem } from '../../batch/file/batchFile';
+import { BatchFile, whereAndWhat, type CheckedFile, type RowProblem } from '../../batch/file/batchFile';
 import type { Served } from '../../batch/file/served';
 import type { TextFile } from '../../batch/file/textFile';
 import { OrchestrationError } from '../../chatRun';
 import { FAILURES } from '../../contract';
 import { printJson, tell } from '../output';
-import { meantRows, type MeantRows } from './rowOptions';
+import type { Meaning } from './rowOptions';
 import type { RunOptions } from './runOptions';
 
-export interface ReadyFile extends MeantRows {
+export interface ReadyFile {
+  file: BatchFile;
+  common: Meaning['common'];
   checked: CheckedFile;
   batchKey: string;
 }
@@ -24,14 +26,20 @@ const SCHEDULED_CHARACTERS = 21;
 
 /**
  * Reads all of it once.
+ * @param meaning what the options say of all rows
  * @param served what a worker has said after the first reading: of problems, only those that come of it are told then
- * @throws OrchestrationError InvalidInput where rows cannot be carried out; FileError, TemplateError, InvalidArgumentError
+ * @throws OrchestrationError InvalidInput where rows cannot be carried out; FileError, TemplateError
  */
-export async function checkFile(text: TextFile, options: RunOptions, served?: Served): Promise<ReadyFile> {
+export async function checkFile(
+  text: TextFile,
+  options: RunOptions,
+  { common, template }: Meaning,
+  served?: Served,
+): Promise<ReadyFile> {
   const name = nameOf(text.name);
   const ownLength = options.key?.length ?? name.length + 1 + DIGEST_CHARACTERS;
   const batchKeyLength = ownLength + (options.schedule === undefined ? 0 : SCHEDULED_CHARACTERS);
-  const { file, common } = await meantRows(text, options, { batchKeyLength, format: options.format, served });
+  const file = new BatchFile(text, { common, template, batchKeyLength, format: options.format, served });
   const problems = new Problems(options.json);
   const checked = await file.check(({ unserved, ...problem }) => {
     if (served === undefined || unserved === true) problems.add(problem);
@@ -71,10 +79,11 @@ class Problems {
 }
 
 /** What the key of a batch begins with where none is given. */
-function nameOf(file: string): string {
+export function nameOf(file: string): string {
   const stem = basename(file).replace(/\.(gz|jsonl|ndjson|json|csv|tsv|txt)\b/g, '');
   const name = stem.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^-+|-+$/g, '');
-  return name.slice(0, LONGEST_NAME) || 'batch';
+  // With a digest behind it, it would read like the id of a workflow that belongs to a batch.
+  return name.slice(0, LONGEST_NAME).replace(/-(prepare|retry|page)$/, '_$1') || 'batch';
 }
 
 /** The same rows, asked in the same way, are the same batch: the same command goes on where it was interrupted. */

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { BatchFile } from '../../batch/file/batchFile';
 import { exportResults, filesOf, type ExportSummary } from '../../batch/results/exportResults';
 import type { Format } from '../../batch/file/records';
 import { writeReport } from '../../batch/report';
@@ -15,7 +16,7 @@ import { PROGRAM, printJson, tell } from '../output';
 import { withClient } from '../withTemporal';
 import { displayFor } from './display';
 import { ROWS_WITHOUT_REPLY } from './follow';
-import { addRowOptions, meantRows, type RowOptions } from './rowOptions';
+import { addRowOptions, meaningOf, type RowOptions } from './rowOptions';
 
 interface FileOptions extends RowOptions {
   out: string;
@@ -184,7 +185,9 @@ async function withRows(key: string, options: FileOptions, use: (given: GivenRow
   if (options.file === undefined) return use({});
   const text = await TextFile.open(options.file);
   try {
-    const { file, common } = await meantRows(text, options, { batchKeyLength: key.length, format: options.fileFormat });
+    const { common, template } = await meaningOf(options);
+    const format = options.fileFormat;
+    const file = new BatchFile(text, { common, template, batchKeyLength: key.length, format });
     await use({
       common,
       async *rows() {

@@ -1,13 +1,8 @@
 /** The options that say what the rows of a file mean. */
-import { readFile } from 'node:fs/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { BatchFile } from '../../batch/file/batchFile';
-import type { Format } from '../../batch/file/records';
-import type { Served } from '../../batch/file/served';
 import { Template } from '../../batch/file/template';
-import type { TextFile } from '../../batch/file/textFile';
 import type { OrchestrateChatInput } from '../../contract';
-import { collect, readInput } from '../options';
+import { collect, readInput, readOptionFile } from '../options';
 
 export interface RowOptions {
   model?: string;
@@ -35,23 +30,19 @@ export function addRowOptions(command: Command): Command {
     .option('--template-file <file>', 'the same, from a file');
 }
 
-/** The rows of a file as the options mean them, and what they have in common. */
-export interface MeantRows {
-  file: BatchFile;
+/** What the options say of all rows. */
+export interface Meaning {
   common: Partial<OrchestrateChatInput>;
+  template: Template | undefined;
 }
 
-/** @throws InvalidArgumentError, TemplateError */
-export async function meantRows(
-  text: TextFile,
-  options: RowOptions,
-  more: { batchKeyLength: number; format: Format | undefined; served?: Served | undefined },
-): Promise<MeantRows> {
+/** Once for a command: what an option names may be a pipe. @throws FileError, InvalidArgumentError, TemplateError */
+export async function meaningOf(options: RowOptions): Promise<Meaning> {
   const [common, template] = await Promise.all([commonOf(options), templateOf(options)]);
-  return { file: new BatchFile(text, { common, template, ...more }), common };
+  return { common, template };
 }
 
-/** What holds for each row that does not say it itself. @throws InvalidArgumentError */
+/** What holds for each row that does not say it itself. @throws FileError, InvalidArgumentError */
 export async function commonOf(options: RowOptions): Promise<Partial<OrchestrateChatInput>> {
   const more = options.input === undefined ? {} : await readInput(options.input);
   return {
@@ -68,13 +59,7 @@ export async function commonOf(options: RowOptions): Promise<Partial<Orchestrate
 async function templateOf({ template, templateFile }: RowOptions): Promise<Template | undefined> {
   if (template !== undefined) return new Template(template);
   if (templateFile === undefined) return undefined;
-  let text: string;
-  try {
-    text = await readFile(templateFile, 'utf8');
-  } catch (error) {
-    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
-    throw new InvalidArgumentError(`--template-file ${templateFile} cannot be read (${code}); name a file of text`);
-  }
+  const text = await readOptionFile('--template-file', templateFile);
   // An editor ends a file with a line break that nobody means.
   return new Template(text.replace(/\r?\n$/, ''));
 }

@@ -1,5 +1,4 @@
 /** `batch run`: the file is checked, its rows are uploaded, and the batch is followed to its end. */
-import { createInterface } from 'node:readline/promises';
 import type { Client } from '@temporalio/client';
 import type { Command } from 'commander';
 import type { Batch } from '../../batch/batch';
@@ -10,11 +9,13 @@ import { TextFile } from '../../batch/file/textFile';
 import { DEFAULT_WINDOW } from '../../batchContract';
 import { interruptible } from '../interruptible';
 import { PROGRAM, print, printJson, tell } from '../output';
+import { isConfirmed } from '../question';
 import { withClient } from '../withTemporal';
 import { checkFile, type ReadyFile } from './checkFile';
 import { displayFor, type Display } from './display';
 import { followToEnd } from './follow';
-import { failuresAllowed, runCommandWithOptions, type RunOptions } from './runOptions';
+import { meaningOf, type Meaning } from './rowOptions';
+import { failuresAllowed, pastStart, runCommandWithOptions, type RunOptions } from './runOptions';
 import { interruptedStart, tellStarted, type Starting } from './started';
 
 const NOTHING_SENT = 'Nothing was sent.';
@@ -24,6 +25,10 @@ export function runCommand(): Command {
 }
 
 async function run(path: string, options: RunOptions): Promise<void> {
+  const meaning = await interruptible(
+    () => NOTHING_SENT,
+    () => meaningOf(options),
+  );
   const text = await interruptible(
     () => NOTHING_SENT,
     () => TextFile.open(path),
@@ -31,21 +36,30 @@ async function run(path: string, options: RunOptions): Promise<void> {
   try {
     const checked = await interruptible(
       () => NOTHING_SENT,
-      () => checkFile(text, options),
+      () => checkFile(text, options, meaning),
     );
-    await withClient((client) => runChecked(client, text, checked, options));
+    await withClient((client) => runChecked(client, { path, text, meaning, options }, checked));
   } finally {
     await text.close();
   }
 }
 
-async function runChecked(client: Client, text: TextFile, checked: ReadyFile, options: RunOptions): Promise<void> {
+/** What the command was called with. */
+interface Given {
+  path: string;
+  text: TextFile;
+  meaning: Meaning;
+  options: RunOptions;
+}
+
+async function runChecked(client: Client, given: Given, checked: ReadyFile): Promise<void> {
+  const { options, text } = given;
   const ready = await interruptible(
     () => NOTHING_SENT,
-    () => servedRows(new Batches(client), text, checked, options),
+    () => servedRows(new Batches(client), given, checked),
   );
   announce(text.name, ready, options);
-  if (await isDeclined(ready, options)) {
+  if (await isDeclined(given, ready)) {
     tell(NOTHING_SENT);
     process.exitCode = 1;
     return;
@@ -54,13 +68,13 @@ async function runChecked(client: Client, text: TextFile, checked: ReadyFile, op
 }
 
 /** Only a worker knows which models there are: rows that name another one are told like all others that cannot be carried out. */
-async function servedRows(batches: Batches, text: TextFile, ready: ReadyFile, options: RunOptions): Promise<ReadyFile> {
+async function servedRows(batches: Batches, { text, meaning, options }: Given, ready: ReadyFile): Promise<ReadyFile> {
   const [source, batchOptions] = startOf(ready, options);
   const before = options.schedule === undefined ? await batches.startedBefore(source, batchOptions) : undefined;
   // One of other rows may be one without those that are not served.
   if (before === 'same' || (before === 'other' && options.skipInvalid !== true)) return ready;
   const served = await batches.served(batchOptions);
-  return servesAll(served, ready.checked.longestPrompt) ? ready : checkFile(text, options, served);
+  return servesAll(served, ready.checked.longestPrompt) ? ready : checkFile(text, options, meaning, served);
 }
 
 function startOf(ready: ReadyFile, options: RunOptions): [BatchSource, BatchOptions] {
@@ -71,29 +85,21 @@ function startOf(ready: ReadyFile, options: RunOptions): [BatchSource, BatchOpti
   ];
 }
 
-function announce(name: string, { batchKey, checked: { rows, problems } }: ReadyFile, { json }: RunOptions): void {
+function announce(name: string, { batchKey, checked }: ReadyFile, { json, startAt }: RunOptions): void {
+  const { rows, problems } = checked;
+  const past = pastStart(startAt, Date.now());
+  if (past !== undefined) tell(past);
   if (json) return printJson({ event: 'checked', batchKey, rows, skipped: problems });
   tell(`${name}: ${rows} rows${problems === 0 ? '' : `, ${problems} left out`}, batch ${batchKey}`);
 }
 
-/** Only where a person can answer. */
-async function isDeclined(
-  { checked }: ReadyFile,
-  { yes, json, window = DEFAULT_WINDOW }: RunOptions,
-): Promise<boolean> {
-  if (yes || json || !process.stdin.isTTY || !process.stderr.isTTY) return false;
+/** Only where a person can answer: who types the rows has ended the input. */
+async function isDeclined({ path, options }: Given, { checked }: ReadyFile): Promise<boolean> {
+  const { yes, json, window = DEFAULT_WINDOW } = options;
+  if (yes || json || path === '-' || !process.stdin.isTTY || !process.stderr.isTTY) return false;
   const models = [...checked.models.values()].flatMap((lines) => [...lines.keys()]);
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // It takes Ctrl-C for itself.
-  terminal.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   const question = `${checked.rows} conversations with ${models.join(', ')}, ${window} at a time. Go on? [Y/n] `;
-  try {
-    const ask = (): Promise<string> => terminal.question(question);
-    const answer = await interruptible(() => NOTHING_SENT, ask);
-    return /^\s*n/i.test(answer);
-  } finally {
-    terminal.close();
-  }
+  return !(await isConfirmed(question, NOTHING_SENT, { input: process.stdin, output: process.stderr }));
 }
 
 async function send(client: Client, ready: ReadyFile, options: RunOptions): Promise<void> {
