@@ -14,7 +14,7 @@ Examples:
   OPENWEBUI_VERSION=0.6.15 npm run dev     with another release of Open WebUI
 
 Then, in another terminal, with the variables that are printed:
-  npm run starter -- chat "Hello" --model model-a --follow`;
+  npm run -s starter -- chat "Hello" --model model-a --follow`;
 
 interface Flags {
   data?: string;

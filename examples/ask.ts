@@ -12,7 +12,7 @@ import { OrchestrationError, Orchestrator } from '../src/client';
 
 async function main(): Promise<void> {
   const [model, requestKey = 'example'] = process.argv.slice(2);
-  if (model === undefined) throw new Error('Name a model; "npm run starter -- models" lists them.');
+  if (model === undefined) throw new Error('Name a model; "npm run -s starter -- models" lists them.');
   // TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY … as all of Temporal's tools read them.
   const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
   const connection = await Connection.connect(connectionOptions);

@@ -21,6 +21,7 @@ import { FAILURES, SEARCH_ATTRIBUTES, TASK_QUEUES } from '../contract';
 import { addPage } from '../workflows/pageRanges';
 import { NO_ROWS, sum } from '../workflows/rowCounts';
 import { retentionOf } from './retention';
+import { shellWord } from './shellWord';
 
 const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
 
@@ -84,7 +85,7 @@ async function uploadPage(
     return undefined;
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    return countsOf(client, workflowId, hash);
+    return countsOf(client, input, hash);
   }
 }
 
@@ -97,11 +98,14 @@ function hashOf({ batchKey, round, page, rows, common }: PageInput, folder: stri
     .digest('base64url');
 }
 
-async function countsOf(client: Client, workflowId: string, hash: string): Promise<RowCounts | undefined> {
+async function countsOf(client: Client, input: PageInput, hash: string): Promise<RowCounts | undefined> {
+  const { batchKey } = input;
+  const workflowId = pageWorkflowId(input);
   const handle = client.workflow.getHandle(workflowId);
   const { memo, status } = await handle.describe();
   if (memo?.[PAGE_HASH_MEMO] !== hash) {
-    const message = `The workflow "${workflowId}" holds other rows; give the batch another key`;
+    const remedy = `give the batch another key, and end what was uploaded with "batch cancel ${shellWord(batchKey)}"`;
+    const message = `The workflow "${workflowId}" holds other rows, of an upload that was not finished; ${remedy}`;
     throw new OrchestrationError(FAILURES.RequestKeyReused, message);
   }
   return status.name === 'COMPLETED' ? ((await handle.result()) as RowCounts) : undefined;

@@ -1,5 +1,6 @@
 /** One run followed to its end: its stages while they pass, then its reply. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { shellWord } from '../batch/shellWord';
 import { OrchestrationError, type ChatRun } from '../client';
 import type { ChatOutcome, Stage } from '../contract';
 import { interruptible } from './interruptible';
@@ -11,7 +12,7 @@ const FOLLOW_PAUSE_MS = 300;
 /** Waits for the end and prints it. Ctrl-C leaves the run alone. */
 export async function finish(run: ChatRun, options: { follow?: boolean; json?: boolean }): Promise<void> {
   const outcome = await interruptible(
-    () => `The run goes on. See it again with: ${PROGRAM} result ${run.requestKey}`,
+    () => `The run goes on. See it again with: ${PROGRAM} result ${shellWord(run.requestKey)}`,
     () => (options.follow ? follow(run) : quietly(run)),
   );
   printOutcome(run.requestKey, outcome, options.json);

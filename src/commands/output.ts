@@ -10,7 +10,7 @@ import { OpenWebUIError } from '../openwebui/errors';
 import { TemporalUnavailableError } from '../temporal';
 
 /** How this program is called, in what it tells people to do next. */
-export const PROGRAM = 'npm run starter --';
+export const PROGRAM = 'npm run -s starter --';
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);

@@ -1,4 +1,5 @@
 /** How far a batch is, in words. */
+import { shellWord } from '../../batch/shellWord';
 import type { BatchProgress, RowFailure } from '../../batchContract';
 import { PROGRAM } from '../output';
 
@@ -39,8 +40,9 @@ export function failureLine({ id, type, message }: RowFailure): string {
 
 /** What can be done next with a batch that has ended. */
 export function nextSteps({ batchKey, counts }: BatchProgress): string[] {
-  const steps = [`Results: ${PROGRAM} batch results ${batchKey} --out results.jsonl`];
-  if (counts.failed + counts.cancelled > 0) steps.push(`Again:   ${PROGRAM} batch retry-failed ${batchKey}`);
+  const key = shellWord(batchKey);
+  const steps = [`Results: ${PROGRAM} batch results ${key} --out results.jsonl`];
+  if (counts.failed + counts.cancelled > 0) steps.push(`Again:   ${PROGRAM} batch retry-failed ${key}`);
   return steps;
 }
 

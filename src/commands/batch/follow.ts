@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@temporalio/client';
 import type { Batch } from '../../batch/batch';
+import { shellWord } from '../../batch/shellWord';
 import type { BatchProgress } from '../../batchContract';
 import { OrchestrationError } from '../../chatRun';
 import { interruptible } from '../interruptible';
@@ -22,7 +23,7 @@ export type Followed = Pick<Batch, 'batchKey' | 'progress' | 'ended'>;
 export async function followToEnd(batch: Followed, display: Display, { json }: { json?: boolean }): Promise<void> {
   const detached = (): string => {
     display.close();
-    return `The batch goes on. See it again with: ${PROGRAM} batch status ${batch.batchKey} --follow`;
+    return `The batch goes on. See it again with: ${PROGRAM} batch status ${shellWord(batch.batchKey)} --follow`;
   };
   try {
     const progress = await interruptible(detached, () => follow(batch, display));

@@ -5,7 +5,8 @@ import type { Batch } from '../../batch/batch';
 import { modelsByConnection, type CheckedFile } from '../../batch/file/batchFile';
 import { Batches, type BatchOptions, type BatchSource } from '../../batch/batches';
 import { servesAll } from '../../batch/file/served';
-import { TextFile } from '../../batch/file/textFile';
+import { FileError, TextFile } from '../../batch/file/textFile';
+import { shellWord } from '../../batch/shellWord';
 import { DEFAULT_WINDOW } from '../../batchContract';
 import { interruptible } from '../interruptible';
 import { PROGRAM, print, printJson, tell } from '../output';
@@ -16,7 +17,7 @@ import { displayFor, type Display } from './display';
 import { followToEnd } from './follow';
 import { meaningOf, type Meaning } from './rowOptions';
 import { failuresAllowed, pastStart, runCommandWithOptions, type RunOptions } from './runOptions';
-import { interruptedStart, tellStarted, type Starting } from './started';
+import { brokenOffStart, interruptedStart, tellStarted, type Starting } from './started';
 
 const NOTHING_SENT = 'Nothing was sent.';
 
@@ -153,6 +154,11 @@ async function upload(batches: Batches, source: BatchSource, options: BatchOptio
         display.count('uploading', rows, source.rows);
       }),
     );
+  } catch (error) {
+    display.close();
+    const left = error instanceof FileError ? brokenOffStart(starting) : undefined;
+    if (left !== undefined) tell(left);
+    throw error;
   } finally {
     display.close();
   }
@@ -161,8 +167,9 @@ async function upload(batches: Batches, source: BatchSource, options: BatchOptio
 function printSchedule(scheduleId: string, batchKey: string, { json, schedule, maxFailures }: RunOptions): void {
   if (json) return printJson({ event: 'scheduled', scheduleId, batchKey, cron: schedule });
   print(scheduleId);
-  tell(`Each run is a batch of its own: ${PROGRAM} batch list --query 'WorkflowId STARTS_WITH "${scheduleId}-"'`);
+  const runs = `WorkflowId STARTS_WITH "${scheduleId}-"`;
+  tell(`Each run is a batch of its own: ${PROGRAM} batch list --query ${shellWord(runs)}`);
   if (maxFailures !== undefined)
     tell('A batch that has paused itself waits for "batch resume"; runs that are due meanwhile are left out');
-  tell(`End it with: temporal schedule delete --schedule-id ${scheduleId}`);
+  tell(`End it with: temporal schedule delete --schedule-id ${shellWord(scheduleId)}`);
 }

@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import type { Batch } from '../../batch/batch';
 import { shortened, type BatchOptions } from '../../batch/batches';
 import { startedWith } from '../../batch/history/startedWith';
+import { shellWord } from '../../batch/shellWord';
 import { BATCH_STEERING_MEMO, type BatchInput, type BatchSteering } from '../../batchContract';
 import { PROGRAM, print, printJson, tell } from '../output';
 import type { RunOptions } from './runOptions';
@@ -28,11 +29,21 @@ export interface Starting {
 
 /** For a person who interrupts it. */
 export function interruptedStart({ batchKey, isStartedBefore, uploaded, rows }: Starting): string {
-  if (isStartedBefore)
-    return `The batch was started before; see how it stands with: ${PROGRAM} batch status ${batchKey}`;
+  const key = shellWord(batchKey);
+  if (isStartedBefore) return `The batch was started before; see how it stands with: ${PROGRAM} batch status ${key}`;
   if (uploaded < rows)
-    return `${uploaded} of ${rows} rows are uploaded, and none has begun. The same command again goes on where it stopped, and sends nothing twice.`;
-  return `All rows are uploaded; whether the batch has begun is not sure. The same command again begins it, or follows it: ${PROGRAM} batch status ${batchKey} shows whether there is one.`;
+    return `${uploaded} of ${rows} rows are uploaded, and none has begun. The same command again goes on where it stopped, and sends nothing twice.${givenUp(uploaded, key)}`;
+  return `All rows are uploaded; whether the batch has begun is not sure. The same command again begins it, or follows it: ${PROGRAM} batch status ${key} shows whether there is one.`;
+}
+
+/** Of an upload that ends with its file: the same command would make another batch of what the file holds now. */
+export function brokenOffStart({ batchKey, uploaded, rows }: Starting): string | undefined {
+  if (uploaded === 0) return undefined;
+  return `${uploaded} of ${rows} rows are uploaded, and none has begun.${givenUp(uploaded, shellWord(batchKey))}`;
+}
+
+function givenUp(uploaded: number, key: string): string {
+  return uploaded === 0 ? '' : ` To give it up, so that nothing waits for it: ${PROGRAM} batch cancel ${key}`;
 }
 
 /** @param since when this command began, in ms since the epoch */
@@ -82,19 +93,20 @@ export function otherOptions(
   now = Date.now(),
 ): OtherOption[] {
   const { window, maxFailures, priority, fairnessKey, startAt = 0 } = inForce;
+  const key = shellWord(batchKey);
   const isOther = (option: keyof StartOptions): boolean => {
     const given = option === 'fairnessKey' ? asked.fairnessKey && shortened(asked.fairnessKey) : asked[option];
     return given !== undefined && given !== inForce[option];
   };
   const again = 'that of a batch is given with its start';
   const sentences: Record<keyof StartOptions, string> = {
-    window: `Its window is ${window}; to change it: ${PROGRAM} batch window ${batchKey} ${asked.window}`,
-    maxFailures: `Its --max-failures is ${maxFailures ?? 'not given'}; ${again}. One that has paused goes on with: ${PROGRAM} batch resume ${batchKey}`,
+    window: `Its window is ${window}; to change it: ${PROGRAM} batch window ${key} ${asked.window}`,
+    maxFailures: `Its --max-failures is ${maxFailures ?? 'not given'}; ${again}. One that has paused goes on with: ${PROGRAM} batch resume ${key}`,
     priority: `Its --priority is ${priority}; ${again}`,
     fairnessKey: `Its --fairness-key is "${fairnessKey}"; ${again}`,
     startAt:
       startAt > now
-        ? `It begins at ${new Date(startAt).toISOString()}; to begin it now: ${PROGRAM} batch resume ${batchKey}`
+        ? `It begins at ${new Date(startAt).toISOString()}; to begin it now: ${PROGRAM} batch resume ${key}`
         : 'It has begun, and does not wait for --start-at',
   };
   const options = Object.keys(sentences) as Array<keyof StartOptions>;
