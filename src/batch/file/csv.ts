@@ -9,6 +9,8 @@ import { CsvError, parse, type Options } from 'csv-parse';
 export interface CsvRecord {
   /** The line at which it begins. */
   line: number;
+  /** The line at which it ends, where that is another. */
+  lastLine?: number;
   cells: string[];
   /** Why it cannot be taken, and the cell in which that shows. */
   fault?: CsvFault;
@@ -32,8 +34,16 @@ export class EndlessRecordError extends Error {
   }
 }
 
-export const DELIMITERS = [',', ';', '\t'] as const;
-export type Delimiter = (typeof DELIMITERS)[number];
+const DELIMITERS = [',', ';', '\t'] as const;
+
+/** What parts the cells of a CSV. */
+export interface Separation {
+  delimiter: string;
+  /** The first line only names the delimiter, as Excel writes and reads it: `sep=;`. */
+  isNamed: boolean;
+}
+
+const NAMED = /^"?sep=([^"\r\n])"?(?:\r|\n|$)/i;
 
 const LINE_BREAK = /\r\n|\r|\n/g;
 
@@ -44,7 +54,7 @@ const LINE_BREAK = /\r\n|\r|\n/g;
  */
 export async function* csvRecords(
   text: AsyncIterable<string>,
-  delimiter: Delimiter,
+  delimiter: string,
   longest: number,
 ): AsyncGenerator<CsvRecord> {
   let line = 1;
@@ -61,7 +71,13 @@ export async function* csvRecords(
       line += 1 + cells.reduce((sum, cell) => sum + (cell.match(LINE_BREAK)?.length ?? 0), 0);
       if (cells.every((cell) => cell.trim() === '')) return null;
       const fault = faultIn(cells, raw);
-      return { line: begun, cells, ...(fault === undefined ? {} : { fault }) };
+      const lastLine = line - 1;
+      return {
+        line: begun,
+        ...(lastLine === begun ? {} : { lastLine }),
+        cells,
+        ...(fault === undefined ? {} : { fault }),
+      };
     },
   };
   // The declarations know the type of what on_record makes only where columns are named.
@@ -95,8 +111,14 @@ function endless(error: unknown, line: number): unknown {
   return error.code === 'CSV_MAX_RECORD_SIZE' ? new EndlessRecordError(line, cell, 'too long') : error;
 }
 
+/** @param head the beginning of the file */
+export function separationOf(head: string): Separation {
+  const [, named] = NAMED.exec(head) ?? [];
+  return named === undefined ? { delimiter: delimiterOf(head), isNamed: false } : { delimiter: named, isNamed: true };
+}
+
 /** The one that occurs most in the first line that is not blank; csv-parse's own search fails at letters beyond ASCII. */
-export function delimiterOf(head: string): Delimiter {
+function delimiterOf(head: string): string {
   const counts = new Map<string, number>();
   let quoted = false;
   for (const character of head.trimStart()) {
@@ -105,6 +127,9 @@ export function delimiterOf(head: string): Delimiter {
     if (character === '\n' || character === '\r') break;
     counts.set(character, (counts.get(character) ?? 0) + 1);
   }
-  const count = (delimiter: Delimiter): number => counts.get(delimiter) ?? 0;
-  return DELIMITERS.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));
+  const count = (delimiter: string): number => counts.get(delimiter) ?? 0;
+  return DELIMITERS.reduce<string>(
+    (best, delimiter) => (count(delimiter) > count(best) ? delimiter : best),
+    DELIMITERS[0],
+  );
 }

@@ -1,5 +1,5 @@
 /** The records of a file, each with the line at which it begins: JSONL or CSV. */
-import { EndlessRecordError, csvRecords, delimiterOf, type CsvFault, type CsvRecord, type Delimiter } from './csv';
+import { EndlessRecordError, csvRecords, separationOf, type CsvFault, type CsvRecord, type Separation } from './csv';
 import { isObject, kindOf } from './jsonValue';
 import { linesOf, type Line } from './lines';
 import { FileError, type TextFile } from './textFile';
@@ -38,7 +38,7 @@ export async function openRecords(file: TextFile, format?: Format): Promise<Reco
   const first = head.trimStart()[0];
   if (first === undefined) throw new FileError(`${file.name} holds only blanks: give at least one row.`);
   const found = format ?? formatOf(file.name, first);
-  if (found === 'csv') return openCsv(file, delimiterOf(head));
+  if (found === 'csv') return openCsv(file, separationOf(head));
   if (first === '[') {
     throw new FileError(
       `${file.name} is a JSON array: write each of its objects on a line of its own, as "jq -c '.[]'" does.`,
@@ -78,15 +78,18 @@ function jsonRecord({ number, text, length }: Line): RecordRead {
   }
 }
 
-async function openCsv(file: TextFile, delimiter: Delimiter): Promise<Records> {
-  const columns = await columnsOf(file, delimiter);
-  return { format: 'csv', columns, all: () => rowsOf(file, delimiter, columns) };
+async function openCsv(file: TextFile, separation: Separation): Promise<Records> {
+  const columns = await columnsOf(file, separation);
+  return { format: 'csv', columns, all: () => rowsOf(file, separation, columns) };
 }
 
-async function columnsOf(file: TextFile, delimiter: Delimiter): Promise<string[]> {
-  for await (const { line, cells, fault } of recordsOf(file, delimiter)) {
+async function columnsOf(file: TextFile, separation: Separation): Promise<string[]> {
+  for await (const record of recordsOf(file, separation)) {
+    const { line, cells, fault } = record;
     const where = `${file.name}, line ${line}`;
-    if (fault !== undefined) throw new FileError(`${where}: Column name ${fault.cell + 1}: ${explained(fault)}`);
+    if (fault !== undefined) {
+      throw new FileError(`${where}: Column name ${fault.cell + 1}: ${explained(fault)}${linesOver(record)}`);
+    }
     const names = cells.map((name) => name.trim());
     const nameless = names.indexOf('');
     if (nameless !== -1) throw new FileError(`${where}: Column ${nameless + 1} has no name; name it or remove it.`);
@@ -97,29 +100,41 @@ async function columnsOf(file: TextFile, delimiter: Delimiter): Promise<string[]
   throw new FileError(`${file.name} has no line of column names: begin with one.`);
 }
 
-async function* rowsOf(file: TextFile, delimiter: Delimiter, columns: string[]): AsyncGenerator<RecordRead> {
+async function* rowsOf(file: TextFile, separation: Separation, columns: string[]): AsyncGenerator<RecordRead> {
   let isHeader = true;
-  for await (const record of recordsOf(file, delimiter)) {
+  for await (const record of recordsOf(file, separation)) {
     if (!isHeader) yield rowOf(record, columns);
     isHeader = false;
   }
 }
 
-function rowOf({ line, cells, fault }: CsvRecord, columns: string[]): RecordRead {
+function rowOf(record: CsvRecord, columns: string[]): RecordRead {
+  const { line, cells, fault } = record;
   if (fault !== undefined) {
     const column = columns[fault.cell];
-    return { line, ...(column === undefined ? {} : { column }), problem: explained(fault) };
+    return { line, ...(column === undefined ? {} : { column }), problem: explained(fault) + linesOver(record) };
   }
   if (cells.length === columns.length) {
     return { line, value: Object.fromEntries(columns.map((name, index) => [name, cells[index]])) };
   }
   const counts = `The row has ${cells.length} ${cells.length === 1 ? 'cell' : 'cells'} for ${columns.length} columns`;
-  return { line, problem: `${counts}; put quotes around cells that hold delimiters or line breaks.` };
+  const remedy = 'put quotes around cells that hold delimiters or line breaks';
+  return { line, problem: `${counts}; ${remedy}.${linesOver(record)}` };
 }
 
-async function* recordsOf(file: TextFile, delimiter: Delimiter): AsyncGenerator<CsvRecord> {
+/** What a quote that is not closed has swallowed is told nowhere else. */
+function linesOver({ line, lastLine }: CsvRecord): string {
+  if (lastLine === undefined) return '';
+  return ` It runs over the lines ${line} to ${lastLine}, which are all taken for this row: look for a quote in them that is not closed.`;
+}
+
+async function* recordsOf(file: TextFile, { delimiter, isNamed }: Separation): AsyncGenerator<CsvRecord> {
+  let isNaming = isNamed;
   try {
-    yield* csvRecords(file.text(), delimiter, LONGEST_RECORD);
+    for await (const record of csvRecords(file.text(), delimiter, LONGEST_RECORD)) {
+      if (!isNaming) yield record;
+      isNaming = false;
+    }
   } catch (error) {
     throw error instanceof EndlessRecordError ? new FileError(`${file.name} ${endlessly(error)}`) : error;
   }

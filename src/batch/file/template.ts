@@ -36,7 +36,10 @@ export class Template {
   check(columns: readonly string[]): void {
     const absent = this.columns.find((column) => !columns.includes(column));
     if (absent === undefined) return;
-    throw new TemplateError(`The template names ${absent}, which is not there; there are ${columns.join(', ')}.`);
+    const remedy = `correct it, or have a column hold {{${absent}}} where that is to stay as it is`;
+    throw new TemplateError(
+      `The template names ${absent}, which is not there (there are ${columns.join(', ')}): ${remedy}.`,
+    );
   }
 
   /**

@@ -281,6 +281,31 @@ describe('a CSV', () => {
     expect(all).toEqual([{ id: 'd', input: { prompt: 'Hi' } }]);
   });
 
+  it('says over which lines a bad row runs, as a quote that is not closed may have swallowed others', async () => {
+    const csv = ['id,prompt', 'a,"Hi', 'b,Hi', 'c,"there"', 'd,"Hi', 'e","Hi"', 'f,Hi'];
+    const { told, all } = await readBatch(csv.join('\n'));
+    const look = 'which are all taken for this row: look for a quote in them that is not closed.';
+    expect(told).toEqual([
+      `line 2, column "prompt": The cell goes on after its closing quote; double the quotes within it. It runs over the lines 2 to 4, ${look}`,
+      `line 5: The row has 3 cells for 2 columns; put quotes around cells that hold delimiters or line breaks. It runs over the lines 5 to 6, ${look}`,
+    ]);
+    expect(all.map(({ id }) => id)).toEqual(['f']);
+  });
+
+  it('may name its delimiter in the first line, as Excel does', async () => {
+    for (const [sep, delimiter] of [
+      ['sep=;', ';'],
+      ['"sep=;"', ';'],
+      ['SEP=|', '|'],
+      ['sep=\t', '\t'],
+    ] as const) {
+      const row = `a${delimiter}Hi, you`;
+      const { all, told } = await readBatch(`\ufeff${sep}\r\nid${delimiter}prompt\r\n${row}\r\nb\r\n`);
+      expect(all).toEqual([{ id: 'a', input: { prompt: 'Hi, you' } }]);
+      expect(told).toEqual([expect.stringMatching(/^line 4: The row has 1 cell for 2 columns/)]);
+    }
+  });
+
   it('may be separated by semicolons or tabs', async () => {
     for (const delimiter of [';', '\t']) {
       const { all } = await readBatch(`\ufeffid${delimiter}prompt\r\na${delimiter}Hi, you\r\n`);
@@ -341,7 +366,9 @@ describe('a template', () => {
     });
     expect(read.all).toEqual([{ id: 'a', input: { tags: ['t'], prompt: 'Translate 5 into ' } }]);
     expect(read.unusedColumns).toEqual(['n']);
-    expect(read.told).toEqual(['line 2: The template names lang, which is not there; there are id, text.']);
+    expect(read.told).toEqual([
+      'line 2: The template names lang, which is not there (there are id, text): correct it, or have a column hold {{lang}} where that is to stay as it is.',
+    ]);
   });
 
   it('is given no whole number that would be another one', async () => {
@@ -370,7 +397,7 @@ describe('a template', () => {
 
   it('must fit the file', async () => {
     expect(await refusalOf('id,text\na,b', { template })).toBe(
-      'The template names lang, which is not there; there are id, text.',
+      'The template names lang, which is not there (there are id, text): correct it, or have a column hold {{lang}} where that is to stay as it is.',
     );
     expect(await refusalOf('text,lang,prompt\na,b,c', { template })).toBe(
       'The template does not name the column prompt of rows: name it as {{prompt}}, or rename or remove it.',

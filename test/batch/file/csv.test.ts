@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { stringify } from 'csv-stringify/sync';
 import fc from 'fast-check';
-import { EndlessRecordError, csvRecords, delimiterOf, type CsvRecord } from '../../../src/batch/file/csv';
+import { EndlessRecordError, csvRecords, separationOf, type CsvRecord } from '../../../src/batch/file/csv';
 
 /** @param cut where the text is cut into pieces */
 async function read(text: string, cut: number[] = []): Promise<CsvRecord[]> {
@@ -19,7 +19,7 @@ describe('CSV', () => {
     const records = await read('a,b\n"1, ""one""\n",\n5" disk,""\n"""x"" y"," ""z"""\n');
     expect(records).toEqual([
       { line: 1, cells: ['a', 'b'] },
-      { line: 2, cells: ['1, "one"\n', ''] },
+      { line: 2, lastLine: 3, cells: ['1, "one"\n', ''] },
       { line: 4, cells: ['5" disk', ''] },
       { line: 5, cells: ['"x" y', ' "z"'] },
     ]);
@@ -69,8 +69,11 @@ describe('CSV', () => {
         let text = '';
         const expected: CsvRecord[] = [];
         for (const cells of rows) {
-          if (cells.join('').trim() !== '') expected.push({ line: lineAfter(text), cells });
+          const line = lineAfter(text);
           text += stringify([cells], { quoted: true, quoted_empty: true, record_delimiter: end });
+          const lastLine = lineAfter(text) - 1;
+          const record = { line, ...(lastLine === line ? {} : { lastLine }), cells };
+          if (cells.join('').trim() !== '') expected.push(record);
         }
         expect(await read(text, cut)).toEqual(expected);
       }),
@@ -78,9 +81,16 @@ describe('CSV', () => {
   });
 
   it('is separated by what its first line has most of', () => {
+    const delimiterOf = (head: string): string => separationOf(head).delimiter;
     expect(delimiterOf('a,b;c\n;;;;')).toBe(',');
     expect(delimiterOf('\n"a,b,c";b\n,,,')).toBe(';');
     expect(delimiterOf('a\tb\r,,,')).toBe('\t');
     expect(delimiterOf('prompt')).toBe(',');
+  });
+
+  it('is separated by what its first line names, where it does that', () => {
+    expect(separationOf('sep=|\na,b')).toEqual({ delimiter: '|', isNamed: true });
+    expect(separationOf('"sep=\t"\r\na,b')).toEqual({ delimiter: '\t', isNamed: true });
+    for (const other of ['sep=;a\n', 'sep=', '\nsep=;\n', 'sep,b\n']) expect(separationOf(other).isNamed).toBe(false);
   });
 });

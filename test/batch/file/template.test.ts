@@ -20,7 +20,7 @@ describe('a template', () => {
 
   it('must name columns that are there', () => {
     expect(() => new Template('{{text}} {{tongue}}').check(['id', 'text', 'lang'])).toThrow(
-      'The template names tongue, which is not there; there are id, text, lang.',
+      'The template names tongue, which is not there (there are id, text, lang): correct it, or have a column hold {{tongue}} where that is to stay as it is.',
     );
   });
 
