@@ -87,7 +87,7 @@ export interface PageInput {
   round: number;
   /** Counted from 0 in its round. */
   page: number;
-  /** Holds for each row that does not say it itself. */
+  /** Holds for each row that does not say it itself, a field at a time, and of params each by its name. */
   common: Partial<OrchestrateChatInput>;
   rows: BatchRow[];
   /** Whether this product's search attributes are registered in the namespace. */

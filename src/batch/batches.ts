@@ -34,7 +34,7 @@ export interface BatchSource {
 export interface BatchOptions {
   /** The caller's name for the batch: the same key and rows never make a second one. 1 to 120 characters. */
   batchKey: string;
-  /** What holds for each row that does not say it itself. */
+  /** What holds for each row that does not say it itself, a field at a time, and of params each by its name. */
   common: Partial<OrchestrateChatInput>;
   /** The models that rows name, by connection. */
   models: PrepareBatchInput['models'];

@@ -1,5 +1,5 @@
 /** What needs no quotes in any shell; a key that begins with "-" would be taken for an option, quoted or not. */
-const PLAIN = /^[\w.,:@%+/=-]+$/;
+const PLAIN = /^[\w.,:@%+/-]+$/;
 
 /** A text as one word of a command that people are to copy: in quotes where a shell would take it for more. */
 export function shellWord(text: string): string {

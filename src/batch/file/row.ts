@@ -14,7 +14,7 @@ type Fields = Partial<OrchestrateChatInput>;
 type RecordValue = Readonly<Record<string, unknown>>;
 
 export interface RowOptions {
-  /** What holds for each row that does not say it itself, a field at a time. It is not copied into the rows. */
+  /** What holds for each row that does not say it itself, a field at a time, and of params each by its name. It is not copied into the rows. */
   common: Fields;
   /** Characters of the batch's key, which a row's id follows in its request key. */
   batchKeyLength: number;

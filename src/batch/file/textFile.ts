@@ -1,21 +1,16 @@
 /** A file of text, or standard input, as it is read from the beginning as often as need be: plain or gzip, always UTF-8. */
 import { randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, fstatSync } from 'node:fs';
 import { open, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, addAbortSignal, pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import { FileError, unreadable, type Wanted } from './fileError';
 import { GZIP, MOST_NULS, nulsIn, otherKindOf } from './otherKinds';
 import { EncodingError, Utf8Decoder } from './utf8';
 
-/** The file cannot be taken as it is. The message is one sentence that names it. */
-export class FileError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'FileError';
-  }
-}
+export { FileError } from './fileError';
 
 export interface OpenOptions {
   /** @default that of the process */
@@ -28,16 +23,6 @@ export interface OpenOptions {
   directory?: string | undefined;
   /** Gives up reading standard input. */
   signal?: AbortSignal | undefined;
-}
-
-/** What a file is to hold, as the sentences say it that refuse another one. */
-export interface Wanted {
-  /** `a file of rows` */
-  file: string;
-  /** `at least one row` */
-  content: string;
-  /** `JSONL or CSV` */
-  forms: string;
 }
 
 const ROWS: Wanted = { file: 'a file of rows', content: 'at least one row', forms: 'JSONL or CSV' };
@@ -63,7 +48,8 @@ export class TextFile {
    */
   static async open(file: string, options: OpenOptions = {}): Promise<TextFile> {
     const { name = file, wanted = ROWS } = options;
-    if (file === '-') return TextFile.spooled('Standard input', options.standardInput ?? process.stdin, options);
+    if (file === '-')
+      return TextFile.spooled('Standard input', options.standardInput ?? standardInput(wanted), options);
     try {
       const found = await stat(file);
       if (found.isDirectory()) throw new FileError(`${name} is a directory: name ${wanted.file}.`);
@@ -201,6 +187,12 @@ export class TextFile {
   }
 }
 
+function standardInput(wanted: Wanted): Readable {
+  // Node would take it for an empty one.
+  if (fstatSync(0).isDirectory()) throw new FileError(`Standard input is a directory: name ${wanted.file}.`);
+  return process.stdin;
+}
+
 /** @returns what was read, in a file without a name */
 async function spool(
   name: string,
@@ -232,18 +224,4 @@ async function spool(
 async function versionOf(handle: FileHandle): Promise<string> {
   const { size, mtimeMs } = await handle.stat();
   return `${size} ${mtimeMs}`;
-}
-
-const CAUSES: Record<string, string> = {
-  ENOENT: 'does not exist: correct the path',
-  EACCES: 'may not be read by this user: change its permissions',
-};
-
-function unreadable(name: string, error: unknown, { file }: Wanted): unknown {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  // Not of the file system.
-  if (code === undefined || syscall === undefined) return error;
-  const remedy = `name ${file}`;
-  const cause = code === 'EISDIR' ? `is a directory: ${remedy}` : CAUSES[code];
-  return new FileError(`${name} ${cause ?? `cannot be read (${code}): ${remedy}`}.`, { cause: error });
 }
