@@ -41,6 +41,8 @@ export interface TrialFigures extends Verdict, BatchHistories {
   /** From the first start of the command to the end of the last. */
   elapsedMs: number;
   rowsPerSecond: number;
+  /** Half of the time it has less; and the most. */
+  workerRssMedianMiB: number;
   workerRssMaxMiB: number;
   /** Only with conversations outside the batch. */
   interactive?: TriggerTimes;
@@ -122,7 +124,8 @@ class Trial {
       ...{ rows, window, ...evidence, seed },
       ...{ workerKills: worker.kills, workerDeaths: worker.deaths, temporalKills, starterKills },
       ...{ elapsedMs, rowsPerSecond: Math.round((rows / elapsedMs) * 100_000) / 100 },
-      workerRssMaxMiB: worker.rssMaxMiB,
+      workerRssMedianMiB: worker.rss.medianMiB,
+      workerRssMaxMiB: worker.rss.maxMiB,
       ...(interactive === undefined ? {} : { interactive }),
       cpuSeconds: {
         temporal: round(temporalCpu.stop()),

@@ -22,7 +22,15 @@ export interface Stamp {
 /** One batch without faults. */
 export type CostOfBatch = Pick<
   TrialFigures,
-  'rows' | 'window' | 'elapsedMs' | 'batchMs' | 'eventsPerRow' | 'bytesPerRow' | 'largestRunEvents' | 'workerRssMaxMiB'
+  | 'rows'
+  | 'window'
+  | 'elapsedMs'
+  | 'batchMs'
+  | 'eventsPerRow'
+  | 'bytesPerRow'
+  | 'largestRunEvents'
+  | 'workerRssMedianMiB'
+  | 'workerRssMaxMiB'
 >;
 
 /** With what it takes to do it once more. */
@@ -176,13 +184,21 @@ function costSection(cost: Measurements['cost']): string[] {
     batch.eventsPerRow,
     batch.bytesPerRow,
     Math.max(...Object.values(batch.largestRunEvents)),
-    batch.workerRssMaxMiB,
+    `${batch.workerRssMedianMiB} (${batch.workerRssMaxMiB})`,
   ]);
   return [
     '## What a row costs, by the size of its batch',
     `\`npm run bench:cost\`, ${source(cost)}. Events and bytes are those of all histories together: the batch, its pages, its rows.`,
     table(
-      ['rows', 'seconds', 'ms a row', 'events a row', 'bytes a row', 'events of the largest run', 'worker, MiB'],
+      [
+        'rows',
+        'seconds',
+        'ms a row',
+        'events a row',
+        'bytes a row',
+        'events of the largest run',
+        'worker, MiB: median (most)',
+      ],
       rows,
     ),
     `"Seconds" are those of the command; the time of a row is that of the batch's workflow by its rows. With the number of rows, that time grows as its power ${elapsed}, the events ${events}, the bytes ${bytes} (1 is in proportion).`,

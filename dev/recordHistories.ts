@@ -8,7 +8,12 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { bundleWorkflowCode } from '@temporalio/worker';
+import type { WorkflowHandle } from '@temporalio/client';
+import { Batches } from '../src/batch/batches';
+import type { Batch } from '../src/batch/batch';
+import { pageWorkflowId, type BatchRow } from '../src/batchContract';
 import type { ChatRun, OrchestrateChatInput } from '../src/client';
+import { connectClient } from '../src/temporal';
 import { startStandInStack, type StandInStack } from './standInStack';
 import { startTemporal } from './temporal';
 
@@ -19,6 +24,15 @@ interface Scenario {
   prepare?: (stack: StandInStack) => Promise<Partial<OrchestrateChatInput>>;
   /** Acts while the run is under way; what it returns is recorded in its place. */
   meanwhile?: (run: ChatRun) => Promise<ChatRun | void>;
+}
+
+/** A batch of one page; its history and that of the page are recorded. */
+interface BatchScenario {
+  name: string;
+  prompts: string[];
+  /** Of one row in place of the model that Open WebUI has. */
+  models?: Record<number, string>;
+  meanwhile: (batch: Batch) => Promise<void>;
 }
 
 /** As the SDK makes it: process id and host name. Sticky task queues begin with it. */
@@ -48,8 +62,41 @@ const SCENARIOS: Scenario[] = [
   { name: 'further-turn-written-by-us', release: '0.8.12', input: ask('And of Spain?'), prepare: firstTurn },
 ];
 
+const BATCHES: BatchScenario[] = [
+  { name: 'batch', prompts: Array<string>(6).fill(`${QUESTION} [slow=20]`), meanwhile: steer },
+  { name: 'batch-cancelled', prompts: Array<string>(4).fill(`${QUESTION} [slow=500]`), meanwhile: cancelUnderWay },
+  {
+    name: 'batch-troubled',
+    prompts: Array<string>(3).fill(QUESTION),
+    models: { 1: 'no-such-model' },
+    meanwhile: resumeWhenPaused,
+  },
+];
+
+async function steer(batch: Batch): Promise<void> {
+  await batch.pause('lunch');
+  await batch.setWindow(3);
+  await batch.resume();
+  await batch.ended();
+}
+
+async function cancelUnderWay(batch: Batch): Promise<void> {
+  while ((await batch.progress()).counts.inFlight === 0) await shortly();
+  await batch.cancel();
+  await batch.ended();
+}
+
+async function resumeWhenPaused(batch: Batch): Promise<void> {
+  for (let { stage } = await batch.progress(); stage !== 'done'; { stage } = await batch.progress()) {
+    if (stage === 'paused') await batch.resume();
+    await shortly();
+  }
+}
+
+const shortly = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
+
 async function cancelWhileWaiting(run: ChatRun): Promise<void> {
-  while ((await run.status()).stage !== 'waiting') await new Promise((resolve) => setTimeout(resolve, 50));
+  while ((await run.status()).stage !== 'waiting') await shortly();
   await run.cancel();
 }
 
@@ -86,15 +133,56 @@ export async function recordHistories(): Promise<Record<string, unknown>> {
         const run = await stack.orchestrator.startChat({ ...input, ...more }, { requestKey: name });
         const recorded = (await meanwhile?.(run)) ?? run;
         await recorded.result().catch(() => undefined);
-        histories[name] = withoutMachine(JSON.parse(historyToJSON(await recorded.handle.fetchHistory())));
+        histories[name] = await historyOf(recorded.handle);
       } finally {
         await stack.stop();
       }
+    }
+    const stack = await startStandInStack(temporal, { workflows: { workflowBundle } });
+    try {
+      for (const scenario of BATCHES) Object.assign(histories, await batchHistories(temporal.address, scenario));
+    } finally {
+      await stack.stop();
     }
   } finally {
     await temporal.stop();
   }
   return histories;
+}
+
+async function batchHistories(
+  address: string,
+  { name, prompts, models = {}, meanwhile }: BatchScenario,
+): Promise<Record<string, unknown>> {
+  const { client, connection } = await connectClient({ TEMPORAL_ADDRESS: address, XDG_CONFIG_HOME: '/nowhere' });
+  try {
+    const rows: BatchRow[] = prompts.map((prompt, row) => ({
+      id: `row-${row}`,
+      input: { prompt, model: models[row] ?? 'model-a' },
+    }));
+    const source = {
+      digest: name,
+      rows: rows.length,
+      async *pages() {
+        yield rows;
+      },
+    };
+    // Only of the model that is there, as if the other one had gone since.
+    const options = { batchKey: name, common: {}, models: { default: ['model-a'] }, window: 2 };
+    const batch = await new Batches(client).start(source, options);
+    await meanwhile(batch);
+    const page = pageWorkflowId({ batchKey: name, round: 0, page: 0 });
+    return {
+      [name]: await historyOf(client.workflow.getHandle(batch.workflowId)),
+      [`${name}-page`]: await historyOf(client.workflow.getHandle(page)),
+    };
+  } finally {
+    await connection.close();
+  }
+}
+
+async function historyOf(handle: WorkflowHandle): Promise<unknown> {
+  return withoutMachine(JSON.parse(historyToJSON(await handle.fetchHistory())));
 }
 
 /** Without what tells of the machine: process and host, and where files lie on it. */

@@ -5,7 +5,7 @@
  * batch holds no row, only who may have how many conversations in flight. It tells the pages by orders, and they tell it by
  * reports how far they are.
  */
-import { FAILURES, type OrchestrateChatInput } from './contract';
+import { FAILURES, type FailureDetails, type OrchestrateChatInput } from './contract';
 
 /** Workflow type names. */
 export const RUN_BATCH = 'runBatch';
@@ -52,7 +52,7 @@ const TROUBLES: ReadonlySet<string> = new Set([
   FAILURES.ModelNotFound,
   FAILURES.UnknownConnection,
 ]);
-/** As often as it fails of these while others complete, a row waits again. Once more, and it is the row. */
+/** As often as it fails of these while others complete, or as the last of its page, a row waits again. Then it is the row. */
 const MOST_PASSED = 3;
 /** Of any row, whatever its server does: bounds the history of its page. */
 const MOST_STARTS = 20;
@@ -71,7 +71,7 @@ export interface BatchRow {
 export interface RowTries {
   /** How many times it was started. */
   starts: number;
-  /** How many of these failed though another row of its page completed meanwhile. */
+  /** How many of these failed though another row of its page completed meanwhile, or none was left. */
   passed: number;
 }
 
@@ -154,6 +154,18 @@ export interface PageLook {
   counts: RowCounts;
   /** The last few. */
   failures: RowFailure[];
+}
+
+/** Asked about a row whose run was there before its page has started it, by the activity `awaitRow`. */
+export interface AwaitRowInput extends Pick<PageInput, 'batchKey' | 'round' | 'page'> {
+  id: string;
+}
+
+/** How its run has ended. */
+export interface RowLook {
+  status: 'completed' | 'failed' | 'cancelled';
+  /** Of one that has not completed. */
+  failure?: Omit<RowFailure, 'id'> & { details: FailureDetails };
 }
 
 /** Numbers of pages in ascending order: first and last of each unbroken sequence. */

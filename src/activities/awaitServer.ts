@@ -13,7 +13,7 @@ import {
 } from '../openwebui/errors';
 import { LONGEST_HOLD_MS } from './endOfReply';
 import { notYet } from './failures';
-import { connectionNamed, runStep, type ActivityDependencies } from './step';
+import { runStep, type ActivityDependencies } from './step';
 
 export interface AwaitServerInput {
   connections: string[];
@@ -48,6 +48,9 @@ const PROBING: Probing = {
   holdMs: LONGEST_HOLD_MS,
 };
 
+/** Pause before another worker is asked, in milliseconds. */
+const ELSEWHERE_AFTER_MS = 2_000;
+
 /** The tasks of this chat are asked for: needs the credential, reads next to nothing, and exists on every release. */
 const NO_CHAT = '00000000-0000-4000-8000-000000000000';
 
@@ -76,12 +79,19 @@ export async function awaitServer(
   // Its end is not up to it: a batch looks after its servers as long as it runs, and waits for them as long as it takes.
   const options = { firstContact: false, giveUpAt: Infinity };
   return runStep(deps, undefined, options, async () => {
-    const probed = connections.map((name) => connectionNamed(deps, name));
+    const probed = connections.map((name) => known(deps, name));
     const signal = cancellationSignal();
     const times = deps.probing ?? PROBING;
     if (until === 'answering') return untilAnswering(probed, times, signal);
     return { reason: await untilFailing(probed, times, signal) };
   });
+}
+
+/** The batch was accepted, so there are workers that have its connections: one of those is to look. */
+function known({ connections }: ActivityDependencies, name: string): Connection {
+  const connection = connections.get(name);
+  if (connection !== undefined) return connection;
+  throw notYet('UnknownConnection', `This worker has no connection "${name}"; another one is asked`, ELSEWHERE_AFTER_MS);
 }
 
 async function untilFailing(probed: Connection[], times: Probing, signal: AbortSignal): Promise<string> {

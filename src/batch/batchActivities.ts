@@ -1,11 +1,13 @@
 /** The activities of batches that ask Temporal, not Open WebUI. */
 import { activityInfo } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import type { LookAtPageInput } from '../batchContract';
+import type { AwaitRowInput, LookAtPageInput } from '../batchContract';
+import { awaitRow } from './awaitRow';
 import { lookAtPage } from './lookAtPage';
 
 export function createBatchActivities(client: Client) {
   return {
+    awaitRow: (input: AwaitRowInput) => awaitRow(client, input),
     lookAtPage: (input: LookAtPageInput) => lookAtPage(client, input),
     /** Requests that the run be cancelled which asks for it. */
     cancelRun: async (): Promise<void> => {

@@ -212,6 +212,8 @@ function refuseBadOptions({
     refused(`The priority is a whole number from 1 (first) to 5, not ${priority}`);
   if (maxFailures !== undefined && (!Number.isInteger(maxFailures) || maxFailures < 0))
     refused(`The most failures are a whole number from 0 on, not ${maxFailures}`);
+  if (Object.keys(models).length === 0)
+    refused('The models of the rows are not named; give the ids of each connection, as in { default: ["gpt-4o"] }');
   if (folder !== undefined && Object.keys(models).length > 1)
     refused(
       `A folder belongs to one connection, but the rows use ${Object.keys(models).join(', ')}; make one batch for each`,

@@ -15,7 +15,8 @@ export async function lookAtPage(client: Client, { fewerThan, ...at }: LookAtPag
   const page = await readPage(client, pageWorkflowId(at));
   if (page === undefined) throw pageForgotten(at);
   const counts = countsOf(page);
-  if (fewerThan !== undefined && counts.inFlight >= fewerThan) throw stillInFlight(counts);
+  // One that cannot be told anything need not have ended: its rows still take their turns.
+  if (counts.waiting > 0 || (fewerThan !== undefined && counts.inFlight >= fewerThan)) throw stillInFlight(counts);
   const failures = page.rows.flatMap(({ id, status, failure }) =>
     status === 'failed' && failure !== undefined
       ? [{ id, type: failure.type, message: failure.message.slice(0, LONGEST_MESSAGE) }]
@@ -31,10 +32,10 @@ export function countsOf({ rows }: PageHistory): RowCounts {
   return counts;
 }
 
-function stillInFlight({ inFlight }: RowCounts): ApplicationFailure {
+function stillInFlight({ waiting, inFlight }: RowCounts): ApplicationFailure {
   return ApplicationFailure.create({
     type: 'StillInFlight',
-    message: `${inFlight} of its rows are still in flight`,
+    message: `${waiting + inFlight} of its rows have not ended`,
     nextRetryDelay: LOOK_AGAIN_AFTER,
     category: ApplicationFailureCategory.BENIGN,
   });

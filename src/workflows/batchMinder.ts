@@ -44,7 +44,7 @@ export class Minder {
       else this.batch.recovered();
       this.until = undefined;
     } catch {
-      // Nobody can tell, for example where a worker does not know the connection: its rows will say so.
+      // Nobody can tell: the rows will say so.
       if (!scope.consideredCancelled) this.batch.recovered();
     }
   }

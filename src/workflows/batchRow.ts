@@ -1,9 +1,8 @@
 /** One row of a batch: a conversation like any other, as a child of its page. */
 import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '@temporalio/common';
-import { ApplicationFailure, ParentClosePolicy, WorkflowIdReusePolicy, executeChild } from '@temporalio/workflow';
+import { ParentClosePolicy, WorkflowIdReusePolicy, executeChild } from '@temporalio/workflow';
 import { ROW_OUTCOME_BYTES, rowRequestKey, type BatchRow, type PageInput, type RowTries } from '../batchContract';
 import {
-  FAILURES,
   ORCHESTRATE_CHAT,
   SEARCH_ATTRIBUTES,
   TASK_QUEUES,
@@ -12,6 +11,7 @@ import {
   type OrchestrateChatInput,
 } from '../contract';
 import { rowInput } from './rowInput';
+import { rowThatRuns } from './rowThatRuns';
 
 /** By which everything of a batch is found. */
 export const BATCH_ID = defineSearchAttributeKey(SEARCH_ATTRIBUTES.batchId, 'KEYWORD');
@@ -25,7 +25,7 @@ export interface PendingRow extends RowTries {
   chatId?: string | undefined;
 }
 
-/** @throws ChildWorkflowFailure; ApplicationFailure RequestKeyReused where a run of that id has ended before */
+/** @throws ChildWorkflowFailure; ApplicationFailure RequestKeyReused where a run of that id asks something else */
 export async function runRow(page: PageInput, pending: PendingRow): Promise<void> {
   const { batchKey, searchAttributes } = page;
   const { id } = pending.row;
@@ -45,8 +45,8 @@ export async function runRow(page: PageInput, pending: PendingRow): Promise<void
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    const message = `A run with the request key "${rowRequestKey(batchKey, id)}" exists already; look at it, or give the batch another key`;
-    throw ApplicationFailure.create({ type: FAILURES.RequestKeyReused, message });
+    const { round, page: number } = page;
+    await rowThatRuns({ batchKey, round, page: number, id });
   }
 }
 

@@ -127,7 +127,7 @@ export class OpenPages {
   askSilent(now: number): void {
     for (const page of this.saved.pages) {
       const asked = page.askedInVain ?? 0;
-      if (page.lost || now - page.heardAt < SILENCE_MS * 2 ** Math.min(asked, MOST_DOUBLED)) continue;
+      if (page.lost || page.due || now - page.heardAt < SILENCE_MS * 2 ** Math.min(asked, MOST_DOUBLED)) continue;
       page.due = true;
       page.askedInVain = asked + 1;
     }

@@ -116,8 +116,12 @@ describe('awaitServer', () => {
     expect(await bench.run('awaitServer', { connections: ['default'], until: 'answering' }, info)).toEqual({});
   });
 
-  it('does not know a connection that the worker does not have', async () => {
+  it('leaves a connection that this worker does not have to another one', async () => {
     await start();
-    expect(await failureOf(wait('answering', ['default', 'nowhere']))).toMatchObject({ type: 'UnknownConnection' });
+    expect(await failureOf(wait('answering', ['default', 'nowhere']))).toMatchObject({
+      type: 'UnknownConnection',
+      nonRetryable: false,
+      nextRetryDelay: 2_000,
+    });
   });
 });

@@ -17,8 +17,15 @@ const statusesOf = async (page: ForgedPage) => (await rowsOf(page)).map(({ statu
 
 describe('a row that Open WebUI has failed as a whole', () => {
   it('waits in its page, until it has done so too often', async () => {
-    const rows = [rowOf('a', DOWN), rowOf('b', DOWN, DOWN, DOWN), rowOf('c', DOWN, DOWN, DOWN, DOWN), rowOf('d')];
-    expect(await statusesOf({ rows })).toEqual(['waiting', 'waiting', 'failed', 'waiting']);
+    const rows = [rowOf('a', DOWN), rowOf('b', ...Array<End>(19).fill(DOWN)), rowOf('c', ...Array<End>(20).fill(DOWN))];
+    expect(await statusesOf({ rows })).toEqual(['waiting', 'waiting', 'failed']);
+  });
+
+  it('has failed where its page has come to its end', async () => {
+    expect(await statusesOf({ rows: [rowOf('a', DOWN), rowOf('b', { ok: {} })], end: 'completed' })).toEqual([
+      'failed',
+      'completed',
+    ]);
   });
 
   it('is in flight when it is tried again', async () => {
@@ -28,7 +35,7 @@ describe('a row that Open WebUI has failed as a whole', () => {
   it('is cancelled with the others that wait, and keeps its chat', async () => {
     const page: ForgedPage = { rows: [rowOf('a', DOWN), rowOf('b'), rowOf('c', 'open')], cancelled: true };
     expect(await statusesOf(page)).toEqual(['cancelled', 'cancelled', 'inFlight']);
-    const [row] = await rowsOf({ rows: [rowOf('a', DOWN)], end: 'completed' });
+    const [row] = await rowsOf({ rows: [rowOf('a', DOWN)], cancelled: true, end: 'completed' });
     expect(row).toMatchObject({ status: 'cancelled', failure: { type: 'Cancelled', details: { chatId: 'chat-1' } } });
     expect(row?.failure?.message).toContain('Open WebUI does not answer');
   });

@@ -129,6 +129,17 @@ describe('pausing', () => {
     expect(batch.progress(START)).toMatchObject({ stage: 'paused', reason: 'lunch' });
   });
 
+  it('does not wait for its time again once somebody has begun it before', () => {
+    const batch = batchOf({ startAt: START + 5_000 });
+    batch.resume(START);
+    expect(batch.progress(START).stage).toBe('running');
+    batch.pause({ by: 'caller', reason: 'lunch' });
+    batch.resume(START);
+    expect(batch.progress(START).stage).toBe('running');
+    const anew = batchOf({ startAt: START + 5_000, steering: batch.steering });
+    expect(anew.progress(START).stage).toBe('running');
+  });
+
   it('waits for the time of its start, or for being told to resume', () => {
     const batch = batchOf({ startAt: START + 5_000 });
     expect(batch.progress(START).stage).toBe('scheduled');
@@ -257,6 +268,21 @@ describe('Open WebUI that answers and yet serves no row', () => {
     const story = new Story();
     for (const trouble of ['down', 'down', 'down', 'down']) story.report({ trouble });
     expect(story.untilOpen()).toEqual([0, 3]);
+  });
+
+  it('is one trouble though two pages meet it, and the second says so only after the server has answered', () => {
+    const batch = batchOf({ pageRows: [1, 1], window: 2 });
+    const [first, second] = batch.dueOrders(START);
+    const troubled = (page: number, order = 0): PageReport => ({
+      ...report(page, page, 0, { waiting: 1 }, { trouble: 'down' }),
+      order,
+    });
+    batch.hear(troubled(0, first?.number), START);
+    batch.dueOrders(START);
+    batch.recovered();
+    batch.dueOrders(START);
+    batch.hear(troubled(1, second?.number), START);
+    expect(batch.progress(START).stage).toBe('running');
   });
 
   it('is what a person says it is: a resume opens the window', () => {
@@ -510,6 +536,20 @@ describe('the end', () => {
     batch.tick(START + 60_000);
     expect(batch.hasDueOrders).toBe(false);
     batch.tick(START + 130_000);
+    expect(batch.hasDueOrders).toBe(true);
+  });
+
+  it('asks it more and more rarely, as long as it says nothing new', () => {
+    const batch = batchOf({ pageRows: [1], window: 1 });
+    const askedAt: number[] = [];
+    for (let minute = 0; minute < 24 * 60; minute++) {
+      const now = START + minute * 60_000;
+      batch.tick(now);
+      if (batch.dueOrders(now).length > 0) askedAt.push(minute);
+    }
+    expect(askedAt.slice(0, 8)).toEqual([0, 2, 6, 14, 30, 62, 126, 190]);
+    batch.hear(report(0, 0, 0, { inFlight: 1 }), START + 24 * 60 * 60_000);
+    batch.tick(START + (24 * 60 + 2) * 60_000);
     expect(batch.hasDueOrders).toBe(true);
   });
 });

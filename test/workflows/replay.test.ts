@@ -13,7 +13,10 @@ const NAMES = readdirSync(FOLDER).map((file) => file.replace(/\.json$/, ''));
 const historyOf = (name: string): HistoryFile =>
   JSON.parse(readFileSync(join(FOLDER, `${name}.json`), 'utf8')) as HistoryFile;
 const replay = async (history: HistoryFile): Promise<void> =>
-  Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, history, 'chat-replay');
+  Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, history, workflowIdOf(history));
+/** A batch and its pages name each other by their ids. */
+const workflowIdOf = ({ events: [first] }: HistoryFile): string =>
+  (first?.['workflowExecutionStartedEventAttributes'] as { workflowId: string }).workflowId;
 
 beforeAll(async () => {
   installQuietRuntime();

@@ -82,6 +82,22 @@ async function resultsOf(batch: Batch): Promise<Array<{ id: string; status: stri
   return results;
 }
 
+const promptOf = (input: Record<string, unknown>): unknown => (input['input'] as { prompt?: string }).prompt;
+
+/** To before its first row was started. */
+async function resetToItsStart(workflowId: string): Promise<void> {
+  const { client } = bench.environment;
+  const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
+  const firstTask = events?.find(({ workflowTaskCompletedEventAttributes: task }) => task);
+  await client.workflowService.resetWorkflowExecution({
+    namespace: client.options.namespace,
+    workflowExecution: { workflowId },
+    reason: 'As after a non-determinism error',
+    requestId: randomUUID(),
+    workflowTaskFinishEventId: firstTask?.eventId ?? null,
+  });
+}
+
 const terminate = (batch: Batch) => bench.environment.client.workflow.getHandle(batch.workflowId).terminate();
 
 /** An upload that ends after its first page. */
@@ -347,6 +363,76 @@ describe('runBatch', () => {
     await batch.resume();
     await batch.ended();
     expect((await batch.progress()).counts).toMatchObject({ completed: 20, failed: 0 });
+  });
+
+  it('gives a row up that fails whatever its server does, once the others are done', async () => {
+    const conversations = new Conversations();
+    const { createChat, ...fakes } = conversations.fakes();
+    bench.reset({
+      ...fakes,
+      createChat: async (input) => {
+        if (input.input.prompt === 'p2') throw ApplicationFailure.nonRetryable('No such model', 'ModelNotFound');
+        return createChat!(input);
+      },
+      awaitServer: async ({ until: what }) => (what === 'failing' ? untilCancelled() : {}),
+    });
+    const batch = await start([8], { window: 2 });
+    // Nobody waits for the pauses that grow.
+    for (let { stage } = await batch.progress(); stage !== 'done'; { stage } = await batch.progress()) {
+      if (stage === 'paused') await batch.resume();
+      await sleep(20);
+    }
+    const { counts, failures } = await batch.progress();
+    expect(counts).toMatchObject({ completed: 7, failed: 1 });
+    expect(failures).toMatchObject([{ id: 'row-2', type: 'ModelNotFound' }]);
+    const tries = bench.calls.filter(({ name, input }) => name === 'createChat' && promptOf(input) === 'p2');
+    expect(tries.length).toBeGreaterThanOrEqual(4);
+    expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(
+      Array.from({ length: 8 }, (_, row) => (row === 1 ? 'failed' : 'completed')),
+    );
+  });
+
+  it('takes up the rows that a page had started before it was reset', async () => {
+    let isHeld = true;
+    const conversations = new Conversations();
+    const { awaitReply, ...fakes } = conversations.fakes();
+    bench.reset({
+      ...fakes,
+      awaitReply: async (input) => {
+        while (isHeld && input.turn.chatId !== 'chat of p1') await sleep(20);
+        return awaitReply!(input);
+      },
+    });
+    const batch = await start([4], { window: 2 });
+    await until(batch, ({ counts: { completed } }) => completed === 1);
+    while (conversations.prompts.length < 3) await sleep(20);
+    const page = pageWorkflowId({ batchKey: batch.batchKey, round: 0, page: 0 });
+    await resetToItsStart(page);
+    await sleep(1_000);
+    expect(conversations.prompts).toHaveLength(3);
+    isHeld = false;
+    await batch.ended();
+    expect((await batch.progress()).counts).toMatchObject({ completed: 4, failed: 0 });
+    expect([...conversations.prompts].sort()).toEqual(['p1', 'p2', 'p3', 'p4']);
+    expect(conversations.most).toBeLessThanOrEqual(2);
+    expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(Array(4).fill('completed'));
+  });
+
+  it('has the reply of a row that somebody has retried by its request key', async () => {
+    let isBroken = true;
+    bench.reset(
+      new Conversations().fakes({
+        ends: (prompt) => {
+          if (isBroken && prompt === 'p2') throw ApplicationFailure.nonRetryable('no', 'ReplyFailed');
+        },
+      }),
+    );
+    const batch = await start([3]);
+    await batch.ended();
+    isBroken = false;
+    await (await bench.orchestrator.run(rowRequestKey(batch.batchKey, 'row-2')).retry()).result();
+    expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(Array(3).fill('completed'));
+    expect(await batch.retryFailed()).toBe(0);
   });
 
   it('begins at the time it was told', async () => {

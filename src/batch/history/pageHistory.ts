@@ -1,5 +1,5 @@
 /** What the history of a page tells of its rows: the page's input holds what was asked, the ends of its children what came of it. */
-import { WorkflowNotFoundError, isGrpcServiceError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
 import {
   ORDER_SIGNAL,
@@ -17,12 +17,15 @@ import {
   childEndOf,
   decodedEnd,
   endOf,
+  millisecondsOf,
   type HistoryEvent,
   type RawEnd,
   type RowEnd,
   type RowStatus,
   type ToldEnd,
 } from './runEnds';
+
+import { asks, endOfRun, isNotFound, newestRun } from './rowRun';
 
 export type { RowEnd, RowStatus } from './runEnds';
 
@@ -52,8 +55,6 @@ export interface PageHistory {
   ended: boolean;
 }
 
-type Timestamp = HistoryEvent['eventTime'];
-
 interface Attempt extends RowTries {
   /** How many rows of the page had completed when it was started. */
   completedBefore: number;
@@ -63,12 +64,8 @@ interface Attempt extends RowTries {
   end?: RawEnd | 'neverStarted';
 }
 
-/** gRPC's status for what does not exist, or not any more. */
-const NOT_FOUND = 5;
 /** Events asked for at once: those that hold outcomes have 16 KiB. */
 const EVENTS_AT_ONCE = 250;
-/** HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT */
-const ONLY_CLOSE_EVENT = 2;
 
 /** @returns undefined where Temporal does not have the page, or not any more */
 export async function readPage(client: Client, workflowId: string): Promise<PageHistory | undefined> {
@@ -80,10 +77,6 @@ export async function readPage(client: Client, workflowId: string): Promise<Page
     if (isNotFound(error)) return undefined;
     throw error;
   }
-}
-
-function isNotFound(error: unknown): boolean {
-  return isGrpcServiceError(error) && Number(error.code) === NOT_FOUND;
 }
 
 async function* eventsOf(client: Client, workflowId: string): AsyncGenerator<HistoryEvent> {
@@ -177,6 +170,7 @@ class PageReader {
     const attempt = this.attempts.get(row.workflowId);
     if (attempt === undefined) return { ...row, ...this.neverStarted(), attempts: 0 };
     if (attempt.end === undefined && this.pageEnd !== undefined) await this.askRunItself(row.workflowId, attempt);
+    if (hasNoReply(attempt)) await this.askNewerRun(row, attempt);
     const { starts: attempts, runId, startedAt, endedAt } = attempt;
     return {
       ...row,
@@ -192,11 +186,16 @@ class PageReader {
     if (end === undefined) return { status: 'inFlight' };
     if (end === 'neverStarted') return this.neverStarted();
     const told = await decodedEnd(this.client.options.loadedDataConverter, end, workflowId);
-    const { failure } = told;
-    if (failure === undefined || !waitsAgain(failure.type, tries)) return told;
+    if (told.failure === undefined || !this.mayWait(told.failure.type, tries)) return told;
     if (!this.startsNothing) return { status: 'waiting' };
-    const message = `The run was cancelled while it waited for Open WebUI: ${failure.message}`;
-    return { status: 'cancelled', failure: { type: 'Cancelled', message, details: failure.details } };
+    const message = `The run was cancelled while it waited for Open WebUI: ${told.failure.message}`;
+    return { status: 'cancelled', failure: { type: 'Cancelled', message, details: told.failure.details } };
+  }
+
+  /** A page that came to its end by itself had none that waits. */
+  private mayWait(type: string, tries: RowTries): boolean {
+    const isDone = this.pageEnd?.kind === 'completed' && !this.isCancelled;
+    return !isDone && waitsAgain(type, tries);
   }
 
   private get startsNothing(): boolean {
@@ -212,41 +211,33 @@ class PageReader {
 
   /** A page that was terminated does not hear any more how its children end. */
   private async askRunItself(workflowId: string, attempt: Attempt): Promise<void> {
-    try {
-      attempt.runId ??= await this.runUnheardOf(workflowId);
-      if (attempt.runId === undefined) {
-        attempt.end = 'neverStarted';
-        return;
-      }
-      const { history } = await this.client.workflowService.getWorkflowExecutionHistory({
-        namespace: this.client.options.namespace,
-        execution: { workflowId, runId: attempt.runId },
-        historyEventFilterType: ONLY_CLOSE_EVENT,
-      });
-      const last = history?.events?.at(-1);
-      const end = last && endOf(last);
-      if (last === undefined || end === undefined) return;
-      attempt.end = end;
-      attempt.endedAt = millisecondsOf(last.eventTime);
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-      attempt.end = { kind: 'forgotten' };
-    }
+    attempt.runId ??= await this.runUnheardOf(workflowId);
+    if (attempt.runId === undefined) attempt.end = 'neverStarted';
+    else Object.assign(attempt, await endOfRun(this.client, { workflowId, runId: attempt.runId }));
   }
 
   /** A child may have been started of which the page was not told any more. */
   private async runUnheardOf(workflowId: string): Promise<string | undefined> {
-    try {
-      const { runId, raw } = await this.client.workflow.getHandle(workflowId).describe();
-      const isOfPage = raw.workflowExecutionInfo?.parentExecution?.runId === this.runId;
-      return isOfPage && !this.runs.has(runId) ? runId : undefined;
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return undefined;
-      throw error;
-    }
+    const newest = await newestRun(this.client, workflowId);
+    const isOfPage = newest?.parentRunId === this.runId && !this.runs.has(newest.runId);
+    return isOfPage ? newest.runId : undefined;
+  }
+
+  /** A row without a reply may have been retried by its request key; one that was refused has a run that its page did not start. */
+  private async askNewerRun(
+    { workflowId, input }: Pick<PageRow, 'workflowId' | 'input'>,
+    attempt: Attempt,
+  ): Promise<void> {
+    const newest = await newestRun(this.client, workflowId);
+    if (newest === undefined || newest.runId === attempt.runId) return;
+    if (!(await asks(this.client, workflowId, input))) return;
+    const { runId, startedAt } = newest;
+    delete attempt.end;
+    delete attempt.endedAt;
+    Object.assign(attempt, { runId, startedAt }, await endOfRun(this.client, { workflowId, runId }));
   }
 }
 
-function millisecondsOf(time: Timestamp): number {
-  return Number(time?.seconds ?? 0) * 1000 + Math.floor((time?.nanos ?? 0) / 1e6);
+function hasNoReply({ end }: Attempt): boolean {
+  return end !== undefined && end !== 'neverStarted' && end.kind !== 'completed';
 }

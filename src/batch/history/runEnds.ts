@@ -82,6 +82,10 @@ export function endOf(event: HistoryEvent): RawEnd | undefined {
   return event.workflowExecutionTerminatedEventAttributes ? { kind: 'terminated' } : undefined;
 }
 
+export function millisecondsOf(time: HistoryEvent['eventTime']): number {
+  return Number(time?.seconds ?? 0) * 1000 + Math.floor((time?.nanos ?? 0) / 1e6);
+}
+
 function failureOf(error: Error | undefined): RowEnd {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     if (!(cause instanceof ApplicationFailure)) continue;

@@ -1,0 +1,49 @@
+/**
+ * The activity by which a page follows a row whose run is there already: the page was reset to before it had started it, or
+ * somebody has retried the row by its request key.
+ */
+import type { Client } from '@temporalio/client';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { pageWorkflowId, rowRequestKey, type AwaitRowInput, type PageInput, type RowLook } from '../batchContract';
+import { FAILURES, WORKFLOW_ID_PREFIX } from '../contract';
+import { decodedEnd } from './history/runEnds';
+import { asks, endOfRun, newestRun } from './history/rowRun';
+import { startedWith } from './history/startedWith';
+import { rowInput } from '../workflows/rowInput';
+
+/** Between two looks while it runs. */
+const LOOK_AGAIN_AFTER = '2s';
+
+/**
+ * @throws ApplicationFailure StillInFlight, to be tried again; RequestKeyReused, for good, where the run asks something else, or
+ *   where Temporal does not have it any more
+ */
+export async function awaitRow(client: Client, { id, ...page }: AwaitRowInput): Promise<RowLook> {
+  const requestKey = rowRequestKey(page.batchKey, id);
+  const workflowId = WORKFLOW_ID_PREFIX + requestKey;
+  const run = await newestRun(client, workflowId);
+  const { common, rows } = await startedWith<PageInput>(client, pageWorkflowId(page));
+  const row = rows.find((each) => each.id === id);
+  if (run === undefined || !(await asks(client, workflowId, rowInput(common, row?.input ?? {}))))
+    throw foreign(requestKey);
+  const ended = await endOfRun(client, { workflowId, runId: run.runId });
+  if (ended === undefined) throw stillInFlight();
+  const { status, failure } = await decodedEnd(client.options.loadedDataConverter, ended.end, workflowId);
+  if (failure === undefined) return { status: status === 'completed' ? 'completed' : 'failed' };
+  const { type, message, details } = failure;
+  return { status: status === 'cancelled' ? 'cancelled' : 'failed', failure: { type, message, details } };
+}
+
+function foreign(requestKey: string): ApplicationFailure {
+  const message = `A run with the request key "${requestKey}" exists already, and asks something else; look at it, or give the batch another key`;
+  return ApplicationFailure.create({ type: FAILURES.RequestKeyReused, message, nonRetryable: true });
+}
+
+function stillInFlight(): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: 'StillInFlight',
+    message: 'The run that exists already has not ended',
+    nextRetryDelay: LOOK_AGAIN_AFTER,
+    category: ApplicationFailureCategory.BENIGN,
+  });
+}
