@@ -6,10 +6,10 @@ import type { Client } from '@temporalio/client';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { pageWorkflowId, rowRequestKey, type AwaitRowInput, type PageInput, type RowLook } from '../batchContract';
 import { FAILURES, WORKFLOW_ID_PREFIX } from '../contract';
+import { rowInput } from '../workflows/rowInput';
 import { decodedEnd } from './history/runEnds';
 import { asks, endOfRun, newestRun } from './history/rowRun';
 import { startedWith } from './history/startedWith';
-import { rowInput } from '../workflows/rowInput';
 
 /** Between two looks while it runs. */
 const LOOK_AGAIN_AFTER = '2s';
