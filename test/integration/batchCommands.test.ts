@@ -92,7 +92,9 @@ describe('batch run', () => {
     expect(results).toMatchObject({ code: 2, stdout: '' });
     const lines = jsonLines(readFileSync(out, 'utf8'));
     expect(lines.map(({ id }) => id)).toEqual(['row-0', 'row-1', 'row-2', 'row-3', 'row-4', 'row-5']);
-    expect(jsonLines(readFileSync(join(directory, 'results.errors.jsonl'), 'utf8'))).toMatchObject([{ id: 'row-2' }]);
+    expect(jsonLines(readFileSync(join(directory, 'results.jsonl.errors.jsonl'), 'utf8'))).toMatchObject([
+      { id: 'row-2' },
+    ]);
 
     const retried = await batch(['retry-failed', key, '--json']);
     expect(jsonLines(retried.stdout).at(-1)).toMatchObject({ event: 'ended', rows: 1, counts: { failed: 1 } });
@@ -211,7 +213,7 @@ describe('batch run', () => {
       rowsOf(1, () => 'x'),
     );
     const errors = file(
-      'own.errors.jsonl',
+      'own.jsonl.errors.jsonl',
       rowsOf(1, () => 'x'),
     );
     const link = join(directory, 'link.jsonl');

@@ -2,7 +2,8 @@
 import { wholeRows, type ExportProgress, type RowSource } from '../results/exportResults';
 import { ReportFigures } from './figures';
 import { reportPage } from './page';
-import { writeTo, writeWhole, type FileSystem } from '../results/resultsFile';
+import { Sink, destinationOf } from '../results/destination';
+import { writeWhole, type FileSystem } from '../results/resultsFile';
 import { BatchReader } from '../results/rowResults';
 import type { StatusCounts } from '../results/statusCounts';
 import type { Writable } from 'node:stream';
@@ -30,18 +31,38 @@ export async function writeReport(
   options: ReportOptions,
   onProgress: (progress: ExportProgress) => void = () => undefined,
 ): Promise<ReportSummary> {
+  const figures = new ReportFigures();
+  const page = async (): Promise<string> => {
+    await gather(figures, options, onProgress);
+    return pageOf(figures, options);
+  };
+  // That a place cannot be written is found out before the batch is read.
+  const destination = await destinationOf(options.out, options);
+  if (destination instanceof Sink) await writeInto(destination, page);
+  else await writeWhole(destination, page, options.fileSystem);
+  return { rows: figures.rows, ...figures.counts, out: options.out };
+}
+
+async function gather(
+  figures: ReportFigures,
+  options: ReportOptions,
+  onProgress: (progress: ExportProgress) => void,
+): Promise<void> {
   const reader = new BatchReader(options.client, options.batchKey, options);
   const memo = await reader.memo();
   const told = memo === undefined ? {} : { of: memo.rows };
-  const figures = new ReportFigures();
   for await (const { rows } of wholeRows(reader, { ...options, forgottenOnly: true })) {
     for (const row of rows) figures.add(row);
     onProgress({ rows: figures.rows, ...told });
   }
-  const page = pageOf(figures, options);
-  if (options.out === '-') await writeTo(options.standardOutput ?? process.stdout, page);
-  else await writeWhole(options.out, page, options.fileSystem);
-  return { rows: figures.rows, ...figures.counts, out: options.out };
+}
+
+async function writeInto(sink: Sink, textOf: () => Promise<string>): Promise<void> {
+  try {
+    await sink.write(await textOf());
+  } finally {
+    await sink.close();
+  }
 }
 
 function pageOf(figures: ReportFigures, { batchKey, title = batchKey, webUrl, client }: ReportOptions): string {

@@ -1,12 +1,15 @@
 /** `batch results`: the rows of a batch in the order of its file, written as they are read. */
 import type { Client } from '@temporalio/client';
+import { createHash } from 'node:crypto';
 import type { Writable } from 'node:stream';
-import { ResumableFiles, leftoversOf, writeTo, type FileSystem } from './resultsFile';
+import { Sink, destinationOf } from './destination';
+import { ResumableFiles, leftoversOf, type FileSystem } from './resultsFile';
 import { errorLine, headOf, rowText, type FormatOptions } from './resultsFormat';
 import { BatchReader, type Position } from './rowResults';
 import { count, noRows, sumOf, type Counts, type StatusCounts } from './statusCounts';
 import type { FileOptions } from './rowsOfFile';
 import { ChatReader, type WholeRow } from './rowResultsFromChats';
+import type { BatchMemo } from '../../batchContract';
 import type { Connection } from '../../openwebui/connection';
 import { namespaceId } from '../../temporal';
 
@@ -21,11 +24,13 @@ export interface RowSource extends FileOptions {
 }
 
 export interface ExportOptions extends RowSource, FormatOptions {
-  /** A path, or `-` for standard output, where rows with errors stand among the others only. */
+  /** A path, or `-` for standard output. Where there is no file to be made, rows with errors stand among the others only. */
   out: string;
   /** @default process.stdout */
   standardOutput?: Writable;
   fileSystem?: FileSystem;
+  /** Told in one sentence that what another export had left beside `out` is given up. */
+  onDiscarded?: (sentence: string) => void;
 }
 
 export interface ExportProgress {
@@ -69,11 +74,10 @@ export async function exportResults(
   onProgress: (progress: ExportProgress) => void = () => undefined,
 ): Promise<ExportSummary> {
   const reader = new BatchReader(options.client, options.batchKey, options);
-  const memo = await reader.memo();
-  const { format, plainCells = false } = options;
-  const of = JSON.stringify([options.batchKey, memo?.digest, memo?.since, memo?.round, format, plainCells]);
-  const output =
-    options.out === '-' ? new StreamOutput(options.standardOutput ?? process.stdout) : filesOutput(options);
+  // Nothing at the place of another export is touched for a batch that there is not.
+  const memo = await reader.begin();
+  const of = whatIsExported(options, memo);
+  const output = await outputOf(options);
   try {
     const state = await output.open(of);
     const counts = state?.counts ?? noRows();
@@ -88,13 +92,14 @@ export async function exportResults(
         if (error !== undefined) errors++;
         await output.write(rowText(row, options), error ?? '');
       }
-      canGoOn &&= page.final;
+      canGoOn &&= page.final && page.rows.every(isSettled);
       if (canGoOn && page.after !== undefined) await output.reached({ of, position: page.after, counts, errors });
       onProgress({ rows: sumOf(counts), ...told });
     }
     await output.finish();
     const rows = sumOf(counts);
-    const errorFile = errors > 0 && options.out !== '-' ? { errors: errorsPathOf(options.out) } : {};
+    const { errorsPath } = output;
+    const errorFile = errors > 0 && errorsPath !== undefined ? { errors: errorsPath } : {};
     const resumedAfter = state?.position.rows ?? 0;
     return { rows, ...counts, resumedAfter, out: options.out, ...errorFile };
   } finally {
@@ -102,9 +107,24 @@ export async function exportResults(
   }
 }
 
-/** `results.jsonl` → `results.errors.jsonl` */
+/** An interrupted export goes on only as the same one. */
+function whatIsExported(
+  { batchKey, format, plainCells = false, byteOrderMark = false, rowsAre }: ExportOptions,
+  memo: BatchMemo | undefined,
+): string {
+  const rowsDigest = rowsAre === undefined ? undefined : createHash('sha256').update(rowsAre).digest('base64url');
+  const { digest, since, round } = memo ?? {};
+  return JSON.stringify([batchKey, digest, since, round, format, plainCells, byteOrderMark, rowsDigest]);
+}
+
+/** With other settings, or when Open WebUI has them again, more may be known of the others. */
+function isSettled({ status, outcome, note }: WholeRow): boolean {
+  return status !== 'unknown' && outcome?.truncated !== true && note === undefined;
+}
+
+/** `results.csv` → `results.csv.errors.jsonl`: `results.jsonl` beside it has one of its own. */
 export function errorsPathOf(out: string): string {
-  return `${out.replace(/\.(?:jsonl|ndjson|json|csv)$/, '')}.errors.jsonl`;
+  return `${out}.errors.jsonl`;
 }
 
 /** All that writing to a path may replace or remove. */
@@ -144,6 +164,8 @@ export async function* wholeRows(
 }
 
 interface Output {
+  /** Undefined where rows with errors stand among the others only. */
+  errorsPath?: string;
   open(of: string): Promise<ExportState | undefined>;
   write(results: string, errors: string): Promise<void>;
   reached(state: ExportState): Promise<void>;
@@ -151,10 +173,19 @@ interface Output {
   close(): Promise<void>;
 }
 
-function filesOutput({ out, fileSystem }: ExportOptions): Output {
-  const files = new ResumableFiles<ExportState>([out, errorsPathOf(out)], fileSystem);
+async function outputOf({ out, fileSystem, onDiscarded, ...options }: ExportOptions): Promise<Output> {
+  const destination = await destinationOf(out, options);
+  if (destination instanceof Sink) return new SinkOutput(destination);
+  const errorsPath = errorsPathOf(destination);
+  const files = new ResumableFiles<ExportState>([destination, errorsPath], fileSystem);
+  const goesOn = (of: string, state: ExportState): boolean => {
+    if (state.of === of) return true;
+    onDiscarded?.(`What another export had left of ${out} is given up; this one begins anew.`);
+    return false;
+  };
   return {
-    open: (of) => files.open((state) => state.of === of),
+    errorsPath,
+    open: (of) => files.open((state) => goesOn(of, state)),
     write: async (results, errors) => {
       await files.write(0, results);
       await files.write(1, errors);
@@ -165,20 +196,22 @@ function filesOutput({ out, fileSystem }: ExportOptions): Output {
   };
 }
 
-class StreamOutput implements Output {
-  constructor(private readonly stream: Writable) {}
+class SinkOutput implements Output {
+  constructor(private readonly sink: Sink) {}
 
   async open(): Promise<undefined> {
     return undefined;
   }
 
   async write(results: string): Promise<void> {
-    await writeTo(this.stream, results);
+    await this.sink.write(results);
   }
 
   async reached(): Promise<void> {}
 
   async finish(): Promise<void> {}
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.sink.close();
+  }
 }

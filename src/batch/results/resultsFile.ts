@@ -2,8 +2,9 @@
  * A file that comes to its name only when it is whole: written beside it, kept when the writing breaks off, gone on with from the
  * last checkpoint.
  */
-import { open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { chmod, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
+import { giveLock, lockOf, takeLock, type LockHolder } from './outputLock';
 
 /** Results cannot be written. The message is one sentence for the person who wants them. */
 export class ResultsFileError extends Error {
@@ -18,6 +19,7 @@ export interface FileSystem {
   open: (
     path: string,
     flags: string,
+    mode?: number,
   ) => Promise<Pick<FileHandle, 'writeFile' | 'read' | 'stat' | 'truncate' | 'datasync' | 'close'>>;
   rename: (from: string, to: string) => Promise<void>;
 }
@@ -36,10 +38,12 @@ const BUFFERED = 256 * 1024;
 const PARTIAL = '.partial';
 const CHECKPOINT = '.checkpoint';
 const NEW = '.new';
+/** Nobody else reads what is not whole; permissions. */
+const PRIVATE = 0o600;
 
 /** What may stand beside a file while it is written. */
 export function leftoversOf(path: string): string[] {
-  return [path + PARTIAL, path + CHECKPOINT, path + CHECKPOINT + NEW];
+  return [path + PARTIAL, path + CHECKPOINT, path + CHECKPOINT + NEW, lockOf(path)];
 }
 
 /**
@@ -50,6 +54,7 @@ export class ResumableFiles<T> {
   private readonly texts: string[];
   private handles: Handle[] = [];
   private readonly bytes: number[];
+  private isLocked = false;
   private hasBegun = false;
 
   constructor(
@@ -71,9 +76,14 @@ export class ResumableFiles<T> {
   async open(goesOn: (state: T) => boolean): Promise<T | undefined> {
     return this.explained(async () => {
       for (const path of this.paths) await refuseDirectory(path);
+      const holder = await takeLock(this.first);
+      if (holder !== undefined) throw beingWritten(this.first, holder);
+      this.isLocked = true;
       const checkpoint = await this.checkpoint();
       const isSame = checkpoint !== undefined && goesOn(checkpoint.state);
-      for (const path of this.paths) this.handles.push(await this.fileSystem.open(path + PARTIAL, 'a+'));
+      for (const path of this.paths) {
+        this.handles.push(await this.fileSystem.open(path + PARTIAL, 'a+', PRIVATE));
+      }
       this.hasBegun = true;
       if (isSame && (await this.isWhole(checkpoint.bytes))) {
         await this.cutTo(checkpoint.bytes);
@@ -97,7 +107,7 @@ export class ResumableFiles<T> {
       // The checkpoint must not come to the disk before what it speaks of.
       for (const handle of this.handles) await handle.datasync();
       const path = this.first + CHECKPOINT;
-      const handle = await this.fileSystem.open(path + NEW, 'w');
+      const handle = await this.fileSystem.open(path + NEW, 'w', PRIVATE);
       try {
         await handle.writeFile(JSON.stringify({ bytes: this.bytes, state } satisfies Checkpoint<T>));
       } finally {
@@ -111,21 +121,53 @@ export class ResumableFiles<T> {
   async finish(): Promise<void> {
     await this.explained(async () => {
       await this.flush();
+      await this.refuseChanged();
       for (const handle of this.handles) await handle.datasync();
-      await this.close();
+      await this.closeHandles();
       for (const [index, path] of [...this.paths.entries()].reverse()) {
         if (index > 0 && this.bytes[index] === 0) await removeAll([path, path + PARTIAL]);
-        else await this.fileSystem.rename(path + PARTIAL, path);
+        else await this.named(path);
       }
       await removeAll([this.first + CHECKPOINT, this.first + CHECKPOINT + NEW]);
     });
   }
 
-  /** Leaves what there is for the next time. */
+  /** Leaves what there is for the next time, and the name to others. */
   async close(): Promise<void> {
+    await this.closeHandles();
+    if (this.isLocked) await giveLock(this.first);
+    this.isLocked = false;
+  }
+
+  /** Leaves nothing of what has not come to its name. */
+  async discard(): Promise<void> {
+    await this.closeHandles();
+    if (this.isLocked) await removeAll(this.paths.map((path) => path + PARTIAL));
+    await this.close();
+  }
+
+  private async closeHandles(): Promise<void> {
     const handles = this.handles;
     this.handles = [];
     for (const handle of handles) await handle.close();
+  }
+
+  /** With the permissions of the file that it replaces, or those of any new file, which the lock has. */
+  private async named(path: string): Promise<void> {
+    const { mode } = await stat(path).catch(() => stat(lockOf(this.first)));
+    await chmod(path + PARTIAL, mode & 0o7777);
+    await this.fileSystem.rename(path + PARTIAL, path);
+  }
+
+  /** Whoever writes without heeding the lock is found out before the file comes to its name. */
+  private async refuseChanged(): Promise<void> {
+    for (const [index, handle] of this.handles.entries()) {
+      const { size } = await handle.stat();
+      if (size === this.bytes[index]) continue;
+      const name = this.paths[index] + PARTIAL;
+      const message = `${name} has ${size} bytes where ${this.bytes[index]} were written: something else writes to it too; end that, delete ${name}, then give the same command again.`;
+      throw new ResultsFileError(message);
+    }
   }
 
   private get first(): string {
@@ -173,7 +215,7 @@ export class ResumableFiles<T> {
     try {
       return await work();
     } catch (error) {
-      throw explainedFor(this.first, error, this.isResumed && this.hasBegun ? this.leftover() : '');
+      throw unwritable(this.first, error, this.isResumed && this.hasBegun ? this.leftover() : '');
     }
   }
 
@@ -183,28 +225,34 @@ export class ResumableFiles<T> {
   }
 }
 
-/** Writes to a stream as fast as it takes. @throws ResultsFileError */
-export async function writeTo(stream: Writable, text: string): Promise<void> {
+/** Writes to a stream as fast as it takes. @param name of the stream @throws ResultsFileError */
+export async function writeTo(stream: Writable, text: string, name: string): Promise<void> {
   if (text === '') return;
   // A failed write is told twice; the event, which comes later, would end the process if nobody heard it.
   const heard = (): void => undefined;
   stream.once('error', heard);
   const failure = await new Promise<unknown>((resolve) => stream.write(text, resolve));
-  if (failure != null) throw explainedFor('standard output', failure);
+  if (failure != null) throw unwritable(name, failure);
   stream.off('error', heard);
 }
 
-/** A small file, written at once and whole or not at all. @throws ResultsFileError */
-export async function writeWhole(path: string, text: string, fileSystem: FileSystem = REAL): Promise<void> {
+/**
+ * A small file, written at once and whole or not at all.
+ * @param textOf called when it is sure that the file can be written
+ * @throws ResultsFileError, and what `textOf` throws
+ */
+export async function writeWhole(
+  path: string,
+  textOf: () => Promise<string>,
+  fileSystem: FileSystem = REAL,
+): Promise<void> {
   const files = new ResumableFiles<never>([path], fileSystem, false);
   try {
     await files.open(() => false);
-    await files.write(0, text);
+    await files.write(0, await textOf());
     await files.finish();
-  } catch (error) {
-    await files.close();
-    await removeAll([path + PARTIAL]);
-    throw error;
+  } finally {
+    await files.discard();
   }
 }
 
@@ -212,6 +260,11 @@ export async function writeWhole(path: string, text: string, fileSystem: FileSys
 async function refuseDirectory(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() === true) throw new ResultsFileError(`${path} cannot be written, ${REASONS['EISDIR']}.`);
+}
+
+function beingWritten(path: string, { pid, host }: LockHolder): ResultsFileError {
+  const remedy = `wait for its end, or name another file; if there is no such process, delete ${lockOf(path)}`;
+  return new ResultsFileError(`${path} is being written by process ${pid} on ${host}: ${remedy}.`);
 }
 
 async function removeAll(paths: readonly string[]): Promise<void> {
@@ -231,8 +284,8 @@ const REASONS: Record<string, string> = {
   EPIPE: 'nobody reads it any more',
 };
 
-/** @param more to be known, as a sentence */
-function explainedFor(name: string, error: unknown, more = ''): unknown {
+/** The error that says why something cannot be written, where the system has refused it. @param more to be known, as a sentence */
+export function unwritable(name: string, error: unknown, more = ''): unknown {
   const code = codeOf(error);
   if (error instanceof ResultsFileError || code === undefined) return error;
   const reason = REASONS[code] ?? `the system says ${code}: look at the place, then give the same command again`;

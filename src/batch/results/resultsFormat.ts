@@ -11,6 +11,8 @@ export interface FormatOptions {
    * @default false
    */
   plainCells?: boolean | undefined;
+  /** CSV: begins with a byte order mark, without which Excel takes UTF-8 for another encoding. @default false */
+  byteOrderMark?: boolean | undefined;
 }
 
 /** One line of results as JSON. Times are ISO 8601; what is not known is left out. */
@@ -76,11 +78,16 @@ const COLUMNS = [
   ...['generations', 'createMs', 'triggerMs', 'replyMs', 'totalMs', 'startedAt', 'endedAt'],
   ...['errorType', 'errorMessage', 'truncated', 'note'],
 ] as const;
+/**
+ * What a spreadsheet may take for a formula, also behind blanks and characters that are not to be seen, which some strip, and in
+ * the full width of East Asian scripts. A cell must not begin with a tab or a carriage return either.
+ */
+const FORMULA = /^(?:[\t\r]|[\s\p{Cc}\p{Cf}]*[=+\-@\uff1d\uff0b\uff0d\uff20])/u;
 type Cells = Partial<Record<(typeof COLUMNS)[number], unknown>>;
 
 /** What stands before the first row. */
-export function headOf({ format }: FormatOptions): string {
-  return format === 'csv' ? `${COLUMNS.join(',')}\n` : '';
+export function headOf({ format, byteOrderMark = false }: FormatOptions): string {
+  return format === 'csv' ? `${byteOrderMark ? '\ufeff' : ''}${COLUMNS.join(',')}\n` : '';
 }
 
 export function rowText(row: WholeRow, { format, plainCells = false }: FormatOptions): string {
@@ -88,8 +95,10 @@ export function rowText(row: WholeRow, { format, plainCells = false }: FormatOpt
   if (format === 'jsonl') return `${JSON.stringify(line)}\n`;
   const cells = cellsOf(line);
   return stringify([COLUMNS.map((column) => cells[column])], {
-    escape_formulas: !plainCells,
-    cast: { boolean: (value) => (value ? 'true' : '') },
+    cast: {
+      boolean: (value) => (value ? 'true' : ''),
+      string: (text) => (plainCells || !FORMULA.test(text) ? text : `'${text}`),
+    },
   });
 }
 

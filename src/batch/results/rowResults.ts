@@ -23,13 +23,19 @@ export class BatchReader {
     return this.found;
   }
 
+  /** The same, before anything is read. @throws OrchestrationError NotFound where there is neither the batch nor its file */
+  async begin(): Promise<BatchMemo | undefined> {
+    const memo = await this.memo();
+    if (memo === undefined && this.options.rows === undefined) throw this.notFound();
+    return memo;
+  }
+
   /**
    * @throws OrchestrationError NotFound where there is no such batch, or a page is past retention and the file is not given;
    *   InvalidInput where the file is another one
    */
   async *pages(from?: Position): AsyncGenerator<ResultPage> {
-    const memo = await this.memo();
-    if (memo === undefined && this.options.rows === undefined) throw this.notFound();
+    const memo = await this.begin();
     const merge = new Merge(this.roundsOf(memo, from), from?.rows ?? 0);
     const file = new RowsOfFile(this.batchKey, this.options);
     try {

@@ -11,6 +11,8 @@ export interface FileOptions {
    * then.
    */
   rows?: (() => AsyncIterable<BatchRow>) | undefined;
+  /** What those rows are made of, as a text that is another one where they are others. @default nothing to compare */
+  rowsAre?: string | undefined;
   /** Holds for each of those rows that does not say it itself. */
   common?: Partial<OrchestrateChatInput> | undefined;
 }

@@ -1,15 +1,19 @@
 /** `batch results` and `batch report`: what the rows came to, as a file. */
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BatchFile } from '../../batch/file/batchFile';
+import { STANDARD_OUTPUT, followed } from '../../batch/results/destination';
 import { exportResults, filesOf, type ExportSummary } from '../../batch/results/exportResults';
 import type { Format } from '../../batch/file/records';
 import { writeReport } from '../../batch/report';
 import { TextFile } from '../../batch/file/textFile';
 import type { BatchRow } from '../../batchContract';
-import type { OrchestrateChatInput } from '../../contract';
+import { OrchestrationError } from '../../chatRun';
+import { FAILURES, type OrchestrateChatInput } from '../../contract';
+import { endAtOnce, onInterrupt } from '../../interrupts';
+import { AuthenticationError } from '../../openwebui/errors';
 import { INTERRUPTED } from '../interruptible';
 import { openConnection } from '../models';
 import { PROGRAM, printJson, tell } from '../output';
@@ -27,6 +31,7 @@ interface FileOptions extends RowOptions {
 interface ResultsOptions extends FileOptions {
   format?: Format;
   plainCells?: boolean;
+  bom?: boolean;
 }
 interface ReportOptions extends FileOptions {
   title?: string;
@@ -39,23 +44,26 @@ export function resultsCommand(): Command {
       'write what each row came to, in the order of the file; what failed stands in a file beside it as well',
     )
     .argument('<key>', 'key of the batch')
-    .option('-o, --out <file>', 'where to; "-" is standard output', '-')
+    .option('-o, --out <file>', 'where to; "-" is standard output', STANDARD_OUTPUT)
     .addOption(new Option('--format <format>', 'default: by the name of --out, else jsonl').choices(['jsonl', 'csv']))
-    .option('--plain-cells', 'CSV: leave cells alone that a spreadsheet would take for formulas');
+    .option('--plain-cells', 'CSV: leave cells alone that a spreadsheet would take for formulas')
+    .option('--bom', 'CSV: begin with a byte order mark, by which Excel knows UTF-8');
   return withFileOptions(command)
     .addHelpText(
       'after',
       `
 Texts come from the runs, and those that are cut there or past Temporal's retention from Open WebUI, with the settings of the
 worker (OPENWEBUI_…). An interrupted command goes on where it was when it is given again. Exit code 2: written, and some row is
-without a reply.
+without a reply, or with a text that stayed cut.
 
 Examples:
   $ ${PROGRAM} batch results night-1 --out results.jsonl
   $ ${PROGRAM} batch results night-1 --out results.csv
   $ ${PROGRAM} batch results night-1 --out results.jsonl --file questions.jsonl --model gpt-4o`,
     )
-    .action((key: string, options: ResultsOptions) => writing(options, (shared) => results(key, options, shared)));
+    .action((key: string, options: ResultsOptions) =>
+      writing(options, interruptedResults(options), (shared) => results(key, options, shared)),
+    );
 }
 
 export function reportCommand(): Command {
@@ -64,7 +72,11 @@ export function reportCommand(): Command {
     .argument('<key>', 'key of the batch')
     .option('-o, --out <file>', 'where to; "-" is standard output', 'report.html')
     .option('--title <text>', 'title of the page (default: the key)')
-    .option('--web-url <url>', "address of Temporal's Web UI, for links to runs", process.env['TEMPORAL_WEB_URL']);
+    .addOption(
+      new Option('--web-url <url>', "address of Temporal's Web UI, for links to runs")
+        .env('TEMPORAL_WEB_URL')
+        .argParser(webUrlOf),
+    );
   return withFileOptions(command)
     .addHelpText(
       'after',
@@ -72,7 +84,9 @@ export function reportCommand(): Command {
 Example:
   $ ${PROGRAM} batch report night-1 --out report.html --web-url http://localhost:8233`,
     )
-    .action((key: string, options: ReportOptions) => writing(options, (shared) => report(key, options, shared)));
+    .action((key: string, options: ReportOptions) =>
+      writing(options, 'Interrupted. Nothing was written.', (shared) => report(key, options, shared)),
+    );
 }
 
 /** The batch's file and what was said of it, for rows that Temporal has forgotten. */
@@ -87,42 +101,72 @@ function withFileOptions(command: Command): Command {
   return addRowOptions(command);
 }
 
+/** An empty one counts as none, as with all settings. */
+export function webUrlOf(value: string): string | undefined {
+  if (value === '') return undefined;
+  if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value;
+  throw new InvalidArgumentError('Give it with its scheme, such as http://localhost:8233.');
+}
+
 /** What both commands hand over. */
 interface Writing {
   client: Client;
   signal: AbortSignal;
   onProgress: (progress: { rows: number; of?: number }) => void;
+  /** A sentence between two counts. */
+  say: (sentence: string) => void;
 }
 
-/** Ctrl-C stops it in good order; what is written is kept. */
-async function writing({ out, file, json }: FileOptions, write: (shared: Writing) => Promise<void>): Promise<void> {
+/** Ctrl-C stops it in good order; what is written is kept. @param interrupted said then */
+async function writing(
+  { out, file, json }: FileOptions,
+  interrupted: string,
+  write: (shared: Writing) => Promise<void>,
+): Promise<void> {
+  refusePacked(out);
   await refuseOwnFile(file, out);
-  if (json && out === '-') throw new InvalidArgumentError('--json tells about a file: name it with --out.');
+  if (json && out === STANDARD_OUTPUT) throw new InvalidArgumentError('--json tells about a file: name it with --out.');
   const stopping = new AbortController();
-  const stop = (): void => stopping.abort();
-  process.once('SIGINT', stop);
   const display = displayFor({});
+  const leaves = onInterrupt(() => stopping.abort(), insisted);
   const onProgress = ({ rows, of }: { rows: number; of?: number }): void => {
-    if (!json && out !== '-') display.count('writing', rows, of);
+    if (!json && out !== STANDARD_OUTPUT) display.count('writing', rows, of);
   };
+  const say = (sentence: string): void => display.say(sentence);
   try {
-    await withClient((client) => write({ client, signal: stopping.signal, onProgress }));
+    await withClient((client) => write({ client, signal: stopping.signal, onProgress, say }));
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
     display.close();
-    tell('Interrupted. The same command again goes on where it stopped.');
+    tell(interrupted);
     process.exitCode = INTERRUPTED;
   } finally {
     display.close();
-    process.off('SIGINT', stop);
+    leaves();
   }
+}
+
+function interruptedResults({ out }: ResultsOptions): string {
+  if (out === STANDARD_OUTPUT) return 'Interrupted. What was written is not all.';
+  return 'Interrupted. The same command again goes on where it stopped.';
+}
+
+function insisted(): void {
+  tell('Ended at once.');
+  endAtOnce();
+}
+
+/** Whoever asks for a packed file would get one that nothing can unpack. */
+function refusePacked(out: string): void {
+  if (!/\.gz$/i.test(out)) return;
+  throw new InvalidArgumentError(`--out ${out} would not be packed: leave --out away, and add | gzip > ${out}`);
 }
 
 /** What is written comes to its name at the end, and what stood there before is gone. */
 async function refuseOwnFile(file: string | undefined, out: string): Promise<void> {
-  if (file === undefined || file === '-' || out === '-') return;
+  if (file === undefined || file === '-' || out === STANDARD_OUTPUT) return;
   const own = await pathOf(file);
-  for (const written of filesOf(out)) {
+  for (const written of filesOf(await followed(out))) {
     if ((await pathOf(written)) !== own) continue;
     throw new InvalidArgumentError(`--out ${out} would replace the batch's own file ${file}: name another one.`);
   }
@@ -132,21 +176,39 @@ async function pathOf(path: string): Promise<string> {
   return realpath(path).catch(() => resolve(path));
 }
 
-async function results(key: string, options: ResultsOptions, { client, signal, onProgress }: Writing): Promise<void> {
-  const { out, format = out.endsWith('.csv') ? 'csv' : 'jsonl', plainCells = false, json } = options;
+async function results(
+  key: string,
+  options: ResultsOptions,
+  { client, signal, onProgress, say }: Writing,
+): Promise<void> {
+  const { out, format = formatOf(out), plainCells = false, bom: byteOrderMark = false, json } = options;
   await withRows(key, options, async (given) => {
-    const what = { client, batchKey: key, out, format, plainCells, connectionOf: openConnection, signal, ...given };
-    const summary = await exportResults(what, onProgress);
+    const how = { out, format, plainCells, byteOrderMark, onDiscarded: say };
+    const what = { client, batchKey: key, connectionOf: openConnection, signal, ...how, ...given };
+    const summary = await exportResults(what, onProgress).catch(refusedByOpenWebUI);
     if (json) printJson(summary);
     else tellSummary(out, summary);
-    if (summary.completed < summary.rows) process.exitCode = ROWS_WITHOUT_REPLY;
+    if (summary.completed < summary.rows || summary.incomplete > 0) process.exitCode = ROWS_WITHOUT_REPLY;
   });
+}
+
+export function formatOf(out: string): Format {
+  return /\.csv$/i.test(out) ? 'csv' : 'jsonl';
+}
+
+/** Nobody has to wait for a new key to have what Temporal has. */
+function refusedByOpenWebUI(error: unknown): never {
+  if (!(error instanceof AuthenticationError)) throw error;
+  const remedy =
+    'correct it, or unset the OPENWEBUI_… variables: without them the rest is exported, its texts as far as';
+  const message = `${error.message}; ${remedy} Temporal has them`;
+  throw new OrchestrationError(FAILURES.AuthenticationFailed, message, {}, { cause: error });
 }
 
 function tellSummary(out: string, { rows, errors, ...counts }: ExportSummary): void {
   const states = ['completed', 'failed', 'cancelled', 'inFlight', 'waiting', 'unknown'] as const;
   const parts = states.flatMap((state) => (counts[state] === 0 ? [] : [`${counts[state]} ${WORDS[state]}`]));
-  const where = out === '-' ? '' : ` in ${out}`;
+  const where = out === STANDARD_OUTPUT ? '' : ` in ${out}`;
   tell(`${rows} rows${where}: ${parts.join(', ')}`);
   if (errors !== undefined) tell(`Failures alone: ${errors}`);
   if (counts.incomplete > 0) {
@@ -172,11 +234,12 @@ async function report(key: string, options: ReportOptions, { client, signal, onP
     const what = { client, batchKey: key, out, connectionOf: openConnection, signal, ...more, ...given };
     const summary = await writeReport(what, onProgress);
     if (json) printJson(summary);
-    else if (out !== '-') tell(`${summary.rows} rows in ${out}`);
+    else if (out !== STANDARD_OUTPUT) tell(`${summary.rows} rows in ${out}`);
   });
 }
 
 interface GivenRows {
+  rowsAre?: string;
   rows?: () => AsyncIterable<BatchRow>;
   common?: Partial<OrchestrateChatInput>;
 }
@@ -190,6 +253,7 @@ async function withRows(key: string, options: FileOptions, use: (given: GivenRow
     const file = new BatchFile(text, { common, template, batchKeyLength: key.length, format });
     await use({
       common,
+      rowsAre: await rowsAre(options, common),
       async *rows() {
         for await (const page of file.pages()) yield* page;
       },
@@ -197,4 +261,18 @@ async function withRows(key: string, options: FileOptions, use: (given: GivenRow
   } finally {
     await text.close();
   }
+}
+
+/** Another text where the file, or an option that says what its rows mean, is another one. */
+async function rowsAre(
+  { file, fileFormat, template, templateFile }: FileOptions,
+  common: Partial<OrchestrateChatInput>,
+): Promise<string> {
+  const versions = await Promise.all([file, templateFile].map(versionOf));
+  return JSON.stringify([versions, fileFormat ?? '', template ?? '', common]);
+}
+
+async function versionOf(file: string | undefined): Promise<unknown[]> {
+  const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
+  return [file, found?.size, found?.mtimeMs];
 }

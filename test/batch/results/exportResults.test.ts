@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -64,7 +65,7 @@ describe('the results of a batch', () => {
       ...{ usage: { prompt_tokens: 10, completion_tokens: 20 }, generations: 1, timings: { totalMs: 1_000 } },
     });
     expect(summary).toMatchObject({ rows: 8, completed: 1, failed: 4, cancelled: 1, inFlight: 1, waiting: 1 });
-    const errors = await lines('results.errors.jsonl');
+    const errors = await lines('results.jsonl.errors.jsonl');
     expect(errors[0]).toEqual({ id: 'b', type: 'ReplyFailed', message: 'No tokens left', ...details });
     expect(errors.map(({ id }) => id)).toEqual(['b', 'c', 'd', 'e', 'f']);
   });
@@ -135,7 +136,7 @@ describe('the results of a batch', () => {
 
   it('leave no error file where no row has an error, not even an old one', async () => {
     await exportResults(options(new ForgedBatch([[{ rows: [{ id: 'a', attempts: ['cancelled'] }] }]])));
-    expect(await readdir(directory)).toEqual(['results.errors.jsonl', 'results.jsonl']);
+    expect(await readdir(directory)).toEqual(['results.jsonl', 'results.jsonl.errors.jsonl']);
     expect(await exportResults(options(new ForgedBatch([[ok('a')]])))).not.toHaveProperty('errors');
     expect(await readdir(directory)).toEqual(['results.jsonl']);
   });
@@ -162,8 +163,44 @@ describe('the results of a batch', () => {
   });
 });
 
+describe('what is named for results', () => {
+  it('is written into where it is a pipe, without anything beside it', async () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const reading = readFile(pipe, 'utf8');
+    const summary = await exportResults(options(new ForgedBatch([[{ rows: failed }]]), { out: pipe }));
+    expect((await reading).split('\n')).toHaveLength(2);
+    expect(summary).not.toHaveProperty('errors');
+    expect(await readdir(directory)).toEqual(['pipe']);
+  });
+
+  it('is given up where nobody reads the pipe and the person interrupts', async () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const signal = AbortSignal.timeout(50);
+    await expect(exportResults(options(new ForgedBatch([[ok('a')]]), { out: pipe, signal }))).rejects.toThrow(/abort/i);
+  });
+
+  it('is told in one sentence where it is a device that takes no more', async () => {
+    const writing = exportResults(options(new ForgedBatch([[ok('a')]]), { out: '/dev/full' }));
+    await expect(writing).rejects.toThrow(/^\/dev\/full cannot be written, the disk is full/);
+  });
+
+  it('stays a link, and the file that it names is replaced', async () => {
+    const link = join(directory, 'latest');
+    await symlink('results.jsonl', link);
+    const { errors } = await exportResults(options(new ForgedBatch([[{ rows: failed }]]), { out: link }));
+    expect(await lines()).toHaveLength(1);
+    expect(await readlink(link)).toBe('results.jsonl');
+    expect(errors).toBe(join(directory, 'results.jsonl.errors.jsonl'));
+  });
+
+  const failed: ForgedPage['rows'] = [{ id: 'a', attempts: [{ failed: 'ReplyFailed' }] }];
+});
+
 describe('results as CSV', () => {
-  const FORMULAS = ['=1+1', '+1', '-1', '@A1', '\tx', '\rx'];
+  const HIDDEN = [' =1+1', '\u00a0=1', '\ufeff=1', '\n=1', '\u200b@A1', '\uff1d1', '\uff0b1', '\uff0d1', '\uff20A1'];
+  const FORMULAS = ['=1+1', '+1', '-1', '@A1', '\tx', '\rx', ...HIDDEN];
   const batch = () =>
     new ForgedBatch([
       [{ rows: FORMULAS.map((content, index) => ({ id: `r${index}`, attempts: [{ ok: { content } }] })) }],
@@ -175,6 +212,11 @@ describe('results as CSV', () => {
     expect(text.split('\n')[0]).toMatch(/^id,status,content,chatId,url,model,promptTokens/);
     for (const content of FORMULAS) expect(text).toContain(`'${content}`);
     expect(text).not.toMatch(/,"?[=+@\t\r]/);
+  });
+
+  it('begin with a byte order mark where that is asked for', async () => {
+    await exportResults(options(batch(), { format: 'csv', byteOrderMark: true }));
+    expect(await readFile(join(directory, 'results.jsonl'), 'utf8')).toMatch(/^\ufeffid,status/);
   });
 
   it('are as the model wrote them where that is asked for', async () => {
@@ -210,10 +252,10 @@ describe('an export that breaks off', () => {
     const writing = exportResults(options(new ForgedBatch([pages()]), { fileSystem: smallDisk(1_500) }));
     await expect(writing).rejects.toThrow(ResultsFileError);
     await expect(writing).rejects.toThrow(
-      /^\S+results\.jsonl cannot be written, the disk is full: make room, [^.]*\. What is written so far stands in \S+results\.jsonl\.partial, \S+results\.errors\.jsonl\.partial, \S+results\.jsonl\.checkpoint; delete these to begin anew\.$/,
+      /^\S+results\.jsonl cannot be written, the disk is full: make room, [^.]*\. What is written so far stands in \S+results\.jsonl\.partial, \S+results\.jsonl\.errors\.jsonl\.partial, \S+results\.jsonl\.checkpoint; delete these to begin anew\.$/,
     );
     expect(await readdir(directory)).not.toContain('results.jsonl');
-    expect(await readdir(directory)).not.toContain('results.errors.jsonl');
+    expect(await readdir(directory)).not.toContain('results.jsonl.errors.jsonl');
   });
 
   it.each([0, 300, 700, 1_200, 1_700, 2_100, 2_500])('goes on where it was (%d bytes)', async (bytes) => {
@@ -222,8 +264,8 @@ describe('an export that breaks off', () => {
     const { resumedAfter } = await exportResults(options(batch));
     expect(resumedAfter).toBeLessThan(4);
     expect((await lines()).map(({ id }) => id)).toEqual(whole);
-    expect((await lines('results.errors.jsonl')).map(({ id }) => id)).toEqual(['c']);
-    expect((await readdir(directory)).sort()).toEqual(['results.errors.jsonl', 'results.jsonl']);
+    expect((await lines('results.jsonl.errors.jsonl')).map(({ id }) => id)).toEqual(['c']);
+    expect((await readdir(directory)).sort()).toEqual(['results.jsonl', 'results.jsonl.errors.jsonl']);
   });
 
   it('does not read again what it has, and not take over what may have changed', async () => {
@@ -243,6 +285,36 @@ describe('an export that breaks off', () => {
     const output = join(directory, 'running.jsonl');
     await exportResults(options(running, { out: output, fileSystem: smallDisk(100) })).catch(() => undefined);
     expect((await exportResults(options(running, { out: output }))).resumedAfter).toBe(0);
+  });
+
+  it('does not take over what another setting would repair', async () => {
+    const cut: ForgedPage = { rows: [{ id: 'a', attempts: [{ ok: { truncated: true } }] }], end: 'completed' };
+    const batch = new ForgedBatch([[cut, ok('b')]]);
+    await exportResults(options(batch, { fileSystem: smallDisk(700) })).catch(() => undefined);
+    expect((await exportResults(options(batch))).resumedAfter).toBe(0);
+  });
+
+  it('does not go on with other rows, and says that it gives up what was there', async () => {
+    const batch = new ForgedBatch([pages()]);
+    const breakOff = () => exportResults(options(batch, { fileSystem: smallDisk(1_700) })).catch(() => undefined);
+    const onDiscarded = jest.fn();
+    await breakOff();
+    expect((await exportResults(options(batch, { rowsAre: 'others', onDiscarded }))).resumedAfter).toBe(0);
+    expect(onDiscarded).toHaveBeenCalledTimes(1);
+    expect(onDiscarded.mock.calls[0]).toEqual([
+      expect.stringMatching(/^What another export had left of .* begins anew/),
+    ]);
+    await breakOff();
+    expect((await exportResults(options(batch, { onDiscarded }))).resumedAfter).toBeGreaterThan(0);
+    expect(onDiscarded).toHaveBeenCalledTimes(1);
+  });
+
+  it('is left alone by one of a batch that there is not', async () => {
+    const batch = new ForgedBatch([pages()]);
+    await exportResults(options(batch, { fileSystem: smallDisk(1_700) })).catch(() => undefined);
+    const mistyped = exportResults(options(batch, { batchKey: 'nihgt' }));
+    await expect(mistyped).rejects.toMatchObject({ type: 'NotFound' });
+    expect((await exportResults(options(batch))).resumedAfter).toBeGreaterThan(0);
   });
 
   it('refuses a directory and a place that is not there, before a row is read', async () => {
@@ -303,17 +375,17 @@ it('hands rows on a page at a time, however many there are', async () => {
 
 it('knows all files that it may replace or remove', () => {
   expect(filesOf('q.jsonl')).toEqual(
-    ['q.jsonl', 'q.errors.jsonl'].flatMap((path) => [
+    ['q.jsonl', 'q.jsonl.errors.jsonl'].flatMap((path) => [
       path,
       `${path}.partial`,
       `${path}.checkpoint`,
       `${path}.checkpoint.new`,
+      `${path}.lock`,
     ]),
   );
 });
 
-it('names the error file after the results', () => {
-  expect(errorsPathOf('a/results.jsonl')).toBe('a/results.errors.jsonl');
-  expect(errorsPathOf('results.csv')).toBe('results.errors.jsonl');
-  expect(errorsPathOf('results')).toBe('results.errors.jsonl');
+it('names the error file after the whole name of the results: two formats do not share one', () => {
+  expect(errorsPathOf('a/results.jsonl')).toBe('a/results.jsonl.errors.jsonl');
+  expect(errorsPathOf('results.csv')).toBe('results.csv.errors.jsonl');
 });
