@@ -15,6 +15,7 @@ import {
   knowledgeSchema,
   modelListSchema,
   modelSchema,
+  readableChatsSchema,
   releaseSchema,
   taskListSchema,
   triggerAnswerSchema,
@@ -144,9 +145,9 @@ export class OpenWebUIClient {
     return this.http.request({ ...request, ...withSignal(signal) });
   }
 
-  /** GET /api/v1/chats/folder/{id}: all chats of a folder, whole. Lists leave them out on old releases. */
+  /** GET /api/v1/chats/folder/{id}: all chats of a folder, whole, but for those of an odd shape. Lists leave them out on old releases. */
   async chatsInFolder(folderId: string, signal?: AbortSignal): Promise<Chat[]> {
-    return this.get(`/api/v1/chats/folder/${encodeURIComponent(folderId)}`, z.array(chatSchema), signal);
+    return this.get(`/api/v1/chats/folder/${encodeURIComponent(folderId)}`, readableChatsSchema, signal);
   }
 
   /** GET /api/v1/folders/{id}. @throws NotFoundError */

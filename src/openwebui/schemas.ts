@@ -75,6 +75,14 @@ export const chatSchema = z.looseObject({
 });
 export type Chat = z.infer<typeof chatSchema>;
 
+/** Of a list of whole chats those that can be read: one of an odd shape does not hide the others. */
+export const readableChatsSchema = z.array(z.unknown()).transform((values): Chat[] =>
+  values.flatMap((value) => {
+    const { success, data } = chatSchema.safeParse(value);
+    return success ? [data] : [];
+  }),
+);
+
 /** A row of `/api/v1/chats/list`; `active` from 0.11.0. */
 export const chatRowSchema = z.looseObject({
   id: uuidish,

@@ -41,7 +41,11 @@ export class ForgedBatch {
   /** Histories that were asked for, by page. */
   readonly asked: string[] = [];
 
-  constructor(readonly rounds: Array<Array<ForgedPage | undefined>>) {}
+  constructor(
+    readonly rounds: Array<Array<ForgedPage | undefined>>,
+    /** Of all rows, also those of pages past retention. @default of the pages that are there */
+    readonly rows?: number,
+  ) {}
 
   get client(): Client {
     const forged = {
@@ -62,7 +66,8 @@ export class ForgedBatch {
 
   private async describe(id: string) {
     if (id !== batchWorkflowId(KEY) || this.rounds.length === 0) throw new WorkflowNotFoundError('gone', id, undefined);
-    const rows = (this.rounds[0] ?? []).reduce((sum, page) => sum + (page?.rows.length ?? 0), 0);
+    const known = (this.rounds[0] ?? []).reduce((sum, page) => sum + (page?.rows.length ?? 0), 0);
+    const { rows = known } = this;
     const pages = this.rounds.map((round) => round.length);
     return { memo: { [BATCH_MEMO]: { digest: 'd', round: pages.length - 1, pages, rows, since: SINCE } } };
   }

@@ -57,6 +57,12 @@ describe('a model of the workspace', () => {
   });
 });
 
+it('gives the chats of a folder that can be read, beside one of an odd shape', async () => {
+  const chat = { id: 'a', title: 'A', chat: {}, created_at: 1, updated_at: 1 };
+  const client = await answering(200, [{ ...chat, id: 'odd', chat: null }, null, chat]);
+  expect((await client.chatsInFolder('folder')).map(({ id }) => id)).toEqual(['a']);
+});
+
 describe('what outlet filters leave', () => {
   it.each([
     ['messages', { messages: [{ id: 'a', content: 'x' }] }, [{ id: 'a', content: 'x' }]],

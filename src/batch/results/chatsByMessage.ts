@@ -3,7 +3,7 @@
  * chat once; {@link RecentChats} is for a few new ones.
  */
 import type { Connection } from '../../openwebui/connection';
-import { ForbiddenError, NotFoundError, ResponseTooLargeError } from '../../openwebui/errors';
+import { ForbiddenError, NotFoundError, ResponseTooLargeError, UnexpectedShapeError } from '../../openwebui/errors';
 import type { Chat, ChatRow } from '../../openwebui/schemas';
 
 /** Chats read at a time. */
@@ -14,6 +14,7 @@ export class ChatsByMessage {
   private readonly chats = new Map<string, { chatId: string; createdAt: number }>();
   private readonly folders = new Map<string, Promise<void>>();
   private listed: Promise<void> | undefined;
+  private allFolders: Promise<void> | undefined;
 
   constructor(
     private readonly connection: Connection,
@@ -21,13 +22,15 @@ export class ChatsByMessage {
   ) {}
 
   /**
-   * The id of the oldest chat that holds a user message: people make copies.
-   * @param folderId where the chat was made; old releases leave those of folders out of their lists
+   * The id of the oldest chat that holds a user message: people make copies. Old releases leave the chats of folders out of their
+   * lists.
+   * @param folderId where the chat was made, as far as that is known; it is looked for in all folders at last
    */
   async find(messageId: string, folderId?: string): Promise<string | undefined> {
     this.listed ??= this.list();
     await this.listed;
     if (!this.chats.has(messageId) && folderId !== undefined) await this.folder(folderId);
+    if (!this.chats.has(messageId)) await (this.allFolders ??= this.readAllFolders());
     return this.chats.get(messageId)?.chatId;
   }
 
@@ -73,6 +76,15 @@ export class ChatsByMessage {
     else this.index(chat);
   }
 
+  private async readAllFolders(): Promise<void> {
+    try {
+      for (const { id } of await this.connection.client.folders(this.signal)) await this.folder(id);
+    } catch (error) {
+      // The user may not have any, or the release has none.
+      if (!isUnreadable(error)) throw error;
+    }
+  }
+
   private folder(folderId: string): Promise<void> {
     const known = this.folders.get(folderId);
     if (known !== undefined) return known;
@@ -99,7 +111,7 @@ export class ChatsByMessage {
   }
 }
 
-/** A chat as it is now; undefined if it is gone, another user's, or too large to be read. */
+/** A chat as it is now; undefined if it is gone, another user's, too large to be read, or of an odd shape. */
 export async function readableChat(
   connection: Connection,
   chatId: string,
@@ -114,5 +126,6 @@ export async function readableChat(
 }
 
 function isUnreadable(error: unknown): boolean {
-  return [NotFoundError, ForbiddenError, ResponseTooLargeError].some((kind) => error instanceof kind);
+  const kinds = [NotFoundError, ForbiddenError, ResponseTooLargeError, UnexpectedShapeError];
+  return kinds.some((kind) => error instanceof kind);
 }

@@ -50,12 +50,13 @@ export class Merge {
     return { rows: results, final, after: { page: nextPage, rows: this.rows, later: this.rounds.map(({ at }) => at) } };
   }
 
-  async finish(): Promise<void> {
+  /** A row of a later round that has not passed. */
+  async left(): Promise<{ round: number; id: string } | undefined> {
     for (const round of this.rounds) {
       const left = await round.head();
-      if (left === undefined) continue;
-      throw new Error(`Round ${round.number} has the row "${left.row.id}" out of the order of round 0`);
+      if (left !== undefined) return { round: round.number, id: left.row.id };
     }
+    return undefined;
   }
 }
 

@@ -2,7 +2,8 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { BATCH_MEMO, batchWorkflowId, pageWorkflowId, type BatchMemo } from '../../batchContract';
 import { OrchestrationError } from '../../chatRun';
-import { readPage, type PageHistory } from '../history/pageHistory';
+import { FAILURES } from '../../contract';
+import { readPage, type PageHistory, type PageRow } from '../history/pageHistory';
 import { Merge, Round, type Position, type ResultPage } from './roundsMerge';
 import { RowsOfFile, type FileOptions } from './rowsOfFile';
 
@@ -38,7 +39,9 @@ export class BatchReader {
     const memo = await this.begin();
     const merge = new Merge(this.roundsOf(memo, from), from?.rows ?? 0);
     const file = new RowsOfFile(this.batchKey, this.options);
+    if (memo !== undefined) await file.refuseOtherThan(memo.rows);
     try {
+      await file.skipTo(merge.rows);
       yield* this.merged(memo, merge, file, from?.page ?? 0);
     } finally {
       await file.close();
@@ -54,6 +57,7 @@ export class BatchReader {
     const count = memo?.pages[0] ?? 0;
     const read = lookingAhead((page) => this.read(0, page), count);
     let gap = memo === undefined ? 0 : undefined;
+    let folderId: string | undefined;
     for (let page = first; page < count; page++) {
       const history = await read(page);
       if (history === undefined) {
@@ -61,22 +65,20 @@ export class BatchReader {
         gap ??= page;
         continue;
       }
-      if (gap !== undefined) yield* this.fill(merge, file, gap, history.rows[0]?.id);
+      folderId ??= folderOf(history);
+      if (gap !== undefined) yield* this.fill(merge, gap, file.rowsUntil(history.rows[0]?.id, folderId));
       gap = undefined;
+      await file.pass(history.rows);
       yield await merge.page(history, page + 1);
     }
-    if (gap !== undefined) yield* this.fill(merge, file, gap, undefined);
-    await merge.finish();
+    if (gap !== undefined) yield* this.fill(merge, gap, file.rowsUntil(undefined, folderId));
+    const left = await merge.left();
+    if (left !== undefined) throw this.outOfOrder(left);
   }
 
   /** The rows of pages that are gone, up to the first one of a page that is there. */
-  private async *fill(
-    merge: Merge,
-    file: RowsOfFile,
-    page: number,
-    before: string | undefined,
-  ): AsyncGenerator<ResultPage> {
-    for await (const rows of file.rowsFrom(merge.rows, before)) yield await merge.page({ rows, ended: true }, page);
+  private async *fill(merge: Merge, page: number, portions: AsyncIterable<PageRow[]>): AsyncGenerator<ResultPage> {
+    for await (const rows of portions) yield await merge.page({ rows, ended: true }, page);
   }
 
   private roundsOf(memo: BatchMemo | undefined, from: Position | undefined): Round[] {
@@ -107,6 +109,11 @@ export class BatchReader {
     return new OrchestrationError('NotFound', `There is no batch with the key "${this.batchKey}": ${remedy}`);
   }
 
+  private outOfOrder({ round, id }: { round: number; id: string }): OrchestrationError {
+    const what = `Batch "${this.batchKey}" has run the row "${id}" again in round ${round}, and it is not among its rows in that place`;
+    return new OrchestrationError(FAILURES.InvalidInput, `${what}: give the file that the batch was made from`);
+  }
+
   private pageGone(page: number): OrchestrationError {
     const what = `Page ${page} of batch "${this.batchKey}" is past Temporal's retention`;
     return new OrchestrationError(
@@ -114,6 +121,11 @@ export class BatchReader {
       `${what}: give the batch's file too, and its replies are read from Open WebUI`,
     );
   }
+}
+
+/** The folder of the batch; a row may name another. */
+function folderOf({ rows }: PageHistory): string | undefined {
+  return rows.find(({ input }) => input.folder_id !== undefined)?.input.folder_id;
 }
 
 /** Reads the page after the one that is asked for while that one is worked on. */

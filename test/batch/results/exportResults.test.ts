@@ -343,7 +343,7 @@ describe('a batch past retention', () => {
   });
 
   it('has its rows from the file, in their places, and says plainly that nothing is known of them', async () => {
-    const batch = new ForgedBatch([[undefined, ok('c', 'd'), undefined]]);
+    const batch = new ForgedBatch([[undefined, ok('c', 'd'), undefined]], 5);
     const summary = await exportResults(options(batch, { rows: file('a', 'b', 'c', 'd', 'e') }));
     expect(summary).toMatchObject({ rows: 5, completed: 2, unknown: 3 });
     const read = await lines();
@@ -353,11 +353,33 @@ describe('a batch past retention', () => {
     expect(read[0]?.note).toBe("Its run is past Temporal's retention, and no connection to Open WebUI is set up here");
   });
 
-  it('refuses another file', async () => {
-    const batch = new ForgedBatch([[undefined, ok('c')]]);
-    await expect(exportResults(options(batch, { rows: file('x', 'y') }))).rejects.toMatchObject({
+  it.each([
+    ['of other rows', [undefined, ok('c')], ['x', 'y'], /does not have row "c" in that place/],
+    ['with fewer rows', [undefined, ok('c')], ['c'], /has 1 rows, and the batch has 2/],
+    ['with more rows', [undefined, ok('c')], ['a', 'c', 'd'], /has 3 rows, and the batch has 2/],
+    ['with another row before', [ok('c'), undefined], ['x', 'a'], /has "x" where the batch has row "c"/],
+    ['that has a row of the next page twice', [undefined, ok('b', 'c')], ['b', 'b', 'c'], /has "b" where .* row "c"/],
+  ])('refuses a file %s', async (_what, pages, ids, reason) => {
+    const rows = pages.length + (pages[1]?.rows.length ?? 1) - 1;
+    const exporting = exportResults(options(new ForgedBatch([pages], rows), { rows: file(...ids) }));
+    await expect(exporting).rejects.toMatchObject({ type: 'InvalidInput', message: expect.stringMatching(reason) });
+  });
+
+  it('says so where a row was run again that the file does not have there', async () => {
+    const batch = new ForgedBatch([[undefined], [ok('z')]], 1);
+    await expect(exportResults(options(batch, { rows: file('a') }))).rejects.toMatchObject({
       type: 'InvalidInput',
+      message: expect.stringMatching(/has run the row "z" again in round 1, .*: give the file/) as string,
     });
+  });
+
+  it('has the folder of its chats from a page that is there', async () => {
+    const folder_id = '2a0f4ad2-4f2e-4b39-8f53-0f6f5c1f2b11';
+    const kept = { ...ok('b'), common: { model: 'model-a', folder_id } };
+    const reader = new BatchReader(new ForgedBatch([[undefined, kept]], 2).client, KEY, { rows: file('a', 'b') });
+    const folders: unknown[] = [];
+    for await (const { rows } of reader.pages()) folders.push(...rows.map(({ input }) => input.folder_id));
+    expect(folders).toEqual([folder_id, folder_id]);
   });
 });
 

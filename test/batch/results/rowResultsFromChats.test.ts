@@ -2,7 +2,7 @@ import { turnIds } from '../../../src/activities/ids';
 import { ChatReader } from '../../../src/batch/results/rowResultsFromChats';
 import type { RowResult } from '../../../src/batch/results/rowResults';
 import type { Connection } from '../../../src/openwebui/connection';
-import { NotFoundError } from '../../../src/openwebui/errors';
+import { NotFoundError, UnexpectedShapeError } from '../../../src/openwebui/errors';
 import type { Chat, Message } from '../../../src/openwebui/schemas';
 import { outcomeOf } from '../forgedBatch';
 
@@ -29,6 +29,8 @@ class FakeServer {
   constructor(
     readonly chats: Chat[],
     readonly inFolder: Chat[] = [],
+    /** The id of one that cannot be read. */
+    readonly odd?: string,
   ) {}
 
   open(): Connection {
@@ -42,12 +44,15 @@ class FakeServer {
         pinnedChats: async () => [],
         chatList: page,
         archivedChats: async () => ({ value: [] }),
+        folders: async () => [{ id: 'folder', name: 'Nightly' }],
         chatsInFolder: async () => this.inFolder,
         chat: async (id: string) => {
           this.reads++;
+          const context = { connection: 'default', method: 'GET', path: id };
+          if (id === this.odd) throw new UnexpectedShapeError('no chat', context);
           const found = [...this.chats, ...this.inFolder].find((chat) => chat.id === id);
           if (found !== undefined) return found;
-          throw new NotFoundError('no chat', { connection: 'default', method: 'GET', path: id });
+          throw new NotFoundError('no chat', context);
         },
       },
     };
@@ -113,6 +118,11 @@ describe('a row whose run is forgotten', () => {
     expect(server.closed).toBe(1);
   });
 
+  it('is found beside a chat of an odd shape', async () => {
+    const chats = [chatOf(forgottenRow('b'), [], { id: 'odd' }), chatOf(row, [finished('Paris.')])];
+    expect((await new FakeServer(chats, [], 'odd').reader().whole(row)).outcome?.content).toBe('Paris.');
+  });
+
   it('is taken from the older of two chats: people make copies', async () => {
     const copy = chatOf(row, [finished('Changed')], { id: 'copy', createdAt: 2_000 });
     const server = new FakeServer([copy, chatOf(row, [finished('Paris.')])]);
@@ -123,6 +133,7 @@ describe('a row whose run is forgotten', () => {
     const inFolder = new FakeServer([], [chatOf(row, [finished('Paris.')])]);
     const folder_id = '2a0f4ad2-4f2e-4b39-8f53-0f6f5c1f2b11';
     expect((await inFolder.reader().whole(forgottenRow('a', { folder_id }))).status).toBe('completed');
+    expect((await inFolder.reader().whole(row)).status).toBe('completed');
     const id = '0b7b6f0e-7a7e-4b0c-9a53-4a4f1f6d9c22';
     const further = forgottenRow('a', { chat: { id } });
     const server = new FakeServer([chatOf(further, [finished('Rome.')], { id })]);
