@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { batchCommand } from './commands/batch';
 import { chatCommand } from './commands/chat';
 import { modelsCommand } from './commands/models';
+import { unwritable } from './batch/results/resultsFile';
 import { PROGRAM, explain, tell } from './commands/output';
 import { runCommands } from './commands/runs';
 import { maskSecrets } from './config/secret';
@@ -37,11 +38,13 @@ for (const command of [chatCommand(), ...runCommands(), modelsCommand(), batchCo
 
 // Whoever reads may have read enough: … | head
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+  if (error.code === 'EPIPE') process.exit();
+  fail(unwritable('standard output', error));
 });
 
-program.parseAsync().catch((error: unknown) => {
+program.parseAsync().catch(fail);
+
+function fail(error: unknown): never {
   tell(maskSecrets(explain(error)));
   process.exit(1);
-});
+}

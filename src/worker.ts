@@ -22,6 +22,7 @@ import { CONNECTION_VARIABLES } from './config/connections';
 import { CONNECTIONS_FILE_VARIABLE } from './config/connectionsFile';
 import { maskSecrets } from './config/secret';
 import { DEFAULT_CONNECTION, TASK_QUEUES } from './contract';
+import { endAtOnce, onInterrupt } from './interrupts';
 import { createLogger, installRuntime } from './logging';
 import { Connection, UnsupportedReleaseError } from './openwebui/connection';
 import { credentialsFor } from './openwebui/credentials';
@@ -179,6 +180,15 @@ function settingOf(name: string, env: NodeJS.ProcessEnv): string {
   return `"${name}" in ${resolve(env[CONNECTIONS_FILE_VARIABLE]?.trim() ?? '')} (${CONNECTIONS_FILE_VARIABLE})`;
 }
 
+/** Temporal's runtime ends the workers at the first, and hears no other: the next one would end the process while they drain. */
+function bearInterrupts(log: Logger): void {
+  const insisted = (): void => {
+    log.warn('Interrupted again: the worker ends at once, and what it had in flight is tried again elsewhere');
+    endAtOnce();
+  };
+  onInterrupt(() => undefined, insisted);
+}
+
 async function main(): Promise<void> {
   const config = loadConfig(process.env);
   const log = createLogger({ ...config.log, secrets: secretsOf(config) });
@@ -205,6 +215,7 @@ async function main(): Promise<void> {
       );
       // Takes a while, and nothing waits for it.
       void warnOfPriorities(connection, namespace, log);
+      bearInterrupts(log);
       await runWorkers(workers);
     } finally {
       // Refused while a worker that was not run holds it; the process ends, and the cause is to be told.

@@ -1,5 +1,5 @@
 /** Where the commands write: results on standard output, all else on standard error. */
-import { ServiceError } from '@temporalio/client';
+import { ServiceError, isGrpcServiceError } from '@temporalio/client';
 import { InvalidArgumentError } from 'commander';
 import { ResultsFileError } from '../batch/results/resultsFile';
 import { TemplateError } from '../batch/file/template';
@@ -34,10 +34,27 @@ export function explain(error: unknown): string {
     if (error.details.content !== undefined) lines.push('', error.details.content);
     return lines.join('\n');
   }
-  if (error instanceof ServiceError)
-    return `Temporal does not answer (${error.message}); look whether it runs, then ask again with the same key.`;
+  if (error instanceof ServiceError || isGrpcServiceError(error)) return temporalSentence(error);
   if (error instanceof Error) return isExpected(error) ? error.message : (error.stack ?? error.message);
   return String(error);
+}
+
+/** gRPC's codes for what asking again does not help, and what does. */
+const REFUSALS: Readonly<Record<number, string>> = {
+  3: 'correct what was asked',
+  7: 'use a credential that may do this, such as another TEMPORAL_API_KEY',
+  16: 'use a credential that it accepts, such as another TEMPORAL_API_KEY',
+};
+
+function temporalSentence(error: Error): string {
+  const told = error instanceof ServiceError ? error.cause : error;
+  if (!isGrpcServiceError(told)) return unansweredSentence(error.message);
+  const remedy = REFUSALS[Number(told.code)];
+  return remedy === undefined ? unansweredSentence(told.message) : `Temporal refuses: ${told.details}; ${remedy}.`;
+}
+
+function unansweredSentence(why: string): string {
+  return `Temporal does not answer (${why}); look whether it runs, then ask again with the same key.`;
 }
 
 const SENTENCES = [
