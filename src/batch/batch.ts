@@ -47,11 +47,16 @@ export class Batch {
   }
 
   /**
-   * How far it is; of its newest round. A worker has to answer, also for a batch that has ended.
+   * How far it is; of its newest round. A worker has to answer, unless the batch has come to its end.
    * @throws OrchestrationError NotFound, NoWorker
    */
   progress(): Promise<BatchProgress> {
-    return this.asked((handle) => handle.query<BatchProgress>(PROGRESS_QUERY));
+    return this.asked(async (handle) => {
+      const { status } = await handle.describe();
+      // What it returned is what it would answer.
+      if (status.name === 'COMPLETED') return (await handle.result()) as BatchProgress;
+      return handle.query<BatchProgress>(PROGRESS_QUERY);
+    });
   }
 
   /** Starts nothing any more; what is in flight goes on to its end. @throws OrchestrationError NotFound, NoWorker, InvalidInput */
@@ -92,6 +97,7 @@ export class Batch {
       const { batchKey } = this;
       const cancelledPages = await cancelPages(this.client, batchKey, (before?.memo.round ?? -1) + 1);
       if (cancelledPages > 0) return { batchKey, cancelledPages };
+      if (before?.isBroken === true) throw nothingLeft(batchKey);
     }
     return this.updated(BATCH_UPDATES.cancel);
   }
@@ -194,10 +200,8 @@ export class Batch {
       return new OrchestrationError(FAILURES.InvalidInput, reason, {}, { cause: error });
     }
     const { status } = await this.describe();
-    if (status.name !== 'RUNNING') {
-      const message = `The batch "${this.batchKey}" has ended (${status.name}); there is nothing left to steer`;
-      if (error instanceof WorkflowNotFoundError) return new OrchestrationError(FAILURES.InvalidInput, message);
-    }
+    if (status.name !== 'RUNNING' && error instanceof WorkflowNotFoundError)
+      return new OrchestrationError(FAILURES.InvalidInput, overSentence(this.batchKey, status.name));
     const isMute = error instanceof ServiceError || error instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
     if (!isMute) return error;
     const message = `The batch is ${status.name}, but no worker answers; look whether one runs (npm run worker)`;
@@ -208,4 +212,16 @@ export class Batch {
     const message = `There is no batch with the key "${this.batchKey}"; look at the key and at the Temporal namespace, or start it`;
     return new OrchestrationError('NotFound', message, {}, { cause });
   }
+}
+
+function nothingLeft(batchKey: string): OrchestrationError {
+  const message = `The batch "${batchKey}" was broken off, and Temporal does not have all of its pages any more: nothing is left to cancel`;
+  return new OrchestrationError(FAILURES.InvalidInput, message);
+}
+
+/** Why a batch cannot be steered, and what can be done with it. */
+function overSentence(batchKey: string, status: string): string {
+  if (BROKEN_OFF.includes(status))
+    return `The batch "${batchKey}" was broken off (${status}): "batch resume ${batchKey}" goes on with it, "batch cancel ${batchKey}" ends it`;
+  return `The batch "${batchKey}" has ended (${status}), and there is nothing left to steer: "batch results ${batchKey}" writes what came of it, "batch retry-failed ${batchKey}" runs again what failed`;
 }

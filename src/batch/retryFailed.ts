@@ -57,6 +57,7 @@ async function rowsToRetry(client: Client, batchKey: string): Promise<number> {
   let count = 0;
   for await (const { id, status } of resultsOf(client, batchKey)) {
     if (status !== 'completed') count++;
+    if (status === 'unknown') throw forgotten(id);
     if (status !== 'inFlight') continue;
     const message = `Row "${id}" is still ending; give the command again in a minute`;
     throw new OrchestrationError(FAILURES.InvalidInput, message);
@@ -83,14 +84,16 @@ async function* failedRows(client: Client, batchKey: string, memo: BatchMemo): A
 }
 
 function again({ id, input, status, attempts, failure }: RowResult, since: number): BatchRow {
-  if (status === 'unknown' || input === undefined) {
-    const message = `Row "${id}" is past Temporal's retention, so it is not known any more; make a file of the rows that have no result and run it with a new key`;
-    throw new OrchestrationError(FAILURES.InvalidInput, message);
-  }
+  if (status === 'unknown') throw forgotten(id);
   if (attempts === 0) return { id, input };
   const chatId = failure?.details.chatId ?? input.redrive?.chatId;
   const settled = failure === undefined || CUT_OFF.has(failure.type) ? {} : { settled: true };
   return { id, input: { ...input, redrive: { since, ...settled, ...(chatId === undefined ? {} : { chatId }) } } };
+}
+
+function forgotten(id: string): OrchestrationError {
+  const message = `Row "${id}" is past Temporal's retention, so it is not known any more; make a file of the rows that have no result and run it with a new key`;
+  return new OrchestrationError(FAILURES.InvalidInput, message);
 }
 
 async function* pagesOf(

@@ -20,6 +20,7 @@ import { OrchestrationError } from '../chatRun';
 import { FAILURES, SEARCH_ATTRIBUTES, TASK_QUEUES } from '../contract';
 import { addPage } from '../workflows/pageRanges';
 import { NO_ROWS, sum } from '../workflows/rowCounts';
+import { readPage } from './history/pageHistory';
 import { retentionOf } from './retention';
 import { shellWord } from './shellWord';
 
@@ -39,7 +40,10 @@ export interface Uploaded {
   ended: NonNullable<BatchInput['ended']>;
 }
 
-/** @throws OrchestrationError RequestKeyReused where a page of other rows has its id */
+/**
+ * @throws OrchestrationError RequestKeyReused where a page of other rows has its id; Cancelled where its pages were cancelled
+ *   meanwhile
+ */
 export async function uploadPages(
   client: Client,
   priority: BatchPriority,
@@ -48,17 +52,28 @@ export async function uploadPages(
   const uploaded: Uploaded = { pageRows: [], ended: { pages: [], counts: NO_ROWS } };
   const { ended } = uploaded;
   let rows = 0;
+  let firstWaiting: PageInput | undefined;
   for await (const input of inputs) {
     const counts = await uploadPage(client, input, priority, hashOf(input, folder));
     if (counts !== undefined) {
       addPage(ended.pages, input.page);
       ended.counts = sum(ended.counts, counts);
-    }
+    } else firstWaiting ??= input;
     uploaded.pageRows.push(input.rows.length);
     rows += input.rows.length;
     onUploaded?.(rows);
   }
+  if (firstWaiting !== undefined) await refuseCancelled(client, firstWaiting);
   return uploaded;
+}
+
+/** Who has cancelled the batch while it was uploaded does not want it started. @param page the first: a cancel takes them in order */
+async function refuseCancelled(client: Client, page: PageInput): Promise<void> {
+  const now = await readPage(client, pageWorkflowId(page));
+  if (now === undefined || now.rows.some(({ status }) => status !== 'cancelled')) return;
+  const { batchKey } = page;
+  const message = `The batch "${batchKey}" was cancelled while its rows were uploaded, and is not started: "batch cancel ${batchKey}" cancels what was uploaded since, and the same command again runs it`;
+  throw new OrchestrationError('Cancelled', message);
 }
 
 /** @returns how its rows have ended, of a page that was uploaded before and has run */

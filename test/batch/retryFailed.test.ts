@@ -20,4 +20,9 @@ describe('a retry of what failed', () => {
       message: expect.stringMatching(/past Temporal's retention; read its results, .* with a new key$/) as string,
     });
   });
+
+  it('sends nothing where a row is forgotten', async () => {
+    const page: ForgedPage = { rows: [{ id: 'a', attempts: ['open'] }], end: 'terminated' };
+    await expect(retried(PAGE, page)).rejects.toThrow(/^Row "a" is past Temporal's retention, .* with a new key$/);
+  });
 });

@@ -1,7 +1,7 @@
 /** A report as one HTML page: no script, nothing from anywhere else. Every text in it is taken for hostile. */
 import { latencyChart, progressChart } from './charts';
 import { MOST_LISTED, type Cause, type ListedFailure, type ModelFigures, type ReportFigures } from './figures';
-import { durationText, escaped, numberText, timeText, webAddress } from './text';
+import { durationText, escaped, numberText, rateText, timeText, webAddress } from './text';
 import { STYLE } from './style';
 
 export interface PageOptions {
@@ -80,7 +80,7 @@ function tiles({ counts, rows, startedAt, endedAt, latency, askedAgain }: Report
     counts.inFlight > 0 && ['in flight', numberText(counts.inFlight)],
     counts.waiting > 0 && ['waiting', numberText(counts.waiting)],
     counts.unknown > 0 && ['unknown', numberText(counts.unknown)],
-    minutes > 0 && ['rows a minute', numberText(ended / minutes)],
+    minutes > 0 && ['rows a minute', rateText(ended / minutes)],
     median !== undefined && ['median time', durationText(median)],
     p95 !== undefined && ['95 % within', durationText(p95)],
     askedAgain > 0 && ['asked more than once', numberText(askedAgain)],

@@ -29,22 +29,34 @@ export function timeText(at: number): string {
   return new Date(at).toISOString().slice(0, 19).replace('T', ' ');
 }
 
-const UNITS: ReadonlyArray<[name: string, ms: number]> = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['min', 60_000],
-  ['s', 1_000],
-];
+/** `0.04`, `8.5`, `120`: slow rates have their fraction, and the slowest are not nothing. */
+export function rateText(perMinute: number): string {
+  if (perMinute < 1) return String(Number(perMinute.toPrecision(1)));
+  return perMinute < 10 ? String(Math.round(perMinute * 10) / 10) : numberText(perMinute);
+}
 
-/** `850 ms`, `4.2 s`, `1 h 5 min` */
+/** Larger units, each told with what is left in the next smaller one, up to what the next larger one begins with. In ms. */
+const UNITS = [
+  { name: 'min', ms: 60_000, rest: 's', restMs: 1_000, below: 3_600_000 },
+  { name: 'h', ms: 3_600_000, rest: 'min', restMs: 60_000, below: 86_400_000 },
+  { name: 'd', ms: 86_400_000, rest: 'h', restMs: 3_600_000, below: Infinity },
+] as const;
+
+/** `850 ms`, `4.2 s`, `1 h 5 min`. What is rounded up to a larger unit is told in that one. */
 export function durationText(ms: number): string {
-  const at = UNITS.findIndex(([, length]) => ms >= length);
-  const [name, length] = UNITS[at] ?? ['ms', 1];
-  if (name === 'ms') return `${Math.round(ms)} ms`;
-  if (name === 's') return `${ms < 10_000 ? Number((ms / 1000).toFixed(1)) : Math.round(ms / 1000)} s`;
-  const [smaller, smallerLength] = UNITS[at + 1] ?? ['s', 1_000];
-  const parts = Math.round(ms / smallerLength);
-  const perUnit = Math.round(length / smallerLength);
-  const [whole, rest] = [Math.floor(parts / perUnit), parts % perUnit];
-  return rest === 0 ? `${whole} ${name}` : `${whole} ${name} ${rest} ${smaller}`;
+  if (Math.round(ms) < 1_000) return `${Math.round(ms)} ms`;
+  const tenths = Math.round(ms / 100);
+  if (tenths < 100) return `${tenths / 10} s`;
+  const seconds = Math.round(ms / 1_000);
+  return seconds < 60 ? `${seconds} s` : inLargerUnit(ms);
+}
+
+function inLargerUnit(ms: number): string {
+  for (const unit of UNITS) {
+    const shown = Math.round(ms / unit.restMs) * unit.restMs;
+    if (shown >= unit.below) continue;
+    const [whole, rest] = [Math.floor(shown / unit.ms), (shown % unit.ms) / unit.restMs];
+    return rest === 0 ? `${whole} ${unit.name}` : `${whole} ${unit.name} ${rest} ${unit.rest}`;
+  }
+  return '';
 }

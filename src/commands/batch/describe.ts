@@ -1,4 +1,5 @@
 /** How far a batch is, in words. */
+import { rateText } from '../../batch/report/text';
 import { shellWord } from '../../batch/shellWord';
 import type { BatchProgress, RowFailure } from '../../batchContract';
 import { PROGRAM } from '../output';
@@ -21,7 +22,7 @@ export function figuresOf(progress: BatchProgress, now: number): string {
   const parts = [`${counts.failed} failed`];
   if (counts.cancelled > 0) parts.push(`${counts.cancelled} cancelled`);
   if (!isOver(progress)) parts.push(`${counts.inFlight} in flight (window ${window})`);
-  if (perMinute > 0 && !isOver(progress)) parts.push(`${rounded(perMinute)} a minute`);
+  if (perMinute > 0 && !isOver(progress)) parts.push(`${rateText(perMinute)} a minute`);
   if (expectedAt !== undefined) parts.push(`about ${durationOf(expectedAt - now)} left`);
   return parts.join(', ');
 }
@@ -52,10 +53,6 @@ export function durationOf(ms: number): string {
   const [hours, rest] = [Math.floor(minutes / 60), minutes % 60];
   if (hours === 0) return `${minutes} min`;
   return rest === 0 ? `${hours} h` : `${hours} h ${rest} min`;
-}
-
-function rounded(perMinute: number): string {
-  return perMinute < 10 ? String(Math.round(perMinute * 10) / 10) : String(Math.round(perMinute));
 }
 
 export function oneLine(text: string): string {

@@ -86,8 +86,9 @@ function steer(
   });
 }
 
-function cancelledLine({ batchKey, cancelledPages }: CancelledPages): string {
-  return `No batch "${batchKey}" runs; ${cancelledPages} ${cancelledPages === 1 ? 'page' : 'pages'} that waited for one will start nothing more`;
+export function cancelledLine({ batchKey, cancelledPages }: CancelledPages): string {
+  const pages = `${cancelledPages} ${cancelledPages === 1 ? 'page' : 'pages'}`;
+  return `No batch "${batchKey}" runs; ${pages} that waited for one will start nothing more. If an upload is still under way, interrupt it and cancel again`;
 }
 
 interface RetryOptions extends Json, ReplyTime {
@@ -113,9 +114,12 @@ async function retryFailed(batch: Batch, { window, replyTime, wait, json }: Retr
   const { batchKey, workflowId } = batch;
   const display = displayFor({ json });
   const onUploaded = (uploaded: number): void => display.count('uploading', uploaded);
-  const rows = await interruptible(
-    () => 'Nothing has begun yet. The same command again goes on where it stopped.',
-    () => batch.retryFailed({ ...(window === undefined ? {} : { window }), ...replyMsOf(replyTime), onUploaded }),
+  const interrupted = (): string => {
+    display.close();
+    return 'Nothing has begun yet. The same command again goes on where it stopped.';
+  };
+  const rows = await interruptible(interrupted, () =>
+    batch.retryFailed({ ...(window === undefined ? {} : { window }), ...replyMsOf(replyTime), onUploaded }),
   ).finally(() => display.close());
   if (json) printJson({ event: 'started', batchKey, workflowId, rows });
   else tell(rows === 0 ? 'No row has failed' : `${rows} rows once more`);

@@ -362,7 +362,10 @@ describe('a batch past retention', () => {
   ])('refuses a file %s', async (_what, pages, ids, reason) => {
     const rows = pages.length + (pages[1]?.rows.length ?? 1) - 1;
     const exporting = exportResults(options(new ForgedBatch([pages], rows), { rows: file(...ids) }));
-    await expect(exporting).rejects.toMatchObject({ type: 'InvalidInput', message: expect.stringMatching(reason) });
+    await expect(exporting).rejects.toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringMatching(reason) as string,
+    });
   });
 
   it('says so where a row was run again that the file does not have there', async () => {
