@@ -91,7 +91,11 @@ export async function awaitServer(
 function known({ connections }: ActivityDependencies, name: string): Connection {
   const connection = connections.get(name);
   if (connection !== undefined) return connection;
-  throw notYet('UnknownConnection', `This worker has no connection "${name}"; another one is asked`, ELSEWHERE_AFTER_MS);
+  throw notYet(
+    'UnknownConnection',
+    `This worker has no connection "${name}"; another one is asked`,
+    ELSEWHERE_AFTER_MS,
+  );
 }
 
 async function untilFailing(probed: Connection[], times: Probing, signal: AbortSignal): Promise<string> {

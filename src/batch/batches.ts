@@ -72,7 +72,8 @@ export class Batches {
    * Uploads the rows and starts the batch, or finds the one that the same key and rows started before. An upload that was
    * interrupted is taken up where it stopped; a batch that was terminated goes on with the rows that had not ended.
    * @param onUploaded told how many rows are with Temporal
-   * @throws OrchestrationError InvalidInput, RequestKeyReused, NoWorker; UnservedRowsError; no row has been sent then
+   * @throws OrchestrationError InvalidInput, RequestKeyReused, NoWorker; UnservedRowsError; no row has been sent then. Cancelled where
+   *   it was cancelled during the upload
    */
   async start(source: BatchSource, options: BatchOptions, onUploaded?: (rows: number) => void): Promise<Batch> {
     refuseBadOptions(options);

@@ -1,4 +1,99 @@
-import { formatOf, resultsCommand, webUrlOf } from '../../../src/commands/batch/results';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { formatOf, reportCommand, resultsCommand, webUrlOf } from '../../../src/commands/batch/results';
+import { explain } from '../../../src/commands/output';
+import { AuthenticationError, ForbiddenError } from '../../../src/openwebui/errors';
+import { ForgedBatch, KEY, type ForgedPage } from '../../batch/forgedBatch';
+
+const CONTEXT = { connection: 'default', method: 'GET', path: '/api/v1/chats/c' };
+
+let client: Client;
+let readChat: () => Promise<never>;
+jest.mock('../../../src/commands/withTemporal', () => ({
+  withClient: (use: (given: Client) => Promise<void>) => use(client),
+}));
+jest.mock('../../../src/commands/models', () => ({
+  openConnection: () => ({ name: 'default', client: { chat: () => readChat() }, close: async () => undefined }),
+}));
+
+let directory: string;
+let out: string;
+let told: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'results-command-'));
+  out = join(directory, 'r.jsonl');
+  told = '';
+  jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    told += String(text);
+    return true;
+  });
+});
+afterEach(async () => {
+  jest.restoreAllMocks();
+  process.exitCode = undefined;
+  await rm(directory, { recursive: true, force: true });
+});
+
+const ok = (id: string): ForgedPage => ({ rows: [{ id, attempts: [{ ok: {} }] }], end: 'completed' });
+const cut = (id: string): ForgedPage => ({ rows: [{ id, attempts: [{ ok: { truncated: true } }] }], end: 'completed' });
+
+async function run(what: 'results' | 'report', ...args: string[]): Promise<void> {
+  const command = what === 'results' ? resultsCommand() : reportCommand();
+  await command.parseAsync([KEY, '--out', out, ...args], { from: 'user' });
+}
+
+/** Interrupted when its second page is read, twice, as npm does it. */
+function interrupted(): ForgedBatch {
+  const batch = new ForgedBatch([[ok('a'), ok('b'), ok('c')]]);
+  const { push } = batch.asked;
+  batch.asked.push = (...ids) => {
+    for (let times = 0; batch.asked.length === 1 && times < 2; times++) process.emit('SIGINT');
+    return push.apply(batch.asked, ids);
+  };
+  client = batch.client;
+  return batch;
+}
+
+describe('Ctrl-C', () => {
+  it('stops an export in good order, also where it is heard twice, and the same command goes on', async () => {
+    const batch = interrupted();
+    await run('results');
+    expect(process.exitCode).toBe(130);
+    expect(told).toContain('Interrupted. The same command again goes on where it stopped.');
+    expect(await readdir(directory)).not.toContain('r.jsonl.lock');
+    expect(await readdir(directory)).not.toContain('r.jsonl');
+    expect(process.listeners('SIGINT')).toEqual([]);
+    client = new ForgedBatch(batch.rounds).client;
+    await run('results');
+    expect((await readFile(out, 'utf8')).trimEnd().split('\n')).toHaveLength(3);
+  });
+
+  it('leaves nothing of a report', async () => {
+    interrupted();
+    await run('report');
+    expect(told).toContain('Interrupted. Nothing was written.');
+    expect(await readdir(directory)).toEqual([]);
+  });
+});
+
+it('ends with 2 where a text stayed cut', async () => {
+  client = new ForgedBatch([[ok('a')]]).client;
+  await run('results');
+  expect(process.exitCode).toBeUndefined();
+  client = new ForgedBatch([[cut('a')]]).client;
+  readChat = () => Promise.reject(new ForbiddenError('Not yours', CONTEXT));
+  await run('results');
+  expect(process.exitCode).toBe(2);
+});
+
+it('says how to go on without Open WebUI where that refuses the key', async () => {
+  client = new ForgedBatch([[cut('a')]]).client;
+  readChat = () => Promise.reject(new AuthenticationError('Open WebUI does not accept the credential', CONTEXT));
+  const error = await run('results').catch((failure: unknown) => failure);
+  expect(explain(error)).toMatch(/^AuthenticationFailed: .*; correct it, or unset the OPENWEBUI_… variables: [^\n]*$/);
+});
 
 it('tells CSV by the name in any case of letters', () => {
   expect(['a.csv', 'a.CSV', 'a.jsonl', '-', 'csv'].map(formatOf)).toEqual(['csv', 'csv', 'jsonl', 'jsonl', 'jsonl']);
@@ -12,6 +107,6 @@ it("takes an address of Temporal's Web UI only with its scheme; an empty one is 
 });
 
 it('refuses a name that promises a packed file, and says how to pack', async () => {
-  const writing = resultsCommand().parseAsync(['night', '--out', 'r.jsonl.gz'], { from: 'user' });
+  const writing = run('results', '--out', 'r.jsonl.gz');
   await expect(writing).rejects.toThrow(/^--out r\.jsonl\.gz would not be packed: .* \| gzip > r\.jsonl\.gz$/);
 });
