@@ -48,10 +48,17 @@ export async function destinationOf(
   { standardOutput, signal }: DestinationOptions,
 ): Promise<string | Sink> {
   if (out === STANDARD_OUTPUT) return new Sink('standard output', standardOutput ?? process.stdout, false);
-  const found = await stat(out).catch(() => undefined);
-  if (found === undefined || found.isFile() || found.isDirectory()) return followed(out);
-  const handle = found.isFIFO() ? await pipeWithReader(out, signal) : await opened(out, 'w');
+  if (await isResumable(out)) return followed(out);
+  const isPipe = (await stat(out)).isFIFO();
+  const handle = isPipe ? await pipeWithReader(out, signal) : await opened(out, 'w');
   return new Sink(out, handle.createWriteStream(), true);
+}
+
+/** Whether what is written stands in a file, so that another command can go on with it. */
+export async function isResumable(out: string): Promise<boolean> {
+  if (out === STANDARD_OUTPUT) return false;
+  const found = await stat(out).catch(() => undefined);
+  return found === undefined || found.isFile() || found.isDirectory();
 }
 
 /** Opening a pipe that nobody reads would wait for a reader, and nothing but a kill would end the process meanwhile. */

@@ -40,6 +40,8 @@ const CHECKPOINT = '.checkpoint';
 const NEW = '.new';
 /** Nobody else reads what is not whole; permissions. */
 const PRIVATE = 0o600;
+/** What of a file's mode is its permissions. */
+const PERMISSIONS = 0o7777;
 
 /** What may stand beside a file while it is written. */
 export function leftoversOf(path: string): string[] {
@@ -55,6 +57,8 @@ export class ResumableFiles<T> {
   private handles: Handle[] = [];
   private readonly bytes: number[];
   private isLocked = false;
+  /** Permissions of a file that is new. */
+  private usual = PRIVATE;
   private hasBegun = false;
 
   constructor(
@@ -79,6 +83,7 @@ export class ResumableFiles<T> {
       const holder = await takeLock(this.first);
       if (holder !== undefined) throw beingWritten(this.first, holder);
       this.isLocked = true;
+      this.usual = (await stat(lockOf(this.first))).mode;
       const checkpoint = await this.checkpoint();
       const isSame = checkpoint !== undefined && goesOn(checkpoint.state);
       for (const path of this.paths) {
@@ -152,10 +157,10 @@ export class ResumableFiles<T> {
     for (const handle of handles) await handle.close();
   }
 
-  /** With the permissions of the file that it replaces, or those of any new file, which the lock has. */
+  /** With the permissions of the file that it replaces. */
   private async named(path: string): Promise<void> {
-    const { mode } = await stat(path).catch(() => stat(lockOf(this.first)));
-    await chmod(path + PARTIAL, mode & 0o7777);
+    const before = await stat(path).catch(() => undefined);
+    await chmod(path + PARTIAL, (before?.mode ?? this.usual) & PERMISSIONS);
     await this.fileSystem.rename(path + PARTIAL, path);
   }
 

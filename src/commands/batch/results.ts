@@ -5,6 +5,7 @@ import type { Client } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BatchFile } from '../../batch/file/batchFile';
 import { STANDARD_OUTPUT, followed } from '../../batch/results/destination';
+import { STANDARD_OUTPUT, followed, isResumable } from '../../batch/results/destination';
 import { exportResults, filesOf, type ExportSummary } from '../../batch/results/exportResults';
 import type { Format } from '../../batch/file/records';
 import { writeReport } from '../../batch/report';
@@ -62,7 +63,7 @@ Examples:
   $ ${PROGRAM} batch results night-1 --out results.jsonl --file questions.jsonl --model gpt-4o`,
     )
     .action((key: string, options: ResultsOptions) =>
-      writing(options, interruptedResults(options), (shared) => results(key, options, shared)),
+      writing(options, interruptedResults, (shared) => results(key, options, shared)),
     );
 }
 
@@ -85,7 +86,7 @@ Example:
   $ ${PROGRAM} batch report night-1 --out report.html --web-url http://localhost:8233`,
     )
     .action((key: string, options: ReportOptions) =>
-      writing(options, 'Interrupted. Nothing was written.', (shared) => report(key, options, shared)),
+      writing(options, interruptedReport, (shared) => report(key, options, shared)),
     );
 }
 
@@ -117,10 +118,10 @@ interface Writing {
   say: (sentence: string) => void;
 }
 
-/** Ctrl-C stops it in good order; what is written is kept. @param interrupted said then */
+/** Ctrl-C stops it in good order; what is written is kept. @param interrupted gives what is said then */
 async function writing(
   { out, file, json }: FileOptions,
-  interrupted: string,
+  interrupted: (out: string) => Promise<string>,
   write: (shared: Writing) => Promise<void>,
 ): Promise<void> {
   refusePacked(out);
@@ -138,7 +139,7 @@ async function writing(
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
     display.close();
-    tell(interrupted);
+    tell(await interrupted(out));
     process.exitCode = INTERRUPTED;
   } finally {
     display.close();
@@ -146,9 +147,13 @@ async function writing(
   }
 }
 
-function interruptedResults({ out }: ResultsOptions): string {
-  if (out === STANDARD_OUTPUT) return 'Interrupted. What was written is not all.';
-  return 'Interrupted. The same command again goes on where it stopped.';
+async function interruptedResults(out: string): Promise<string> {
+  if (await isResumable(out)) return 'Interrupted. The same command again goes on where it stopped.';
+  return 'Interrupted. What was written is not all.';
+}
+
+async function interruptedReport(): Promise<string> {
+  return 'Interrupted. Nothing was written.';
 }
 
 function insisted(): void {
