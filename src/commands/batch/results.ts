@@ -4,7 +4,6 @@ import { resolve } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { BatchFile } from '../../batch/file/batchFile';
-import { STANDARD_OUTPUT, followed } from '../../batch/results/destination';
 import { STANDARD_OUTPUT, followed, isResumable } from '../../batch/results/destination';
 import { exportResults, filesOf, type ExportSummary } from '../../batch/results/exportResults';
 import type { Format } from '../../batch/file/records';
