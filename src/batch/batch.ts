@@ -24,6 +24,7 @@ import { FAILURES } from '../contract';
 import { cancelPages } from './cancelPages';
 import { goOn, type GoOnOptions, type Remembered } from './goOn';
 import { retryFailed, type RetryOptions } from './retryFailed';
+import { shellWord } from './shellWord';
 
 const CALL_TIMEOUT_MS = 10_000;
 /** With these ends, the same rows and key begin a batch anew. */
@@ -222,6 +223,6 @@ function nothingLeft(batchKey: string): OrchestrationError {
 /** Why a batch cannot be steered, and what can be done with it. */
 function overSentence(batchKey: string, status: string): string {
   if (BROKEN_OFF.includes(status))
-    return `The batch "${batchKey}" was broken off (${status}): "batch resume ${batchKey}" goes on with it, "batch cancel ${batchKey}" ends it`;
-  return `The batch "${batchKey}" has ended (${status}), and there is nothing left to steer: "batch results ${batchKey}" writes what came of it, "batch retry-failed ${batchKey}" runs again what failed`;
+    return `The batch "${batchKey}" was broken off (${status}): "batch resume ${shellWord(batchKey)}" goes on with it, "batch cancel ${shellWord(batchKey)}" ends it`;
+  return `The batch "${batchKey}" has ended (${status}), and there is nothing left to steer: "batch results ${shellWord(batchKey)}" writes what came of it, "batch retry-failed ${shellWord(batchKey)}" runs again what failed`;
 }

@@ -72,7 +72,7 @@ async function refuseCancelled(client: Client, page: PageInput): Promise<void> {
   const now = await readPage(client, pageWorkflowId(page));
   if (now === undefined || now.rows.some(({ status }) => status !== 'cancelled')) return;
   const { batchKey } = page;
-  const message = `The batch "${batchKey}" was cancelled while its rows were uploaded, and is not started: "batch cancel ${batchKey}" cancels what was uploaded since, and the same command again runs it`;
+  const message = `The batch "${batchKey}" was cancelled while its rows were uploaded, and is not started: "batch cancel ${shellWord(batchKey)}" cancels what was uploaded since, and the same command again runs it`;
   throw new OrchestrationError('Cancelled', message);
 }
 
