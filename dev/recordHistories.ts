@@ -30,8 +30,8 @@ interface Scenario {
 interface BatchScenario {
   name: string;
   prompts: string[];
-  /** Of one row in place of the model that Open WebUI has. */
-  models?: Record<number, string>;
+  /** How often Open WebUI fails when a chat is to be made. Default 0. */
+  faults?: number;
   meanwhile: (batch: Batch) => Promise<void>;
 }
 
@@ -68,7 +68,7 @@ const BATCHES: BatchScenario[] = [
   {
     name: 'batch-troubled',
     prompts: Array<string>(3).fill(QUESTION),
-    models: { 1: 'no-such-model' },
+    faults: 4,
     meanwhile: resumeWhenPaused,
   },
 ];
@@ -140,7 +140,8 @@ export async function recordHistories(): Promise<Record<string, unknown>> {
     }
     const stack = await startStandInStack(temporal, { workflows: { workflowBundle } });
     try {
-      for (const scenario of BATCHES) Object.assign(histories, await batchHistories(temporal.address, scenario));
+      for (const scenario of BATCHES)
+        Object.assign(histories, await batchHistories(temporal.address, stack.standIn, scenario));
     } finally {
       await stack.stop();
     }
@@ -152,13 +153,15 @@ export async function recordHistories(): Promise<Record<string, unknown>> {
 
 async function batchHistories(
   address: string,
-  { name, prompts, models = {}, meanwhile }: BatchScenario,
+  standIn: StandInStack['standIn'],
+  { name, prompts, faults = 0, meanwhile }: BatchScenario,
 ): Promise<Record<string, unknown>> {
+  standIn.fault({ method: 'POST', path: /^\/api\/v1\/chats\/new$/, how: 500, times: faults });
   const { client, connection } = await connectClient({ TEMPORAL_ADDRESS: address, XDG_CONFIG_HOME: '/nowhere' });
   try {
     const rows: BatchRow[] = prompts.map((prompt, row) => ({
       id: `row-${row}`,
-      input: { prompt, model: models[row] ?? 'model-a' },
+      input: { prompt, model: 'model-a' },
     }));
     const source = {
       digest: name,
@@ -167,8 +170,7 @@ async function batchHistories(
         yield rows;
       },
     };
-    // Only of the model that is there, as if the other one had gone since.
-    const options = { batchKey: name, common: {}, models: { default: ['model-a'] }, window: 2 };
+    const options = { batchKey: name, common: { serverBudgetMs: 500 }, models: { default: ['model-a'] }, window: 2 };
     const batch = await new Batches(client).start(source, options);
     await meanwhile(batch);
     const page = pageWorkflowId({ batchKey: name, round: 0, page: 0 });

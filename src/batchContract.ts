@@ -40,22 +40,20 @@ export const PAGE_BYTES = 128 * 1024;
 export const MOST_PAGE_ROWS = 200;
 /** What an outcome may have as JSON, in bytes, before its text is cut: those of a whole page stand in one history. */
 export const ROW_OUTCOME_BYTES = 16 * 1024;
-/**
- * Failures that say nothing of the row: Open WebUI, what serves its models, or a worker as a whole does not serve. Models and
- * connections were there when the batch was started. The row waits again.
- */
+/** Failures that say nothing of the row: Open WebUI as a whole does not serve. The row waits again. */
 const TROUBLES: ReadonlySet<string> = new Set([
   FAILURES.ServerUnavailable,
   FAILURES.AuthenticationFailed,
   FAILURES.RateLimited,
   FAILURES.NotOpenWebUI,
-  FAILURES.ModelNotFound,
-  FAILURES.UnknownConnection,
 ]);
-/** As often as it fails of these while others complete, or as the last of its page, a row waits again. Then it is the row. */
-const MOST_PASSED = 3;
-/** Of any row, whatever its server does: bounds the history of its page. */
-const MOST_STARTS = 20;
+/** How often a row may fail of these when no other one of its page is left that could fail in its place. */
+const MOST_COUNTED = 3;
+/**
+ * A row fails of these at once and for good. Models and connections were there when the batch was started, so where many rows in
+ * a row fail of them, what serves the models, or a worker, may be what is missing.
+ */
+export const MISSING: ReadonlySet<string> = new Set([FAILURES.ModelNotFound, FAILURES.UnknownConnection]);
 /** Priority of a batch's conversations among others, from 1 (first) to 5. Others have 3. */
 export const DEFAULT_BATCH_PRIORITY = 4;
 
@@ -71,13 +69,13 @@ export interface BatchRow {
 export interface RowTries {
   /** How many times it was started. */
   starts: number;
-  /** How many of these failed though another row of its page completed meanwhile, or none was left. */
-  passed: number;
+  /** How many of these failed when all rows of its page had been started. */
+  counted: number;
 }
 
 /** Whether a row that has failed is not done with. @param type of its failure */
-export function waitsAgain(type: string, { starts, passed }: RowTries): boolean {
-  return TROUBLES.has(type) && passed <= MOST_PASSED && starts < MOST_STARTS;
+export function waitsAgain(type: string, { counted }: RowTries): boolean {
+  return TROUBLES.has(type) && counted <= MOST_COUNTED;
 }
 
 /** Input of `runPage`. The page waits for orders. */
@@ -159,6 +157,8 @@ export interface PageLook {
 /** Asked about a row whose run was there before its page has started it, by the activity `awaitRow`. */
 export interface AwaitRowInput extends Pick<PageInput, 'batchKey' | 'round' | 'page'> {
   id: string;
+  /** Ask it to cancel, if it is the row's. */
+  cancel?: true;
 }
 
 /** How its run has ended. */

@@ -186,7 +186,7 @@ function bearInterrupts(log: Logger): void {
     log.warn('Interrupted again: the worker ends at once, and what it had in flight is tried again elsewhere');
     endAtOnce();
   };
-  onInterrupt(() => undefined, insisted);
+  onInterrupt(() => log.info('Interrupted: the worker ends what it has in flight'), insisted);
 }
 
 async function main(): Promise<void> {

@@ -79,7 +79,7 @@ export async function awaitServer(
   // Its end is not up to it: a batch looks after its servers as long as it runs, and waits for them as long as it takes.
   const options = { firstContact: false, giveUpAt: Infinity };
   return runStep(deps, undefined, options, async () => {
-    const probed = connections.map((name) => known(deps, name));
+    const probed = known(deps, connections);
     const signal = cancellationSignal();
     const times = deps.probing ?? PROBING;
     if (until === 'answering') return untilAnswering(probed, times, signal);
@@ -87,15 +87,12 @@ export async function awaitServer(
   });
 }
 
-/** The batch was accepted, so there are workers that have its connections: one of those is to look. */
-function known({ connections }: ActivityDependencies, name: string): Connection {
-  const connection = connections.get(name);
-  if (connection !== undefined) return connection;
-  throw notYet(
-    'UnknownConnection',
-    `This worker has no connection "${name}"; another one is asked`,
-    ELSEWHERE_AFTER_MS,
-  );
+/** Those that this worker has. The batch was accepted, so where it has none another worker is to look. */
+function known({ connections }: ActivityDependencies, names: string[]): Connection[] {
+  const known = names.flatMap((name) => connections.get(name) ?? []);
+  if (known.length > 0) return known;
+  const message = `This worker has no connection ${names.map((name) => `"${name}"`).join(', ')}; another one is asked`;
+  throw notYet('UnknownConnection', message, ELSEWHERE_AFTER_MS);
 }
 
 async function untilFailing(probed: Connection[], times: Probing, signal: AbortSignal): Promise<string> {

@@ -2,6 +2,7 @@
  * The activity by which a page follows a row whose run is there already: the page was reset to before it had started it, or
  * somebody has retried the row by its request key.
  */
+import { activityInfo } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import { pageWorkflowId, rowRequestKey, type AwaitRowInput, type PageInput, type RowLook } from '../batchContract';
@@ -11,14 +12,15 @@ import { decodedEnd } from './history/runEnds';
 import { asks, endOfRun, newestRun } from './history/rowRun';
 import { startedWith } from './history/startedWith';
 
-/** Between two looks while it runs. */
-const LOOK_AGAIN_AFTER = '2s';
+/** Between two looks while it runs: longer and longer, as it is read what it was asked each time. In milliseconds. */
+const LOOK_AGAIN_MS = 2_000;
+const MOST_LOOK_AGAIN_MS = 20_000;
 
 /**
  * @throws ApplicationFailure StillInFlight, to be tried again; RequestKeyReused, for good, where the run asks something else, or
  *   where Temporal does not have it any more
  */
-export async function awaitRow(client: Client, { id, ...page }: AwaitRowInput): Promise<RowLook> {
+export async function awaitRow(client: Client, { id, cancel, ...page }: AwaitRowInput): Promise<RowLook> {
   const requestKey = rowRequestKey(page.batchKey, id);
   const workflowId = WORKFLOW_ID_PREFIX + requestKey;
   const run = await newestRun(client, workflowId);
@@ -27,7 +29,10 @@ export async function awaitRow(client: Client, { id, ...page }: AwaitRowInput): 
   if (run === undefined || !(await asks(client, workflowId, rowInput(common, row?.input ?? {}))))
     throw foreign(requestKey);
   const ended = await endOfRun(client, { workflowId, runId: run.runId });
-  if (ended === undefined) throw stillInFlight();
+  if (ended === undefined) {
+    if (cancel) await client.workflow.getHandle(workflowId, run.runId).cancel();
+    throw stillInFlight(activityInfo().attempt);
+  }
   const { status, failure } = await decodedEnd(client.options.loadedDataConverter, ended.end, workflowId);
   if (failure === undefined) return { status: status === 'completed' ? 'completed' : 'failed' };
   const { type, message, details } = failure;
@@ -39,11 +44,11 @@ function foreign(requestKey: string): ApplicationFailure {
   return ApplicationFailure.create({ type: FAILURES.RequestKeyReused, message, nonRetryable: true });
 }
 
-function stillInFlight(): ApplicationFailure {
+function stillInFlight(looks: number): ApplicationFailure {
   return ApplicationFailure.create({
     type: 'StillInFlight',
     message: 'The run that exists already has not ended',
-    nextRetryDelay: LOOK_AGAIN_AFTER,
+    nextRetryDelay: Math.min(LOOK_AGAIN_MS * looks, MOST_LOOK_AGAIN_MS),
     category: ApplicationFailureCategory.BENIGN,
   });
 }

@@ -1,6 +1,7 @@
 /** What a batch has been told, and what it makes of what its pages report. Pure: time comes in as an argument. */
 import {
   DEFAULT_WINDOW,
+  MISSING,
   type BatchInput,
   type BatchPause,
   type BatchProgress,
@@ -30,6 +31,10 @@ export interface SavedBatch extends SavedPages {
   forgiven: number;
   /** Somebody did not want to wait for its time. */
   isBegun?: true;
+  /** How many rows in a row have failed as something is missing. */
+  missing?: number;
+  /** Somebody has resumed it: rows may fail so until one has completed. */
+  mayMiss?: true;
   failures: RowFailure[];
   rate: RateRecord;
   troubles: TroubleRecord;
@@ -41,6 +46,8 @@ export interface PageOrderOf extends PageOrder {
 }
 
 const MOST_FAILURES = 10;
+/** So many rows in a row that miss a model or a connection are no accident. */
+const MOST_MISSING = 20;
 
 export class BatchState {
   private readonly data: SavedBatch;
@@ -126,10 +133,12 @@ export class BatchState {
     if (report.round !== this.input.round) return;
     const page = this.pages.pageOf(report);
     if (page === undefined) return;
+    const failed = report.counts.failed - page.counts.failed;
     this.count(page, report.counts, now);
     const isUpToDate = this.pages.hear(page, report, this.data.startedAt, now);
     this.remember(report.failures);
     if (report.ended) this.close(page, now);
+    if (failed > 0) this.miss(failed, report.failures.at(-1), now);
     // What a page met before it heard of a pause is of the trouble that was paused for.
     if (report.trouble !== undefined && isUpToDate) this.trouble(report.trouble, now);
     this.pauseIfTooManyFail();
@@ -181,6 +190,7 @@ export class BatchState {
   resume(now: number): void {
     const { pause } = this.data;
     this.troubles.end();
+    if (pause?.by !== 'start') this.data.mayMiss = true;
     if (pause !== undefined) {
       this.data.forgiven = this.counts.failed;
       const { startAt = 0 } = this.input;
@@ -278,7 +288,20 @@ export class BatchState {
 
   private serves(): void {
     this.troubles.end();
+    delete this.data.missing;
+    delete this.data.mayMiss;
     delete this.data.pause?.until;
+  }
+
+  /** One row alone names what there is not; many in a row, and what serves the models may be away. */
+  private miss(failed: number, last: RowFailure | undefined, now: number): void {
+    if (last === undefined || !MISSING.has(last.type)) return;
+    if (this.data.mayMiss || this.data.pause !== undefined) return;
+    this.data.missing = (this.data.missing ?? 0) + failed;
+    const most = this.troubles.mostInFlight === 1 ? 1 : MOST_MISSING;
+    if (this.data.missing < most) return;
+    delete this.data.missing;
+    this.trouble(`rows in a row have failed: ${last.message}`, now);
   }
 
   /** One that comes while nothing is started anyway is of those that were known. */

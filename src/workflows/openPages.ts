@@ -20,7 +20,7 @@ const MOST_CANCELLED_AT_ONCE = 100;
 /** A page that says nothing for so long is asked whether it is still there, in milliseconds. */
 const SILENCE_MS = 120_000;
 /** Each time in vain, it is given twice as long, so often: replies that take hours are not to fill a history. */
-const MOST_DOUBLED = 5;
+const MOST_DOUBLED = 3;
 
 export function noPages(ended: RowCounts = NO_ROWS): SavedPages {
   return { pages: [], next: 0, early: [], ended };

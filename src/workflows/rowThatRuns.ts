@@ -3,13 +3,12 @@ import {
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
-  getExternalWorkflowHandle,
   isCancellation,
   proxyActivities,
 } from '@temporalio/workflow';
 import type { BatchActivities } from '../batch/batchActivities';
-import { rowRequestKey, type AwaitRowInput, type RowLook } from '../batchContract';
-import { TASK_QUEUES, WORKFLOW_ID_PREFIX } from '../contract';
+import type { AwaitRowInput, RowLook } from '../batchContract';
+import { TASK_QUEUES } from '../contract';
 
 const { awaitRow } = proxyActivities<BatchActivities>({
   taskQueue: TASK_QUEUES.chat,
@@ -33,16 +32,10 @@ export async function rowThatRuns(row: AwaitRowInput): Promise<void> {
 
 async function endOf(row: AwaitRowInput): Promise<RowLook> {
   const summary = `Wait for row ${row.id}, which runs already`;
-  const end = (): Promise<RowLook> => awaitRow.executeWithOptions({ summary }, [row]);
   try {
-    return await end();
+    return await awaitRow.executeWithOptions({ summary }, [row]);
   } catch (error) {
     if (!isCancellation(error)) throw error;
-    return CancellationScope.nonCancellable(async () => {
-      const run = getExternalWorkflowHandle(WORKFLOW_ID_PREFIX + rowRequestKey(row.batchKey, row.id));
-      // One that has ended cannot be cancelled.
-      await run.cancel().catch(() => undefined);
-      return end();
-    });
+    return CancellationScope.nonCancellable(() => awaitRow.executeWithOptions({ summary }, [{ ...row, cancel: true }]));
   }
 }

@@ -62,7 +62,7 @@ class Page {
   private news: 'none' | 'some' | 'awaited' = 'none';
 
   constructor(private readonly input: PageInput) {
-    this.waiting = input.rows.map((row) => ({ row, starts: 0, passed: 0 }));
+    this.waiting = input.rows.map((row) => ({ row, starts: 0, counted: 0 }));
     this.counts = { waiting: this.waiting.length, inFlight: 0, completed: 0, failed: 0, cancelled: 0 };
   }
 
@@ -70,6 +70,8 @@ class Page {
     const { since, number, slots } = this.order;
     if (order.since < since || (order.since === since && order.number <= number)) return;
     // The batch counts on the larger share until it hears; one that was begun anew does not know what has ended here.
+    // What one batch was not told is no news of the next.
+    if (order.since !== since) this.untoldTrouble = undefined;
     if (order.answer === true || order.slots < slots || (number >= 0 && order.since !== since)) this.news = 'awaited';
     this.order = order;
     this.isTroubled = false;
@@ -101,9 +103,9 @@ class Page {
     if (await condition(() => this.order.since !== since, LAST_WORD_WAIT)) await this.report();
   }
 
-  /** Of the row that is in flight: no other can show any more whether it is the row or the server. */
-  private get isLast(): boolean {
-    return this.counts.waiting === 0 && this.counts.inFlight === 1;
+  /** Rows that wait again are behind those that were never started: one of these is next, whatever the server does. */
+  private get hasFresh(): boolean {
+    return this.waiting[0]?.starts === 0;
   }
 
   private get isOver(): boolean {
@@ -140,13 +142,12 @@ class Page {
   private async toItsEnd(pending: PendingRow): Promise<void> {
     pending.since ??= Date.now();
     pending.starts++;
-    const { completed } = this.counts;
     let hasFailed = false;
     try {
       await runRow(this.input, pending);
       this.counts.completed++;
     } catch (error) {
-      if (this.counts.completed > completed || this.isLast) pending.passed++;
+      if (!this.hasFresh) pending.counted++;
       hasFailed = this.ended(pending, error);
     }
     this.counts.inFlight--;
@@ -166,7 +167,6 @@ class Page {
       this.counts.cancelled++;
     } else if (isPostponed) {
       pending.chatId = chatIdOf(error) ?? pending.chatId;
-      // At the end: if it is the row, others complete meanwhile.
       this.waiting.push(pending);
       this.counts.waiting++;
       this.isTroubled = true;
@@ -187,6 +187,7 @@ class Page {
     // Also after a reset, which sets the count back, the newest has the highest number.
     this.reports = Math.max(this.reports + 1, Date.now());
     const trouble = this.untoldTrouble;
+    this.untoldTrouble = undefined;
     const told: PageReport = {
       round,
       page,
@@ -201,7 +202,6 @@ class Page {
     setCurrentDetails(pageDetails(told));
     try {
       await getExternalWorkflowHandle(batchWorkflowId(batchKey)).signal(reportSignal, told);
-      if (this.untoldTrouble === trouble) this.untoldTrouble = undefined;
       return true;
     } catch {
       // The batch was terminated: what is in flight goes on, the rest waits for one that is begun anew.

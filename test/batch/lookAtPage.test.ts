@@ -17,8 +17,13 @@ const statusesOf = async (page: ForgedPage) => (await rowsOf(page)).map(({ statu
 
 describe('a row that Open WebUI has failed as a whole', () => {
   it('waits in its page, until it has done so too often', async () => {
-    const rows = [rowOf('a', DOWN), rowOf('b', ...Array<End>(19).fill(DOWN)), rowOf('c', ...Array<End>(20).fill(DOWN))];
+    const rows = [rowOf('a', DOWN), rowOf('b', DOWN, DOWN, DOWN), rowOf('c', DOWN, DOWN, DOWN, DOWN)];
     expect(await statusesOf({ rows })).toEqual(['waiting', 'waiting', 'failed']);
+  });
+
+  it('has not done so as long as others of its page were never started: these are next', async () => {
+    const rows = [rowOf('a', ...Array<End>(9).fill(DOWN)), rowOf('b')];
+    expect(await statusesOf({ rows })).toEqual(['waiting', 'waiting']);
   });
 
   it('has failed where its page has come to its end', async () => {

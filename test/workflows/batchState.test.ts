@@ -151,6 +151,14 @@ describe('pausing', () => {
   });
 });
 
+interface Happening {
+  completed?: number;
+  failed?: number;
+  /** Of the failures. */
+  type?: string;
+  trouble?: string;
+}
+
 /** One page of many rows, whose rows come to trouble and to their ends. */
 class Story {
   readonly batch: BatchState;
@@ -165,13 +173,14 @@ class Story {
   }
 
   /** Rows that were in flight have ended, or wait again; the others go on. */
-  report({ completed = 0, failed = 0, trouble }: { completed?: number; failed?: number; trouble?: string }): void {
+  report({ completed = 0, failed = 0, trouble, type = 'ReplyFailed' }: Happening): void {
     const { counts } = this;
     const inFlight = Math.max(0, this.slots - completed - failed - (trouble === undefined ? 0 : 1));
     const ended = { completed: counts.completed + completed, failed: counts.failed + failed };
     this.counts = { ...counts, ...ended, inFlight, waiting: 1_000 - ended.completed - ended.failed - inFlight };
     const order = this.batch.saved().pages[0]?.order ?? 0;
-    const more = trouble === undefined ? {} : { trouble };
+    const failures = failed === 0 ? [] : [{ id: `row-${this.reports}`, type, message: 'it failed' }];
+    const more = { failures, ...(trouble === undefined ? {} : { trouble }) };
     this.batch.hear({ ...report(0, this.reports++, 0, this.counts, more), order }, this.now);
     this.settle();
   }
@@ -313,6 +322,49 @@ describe('Open WebUI that answers and yet serves no row', () => {
     batch.tick(START + 600_000);
     batch.recovered();
     expect(batch.progress(START)).toMatchObject({ stage: 'paused', reason: 'lunch' });
+  });
+});
+
+describe('rows that miss a model', () => {
+  const miss = (story: Story, times: number): void => {
+    for (let time = 0; time < times; time++) story.report({ failed: 1, type: 'ModelNotFound' });
+  };
+
+  it('stop nothing as long as others complete', () => {
+    const story = new Story();
+    for (let times = 0; times < 50; times++) {
+      miss(story, 10);
+      story.report({ completed: 1 });
+    }
+    expect(story.batch.progress(story.now).stage).toBe('running');
+  });
+
+  it('are tried more and more rarely where twenty do in a row: what serves the models may be away', () => {
+    const story = new Story();
+    miss(story, 19);
+    expect(story.reason).toBeUndefined();
+    miss(story, 1);
+    expect(story.reason).toBe('rows in a row have failed: it failed');
+    expect(story.untilOpen()).toEqual([0, 3]);
+    miss(story, 20);
+    expect(story.untilOpen()).toEqual([1, 1]);
+    miss(story, 1);
+    expect(story.untilOpen()).toEqual([2, 1]);
+    story.report({ completed: 1 });
+    expect(story.untilOpen()).toEqual([0, 3]);
+  });
+
+  it('may fail, all of them, once somebody has said so by resuming', () => {
+    const story = new Story();
+    miss(story, 20);
+    story.untilOpen();
+    miss(story, 20);
+    story.batch.resume(story.now);
+    miss(story, 100);
+    expect(story.batch.progress(story.now).stage).toBe('running');
+    story.report({ completed: 1 });
+    miss(story, 20);
+    expect(story.batch.progress(story.now).stage).toBe('paused');
   });
 });
 
@@ -547,7 +599,7 @@ describe('the end', () => {
       batch.tick(now);
       if (batch.dueOrders(now).length > 0) askedAt.push(minute);
     }
-    expect(askedAt.slice(0, 8)).toEqual([0, 2, 6, 14, 30, 62, 126, 190]);
+    expect(askedAt.slice(0, 8)).toEqual([0, 2, 6, 14, 30, 46, 62, 78]);
     batch.hear(report(0, 0, 0, { inFlight: 1 }), START + 24 * 60 * 60_000);
     batch.tick(START + (24 * 60 + 2) * 60_000);
     expect(batch.hasDueOrders).toBe(true);

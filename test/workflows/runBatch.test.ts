@@ -371,7 +371,7 @@ describe('runBatch', () => {
     bench.reset({
       ...fakes,
       createChat: async (input) => {
-        if (input.input.prompt === 'p2') throw ApplicationFailure.nonRetryable('No such model', 'ModelNotFound');
+        if (input.input.prompt === 'p2') throw ApplicationFailure.nonRetryable('It chokes', 'ServerUnavailable');
         return createChat!(input);
       },
       awaitServer: async ({ until: what }) => (what === 'failing' ? untilCancelled() : {}),
@@ -384,9 +384,9 @@ describe('runBatch', () => {
     }
     const { counts, failures } = await batch.progress();
     expect(counts).toMatchObject({ completed: 7, failed: 1 });
-    expect(failures).toMatchObject([{ id: 'row-2', type: 'ModelNotFound' }]);
+    expect(failures).toMatchObject([{ id: 'row-2', type: 'ServerUnavailable' }]);
     const tries = bench.calls.filter(({ name, input }) => name === 'createChat' && promptOf(input) === 'p2');
-    expect(tries.length).toBeGreaterThanOrEqual(4);
+    expect(tries).toHaveLength(5);
     expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(
       Array.from({ length: 8 }, (_, row) => (row === 1 ? 'failed' : 'completed')),
     );
@@ -416,6 +416,27 @@ describe('runBatch', () => {
     expect([...conversations.prompts].sort()).toEqual(['p1', 'p2', 'p3', 'p4']);
     expect(conversations.most).toBeLessThanOrEqual(2);
     expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(Array(4).fill('completed'));
+  });
+
+  it('cancels the rows that it has taken up, and nothing of somebody else', async () => {
+    bench.reset({ awaitReply: untilCancelled });
+    const same = options();
+    const foreign = await bench.orchestrator.startChat(
+      { prompt: 'something else', model: 'model-a' },
+      { requestKey: rowRequestKey(same.batchKey, 'row-1') },
+    );
+    const own = await bench.orchestrator.startChat(
+      { prompt: 'p2', model: 'model-a', connection: 'default' },
+      { requestKey: rowRequestKey(same.batchKey, 'row-2') },
+    );
+    const batch = await batches.start(sourceOf(rowsOf([2])), same);
+    await until(batch, ({ counts: { inFlight, failed } }) => inFlight + failed === 2);
+    await batch.cancel();
+    await batch.ended();
+    expect((await batch.progress()).counts).toMatchObject({ failed: 1, cancelled: 1 });
+    expect((await foreign.handle.describe()).status.name).toBe('RUNNING');
+    expect((await own.handle.describe()).status.name).toBe('CANCELLED');
+    await foreign.cancel();
   });
 
   it('has the reply of a row that somebody has retried by its request key', async () => {

@@ -56,8 +56,8 @@ export interface PageHistory {
 }
 
 interface Attempt extends RowTries {
-  /** How many rows of the page had completed when it was started. */
-  completedBefore: number;
+  /** Its page has not started it: it does not wait there. */
+  isForeign?: true;
   runId?: string | undefined;
   startedAt?: number;
   endedAt?: number;
@@ -66,6 +66,8 @@ interface Attempt extends RowTries {
 
 /** Events asked for at once: those that hold outcomes have 16 KiB. */
 const EVENTS_AT_ONCE = 250;
+/** Of those without a reply it is asked whether somebody has retried them since. */
+const ROWS_AT_ONCE = 16;
 
 /** @returns undefined where Temporal does not have the page, or not any more */
 export async function readPage(client: Client, workflowId: string): Promise<PageHistory | undefined> {
@@ -99,7 +101,6 @@ class PageReader {
   private readonly attempts = new Map<string, Attempt>();
   /** By the event that has initiated them. */
   private readonly open = new Map<string, Attempt>();
-  private completed = 0;
   private pageEnd: RawEnd | undefined;
   private runId = '';
   /** Those of all its children. */
@@ -118,8 +119,8 @@ class PageReader {
       this.runId = started.originalExecutionRunId ?? '';
     } else if (initiated) {
       const workflowId = initiated.workflowId ?? '';
-      const { starts, passed } = this.attempts.get(workflowId) ?? { starts: 0, passed: 0 };
-      const attempt: Attempt = { starts: starts + 1, passed, completedBefore: this.completed };
+      const { starts, counted } = this.attempts.get(workflowId) ?? { starts: 0, counted: 0 };
+      const attempt: Attempt = { starts: starts + 1, counted };
       this.attempts.set(workflowId, attempt);
       this.open.set(String(event.eventId), attempt);
     } else {
@@ -148,8 +149,8 @@ class PageReader {
       attempt.startedAt = millisecondsOf(event.eventTime);
     } else {
       attempt.end = childEndOf(event);
-      if (attempt.end.kind === 'completed') this.completed++;
-      else if (this.completed > attempt.completedBefore) attempt.passed++;
+      // As the page does: those that were never started are next.
+      if (this.attempts.size === this.input?.rows.length) attempt.counted++;
       attempt.endedAt = millisecondsOf(event.eventTime);
     }
   }
@@ -158,9 +159,12 @@ class PageReader {
     if (this.input === undefined) throw new Error('The history has no start');
     const { batchKey, common, rows } = this.input;
     const read: PageRow[] = [];
-    for (const { id, input } of rows) {
-      const workflowId = WORKFLOW_ID_PREFIX + rowRequestKey(batchKey, id);
-      read.push(await this.rowOf({ id, workflowId, input: rowInput(common, input) }));
+    for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
+      const some = rows.slice(from, from + ROWS_AT_ONCE).map(({ id, input }) => {
+        const workflowId = WORKFLOW_ID_PREFIX + rowRequestKey(batchKey, id);
+        return this.rowOf({ id, workflowId, input: rowInput(common, input) });
+      });
+      read.push(...(await Promise.all(some)));
     }
     const ended = this.pageEnd !== undefined && read.every(({ status }) => status !== 'inFlight');
     return { rows: read, ended };
@@ -182,11 +186,11 @@ class PageReader {
     };
   }
 
-  private async toldOf(workflowId: string, { end, ...tries }: Attempt): Promise<ToldEnd> {
+  private async toldOf(workflowId: string, { end, isForeign, ...tries }: Attempt): Promise<ToldEnd> {
     if (end === undefined) return { status: 'inFlight' };
     if (end === 'neverStarted') return this.neverStarted();
     const told = await decodedEnd(this.client.options.loadedDataConverter, end, workflowId);
-    if (told.failure === undefined || !this.mayWait(told.failure.type, tries)) return told;
+    if (isForeign || told.failure === undefined || !this.mayWait(told.failure.type, tries)) return told;
     if (!this.startsNothing) return { status: 'waiting' };
     const message = `The run was cancelled while it waited for Open WebUI: ${told.failure.message}`;
     return { status: 'cancelled', failure: { type: 'Cancelled', message, details: told.failure.details } };
@@ -234,7 +238,7 @@ class PageReader {
     const { runId, startedAt } = newest;
     delete attempt.end;
     delete attempt.endedAt;
-    Object.assign(attempt, { runId, startedAt }, await endOfRun(this.client, { workflowId, runId }));
+    Object.assign(attempt, { isForeign: true, runId, startedAt }, await endOfRun(this.client, { workflowId, runId }));
   }
 }
 
