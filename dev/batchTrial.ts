@@ -16,6 +16,7 @@ import { BatchWorker, usageOf } from './batchWorker';
 import { chatIdsOf } from './demoFigures';
 import type { ModelRequest } from './model';
 import type { Progress } from './progress';
+import { onEnd } from './signals';
 
 export interface TrialPlan extends FaultPlan {
   rows: number;
@@ -62,16 +63,11 @@ const SAY_EVERY_MS = 10_000;
 /** @throws Error that says what to do; nothing is left running */
 export async function tryBatch(plan: TrialPlan, progress: Progress): Promise<TrialFigures> {
   const trial = new Trial(plan, progress);
-  const interrupt = (code: number) => () => void trial.close().finally(() => process.exit(code));
-  const handlers = [
-    ['SIGINT', interrupt(130)],
-    ['SIGTERM', interrupt(143)],
-  ] as const;
-  for (const [name, handler] of handlers) process.once(name, handler);
+  const stopHearing = onEnd((code) => void trial.close().finally(() => process.exit(code)));
   try {
     return await trial.run();
   } finally {
-    for (const [name, handler] of handlers) process.off(name, handler);
+    stopHearing();
     await trial.close();
   }
 }

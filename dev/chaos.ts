@@ -10,6 +10,7 @@ import { Stage } from '../test/chaos/stage';
 import { WorkerHost } from '../test/chaos/workers';
 import { prepareOpenWebUI } from './openWebUI';
 import { terminalProgress, type Progress } from './progress';
+import { onEnd } from './signals';
 import { temporalExecutable } from './temporalExecutable';
 import { writeDocument } from './writeDocument';
 
@@ -127,11 +128,10 @@ async function playOnStage(
   for (const release of realReleases) await prepareOpenWebUI(release, progress);
   const stop = new AbortController();
   const stage = await Stage.set(workers, realReleases, progress);
-  const interrupt = (): void => {
+  const stopHearing = onEnd((code) => {
     stop.abort();
-    void Promise.all([stage.strike(), workers.close()]).finally(() => process.exit(130));
-  };
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, interrupt);
+    void Promise.all([stage.strike(), workers.close()]).finally(() => process.exit(code));
+  });
   try {
     const { signal } = stop;
     const lanes = { busy: atATime, patient: PATIENT_AT_A_TIME };
@@ -146,7 +146,7 @@ async function playOnStage(
     }
     return results;
   } finally {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, interrupt);
+    stopHearing();
     await stage.strike();
   }
 }

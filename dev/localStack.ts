@@ -5,6 +5,7 @@ import { givenOpenWebUI } from './givenOpenWebUI';
 import { prepareOpenWebUI, startOpenWebUI, type OpenWebUI, type OpenWebUIServer } from './openWebUI';
 import { DEFAULT_VERSION } from './openWebUIEnvironment';
 import { silentProgress, type Progress } from './progress';
+import { onEnd } from './signals';
 import { givenTemporal, startTemporal, type Temporal, type TemporalServer } from './temporal';
 import { temporalExecutable } from './temporalExecutable';
 
@@ -144,13 +145,7 @@ interface Part {
 class Parts {
   private readonly parts: Part[] = [];
   private stopping: Promise<void> | undefined;
-  private readonly onInterrupt = () => void this.stop().finally(() => process.exit(130));
-  private readonly onTerminate = () => void this.stop().finally(() => process.exit(143));
-
-  constructor() {
-    process.once('SIGINT', this.onInterrupt);
-    process.once('SIGTERM', this.onTerminate);
-  }
+  private readonly stopHearing = onEnd((code) => void this.stop().finally(() => process.exit(code)));
 
   add<T extends Part>(part: T): T {
     this.parts.push(part);
@@ -164,7 +159,6 @@ class Parts {
 
   private async stopAll(): Promise<void> {
     await Promise.allSettled(this.parts.map((part) => part.stop()));
-    process.off('SIGINT', this.onInterrupt);
-    process.off('SIGTERM', this.onTerminate);
+    this.stopHearing();
   }
 }

@@ -16,7 +16,7 @@ import { DEFAULT_CONNECTION, FAILURES, type OrchestrateChatInput } from '../cont
 import { Batch } from './batch';
 import { askWorker, type Unprepared } from './preparation';
 import { refuseShortRetention } from './retention';
-import { rowsOfOnePage, scheduleBatch } from './schedule';
+import { refuseOtherThanFiveFields, rowsOfOnePage, scheduleBatch } from './schedule';
 import { unservedIn, type Served } from './file/served';
 import { startBatch, uploadPages } from './upload';
 
@@ -107,6 +107,7 @@ export class Batches {
    */
   async schedule(source: BatchSource, options: BatchOptions & { cron: string }): Promise<{ scheduleId: string }> {
     refuseBadOptions(options);
+    refuseOtherThanFiveFields(options.cron);
     const rows = await rowsOfOnePage(source, options.common);
     const prepared = await this.prepared(source, options);
     const memo = { ...memoOf(source, options, prepared), since: Date.now(), pages: [1] };

@@ -44,6 +44,12 @@ function bytesOf(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value));
 }
 
+/** Temporal also takes six or seven fields and names of its own, and the first one is another then. @throws OrchestrationError InvalidInput */
+export function refuseOtherThanFiveFields(cron: string): void {
+  if (cron.trim().split(/\s+/).length === 5) return;
+  throw badCron(cron, 'it has other than five fields');
+}
+
 /** @throws OrchestrationError InvalidInput, RequestKeyReused */
 export async function scheduleBatch(
   client: Client,
@@ -89,8 +95,18 @@ function explained(error: unknown, batchKey: string, cron: string): unknown {
     const message = `The batch key "${batchKey}" has a schedule already; delete it ("temporal schedule delete --schedule-id ${batchWorkflowId(batchKey)}"), or use another key`;
     return new OrchestrationError(FAILURES.RequestKeyReused, message, {}, { cause: error });
   }
-  const reason = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-  if (!/cron|schedule spec|invalid/i.test(reason)) return error;
+  const reason = error instanceof Error && error.cause instanceof Error ? error.cause.message : messageOf(error);
+  // The SDK refuses some by itself.
+  const isOfSpec =
+    error instanceof TypeError || error instanceof RangeError || /cron|schedule spec|invalid/i.test(reason);
+  return isOfSpec ? badCron(cron, reason, error) : error;
+}
+
+function badCron(cron: string, reason: string, cause?: unknown): OrchestrationError {
   const message = `Temporal does not take the schedule "${cron}" (${reason}); write five fields: minute, hour, day of month, month, day of week`;
-  return new OrchestrationError(FAILURES.InvalidInput, message, {}, { cause: error });
+  return new OrchestrationError(FAILURES.InvalidInput, message, {}, { cause });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

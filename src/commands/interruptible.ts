@@ -1,4 +1,5 @@
 /** Ctrl-C while a command waits: what it waits for goes on without it. */
+import { endAtOnce, onInterrupt } from '../interrupts';
 import { tell } from './output';
 
 /** As shells have it: 128 and the number of SIGINT. */
@@ -10,10 +11,10 @@ export async function interruptible<T>(word: () => string, work: () => Promise<T
     tell(`\n${word()}`);
     process.exit(INTERRUPTED);
   };
-  process.once('SIGINT', detach);
+  const leave = onInterrupt(detach, endAtOnce);
   try {
     return await work();
   } finally {
-    process.off('SIGINT', detach);
+    leave();
   }
 }

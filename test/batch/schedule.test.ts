@@ -1,5 +1,6 @@
-import { rowsOfOnePage } from '../../src/batch/schedule';
-import { MOST_PAGE_BYTES, type BatchRow } from '../../src/batchContract';
+import type { Client } from '@temporalio/client';
+import { refuseOtherThanFiveFields, rowsOfOnePage, scheduleBatch } from '../../src/batch/schedule';
+import { MOST_PAGE_BYTES, type BatchRow, type PageInput } from '../../src/batchContract';
 
 const row = (i: number, prompt = 'Hi'): BatchRow => ({ id: `r${i}`, input: { prompt } });
 const sourceOf = (count: number, prompt?: string) => {
@@ -46,4 +47,26 @@ describe('the rows of a schedule', () => {
     await expect(rowsOfOnePage(sourceOf(99, large), COMMON)).resolves.toHaveLength(99);
     await expect(rowsOfOnePage(sourceOf(100, large), COMMON)).rejects.toMatchObject({ type: 'InvalidInput' });
   });
+});
+
+describe('the time of a schedule', () => {
+  it.each(['0 0 2 * * *', '@daily', '', '0 2 * *'])('is refused where it has other than five fields: "%s"', (cron) => {
+    expect(() => refuseOtherThanFiveFields(cron)).toThrow(/^Temporal does not take the schedule .* write five fields/);
+  });
+
+  it('is taken with five', () => {
+    expect(() => refuseOtherThanFiveFields(' 0  2 * * 1-5')).not.toThrow();
+  });
+
+  it.each([new TypeError('Hour is not in range [0-23]'), new Error('no', { cause: new Error('invalid cron') })])(
+    'is refused in one sentence where Temporal, or its SDK, does not take it: %s',
+    async (error) => {
+      const client = { schedule: { create: () => Promise.reject(error) } } as unknown as Client;
+      const page: PageInput = { batchKey: 'k', round: 0, page: 0, common: {}, rows: [row(1)], searchAttributes: false };
+      const priority = { priorityKey: 4, fairnessKey: 'k' };
+      const options = { window: 1, connections: ['default'], searchAttributes: false, priority };
+      const memo = { digest: 'd', round: 0, pages: [1], rows: 1, since: 0, options };
+      await expect(scheduleBatch(client, '0 25 * * *', page, memo)).rejects.toMatchObject({ type: 'InvalidInput' });
+    },
+  );
 });
