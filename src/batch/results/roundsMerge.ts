@@ -13,6 +13,8 @@ export interface Position {
   page: number;
   /** Rows read so far. */
   rows: number;
+  /** The id of the last one of them. */
+  last?: string;
   /** The row that is next in each later round. */
   later: Array<{ page: number; row: number }>;
 }
@@ -47,7 +49,10 @@ export class Merge {
       results.push(result);
     }
     this.rows += rows.length;
-    return { rows: results, final, after: { page: nextPage, rows: this.rows, later: this.rounds.map(({ at }) => at) } };
+    const last = rows.at(-1)?.id;
+    const later = this.rounds.map(({ at }) => at);
+    const after = { page: nextPage, rows: this.rows, ...(last === undefined ? {} : { last }), later };
+    return { rows: results, final, after };
   }
 
   /** A row of a later round that has not passed. */

@@ -38,10 +38,8 @@ export class BatchReader {
   async *pages(from?: Position): AsyncGenerator<ResultPage> {
     const memo = await this.begin();
     const merge = new Merge(this.roundsOf(memo, from), from?.rows ?? 0);
-    const file = new RowsOfFile(this.batchKey, this.options);
-    if (memo !== undefined) await file.refuseOtherThan(memo.rows);
+    const file = new RowsOfFile(this.batchKey, this.options, from?.last);
     try {
-      await file.skipTo(merge.rows);
       yield* this.merged(memo, merge, file, from?.page ?? 0);
     } finally {
       await file.close();
@@ -66,12 +64,14 @@ export class BatchReader {
         continue;
       }
       folderId ??= folderOf(history);
-      if (gap !== undefined) yield* this.fill(merge, gap, file.rowsUntil(history.rows[0]?.id, folderId));
+      const before = history.rows[0]?.id;
+      if (gap !== undefined) yield* this.fill(merge, gap, file.rowsUntil(before, { rows: merge.rows, folderId }));
       gap = undefined;
       await file.pass(history.rows);
       yield await merge.page(history, page + 1);
     }
-    if (gap !== undefined) yield* this.fill(merge, gap, file.rowsUntil(undefined, folderId));
+    if (gap !== undefined) yield* this.fill(merge, gap, file.rowsUntil(undefined, { rows: merge.rows, folderId }));
+    if (memo !== undefined) file.refuseFewer(merge.rows, memo.rows);
     const left = await merge.left();
     if (left !== undefined) throw this.outOfOrder(left);
   }

@@ -3,12 +3,13 @@ import { rowRequestKey, type BatchRow } from '../../batchContract';
 import { OrchestrationError } from '../../chatRun';
 import { FAILURES, WORKFLOW_ID_PREFIX, type OrchestrateChatInput } from '../../contract';
 import { rowInput } from '../../workflows/rowInput';
+import { IdSet } from '../file/idSet';
 import type { PageRow } from '../history/pageHistory';
 
 export interface FileOptions {
   /**
-   * The rows of the batch's file in their order: where a page is past Temporal's retention, its rows are these, as `unknown`. All
-   * others are compared with what Temporal has.
+   * The rows of the batch's file in their order: where a page is past Temporal's retention, its rows are these, as `unknown`. They
+   * are read only then, and must have the rows of the pages that Temporal has; it may have others, which the batch has left out.
    */
   rows?: (() => AsyncIterable<BatchRow>) | undefined;
   /** What those rows are made of, as a text that is another one where they are others. @default nothing to compare */
@@ -22,52 +23,46 @@ const ROWS_AT_ONCE = 100;
 
 export class RowsOfFile {
   private iterator: AsyncIterator<BatchRow> | undefined;
-  private passed = 0;
   private head: BatchRow | undefined;
+  private passed = 0;
+  private readonly ids = new IdSet();
+  /** Rows that the file must have before its next one, and that were not looked for in it yet. */
+  private behind: string[];
 
+  /** @param last the row that was handed on last by a reading that is gone on with */
   constructor(
     private readonly batchKey: string,
     private readonly options: FileOptions,
-  ) {}
-
-  /** @param rows of the batch @throws OrchestrationError InvalidInput where the file has more, or fewer */
-  async refuseOtherThan(rows: number): Promise<void> {
-    if (this.options.rows === undefined) return;
-    const all = this.options.rows()[Symbol.asyncIterator]();
-    let own = 0;
-    while ((await all.next()).done !== true) own++;
-    if (own !== rows) throw this.anotherFile(`it has ${own} rows, and the batch has ${rows}`);
-  }
-
-  /** Passes over rows that were read before. */
-  async skipTo(position: number): Promise<void> {
-    if (this.options.rows === undefined) return;
-    while (this.passed < position) {
-      if ((await this.next()) === undefined) throw this.anotherFile(`it has no row ${this.passed + 1}`);
-    }
-  }
-
-  /** Passes over the rows of a page that is there. @throws OrchestrationError InvalidInput where the file has others */
-  async pass(rows: readonly PageRow[]): Promise<void> {
-    if (this.options.rows === undefined) return;
-    for (const { id } of rows) {
-      const own = await this.next();
-      if (own?.id === id) continue;
-      const what = own === undefined ? 'nothing' : `"${own.id}"`;
-      throw this.anotherFile(`it has ${what} where the batch has row "${id}"`);
-    }
+    last: string | undefined,
+  ) {
+    this.behind = last === undefined ? [] : [last];
   }
 
   /**
-   * The rows of pages that are gone, in portions.
+   * Passes over the rows of a page that is there. Before the first page that is gone nothing is read: the ids, which are small, are
+   * kept until the file is needed.
+   * @throws OrchestrationError InvalidInput where the file does not have them
+   */
+  async pass(rows: readonly PageRow[]): Promise<void> {
+    if (this.options.rows === undefined) return;
+    if (this.iterator === undefined) this.behind.push(...rows.map(({ id }) => id));
+    else for (const { id } of rows) await this.find(id);
+  }
+
+  /**
+   * The rows of pages that are gone, in portions: all that the file has there, as nobody knows any more which were left out.
    * @param before the id at which to stop
-   * @param folderId of the batch's folder, as far as it is known
+   * @param place how many rows of the batch are passed, and its folder, as far as that is known
    * @throws OrchestrationError InvalidInput where the file does not have that row
    */
-  async *rowsUntil(before: string | undefined, folderId: string | undefined): AsyncGenerator<PageRow[]> {
+  async *rowsUntil(
+    before: string | undefined,
+    { rows, folderId }: { rows: number; folderId: string | undefined },
+  ): AsyncGenerator<PageRow[]> {
+    await this.catchUp(rows);
     let portion: PageRow[] = [];
     for (let row = await this.peek(); row?.id !== before; row = await this.peek()) {
-      if (row === undefined) throw this.anotherFile(`it does not have row "${before ?? ''}" in that place`);
+      if (row === undefined) throw this.without(before);
       portion.push(this.unknown(row, folderId));
       await this.next();
       if (portion.length < ROWS_AT_ONCE) continue;
@@ -77,8 +72,29 @@ export class RowsOfFile {
     if (portion.length > 0) yield portion;
   }
 
+  /** At the end. @param rows that were handed on @param all of the batch @throws OrchestrationError InvalidInput */
+  refuseFewer(rows: number, all: number): void {
+    if (this.iterator === undefined || rows >= all) return;
+    throw this.anotherFile(`with it there are ${rows} rows, and the batch has ${all}`);
+  }
+
   async close(): Promise<void> {
     await this.iterator?.return?.();
+  }
+
+  private async catchUp(rows: number): Promise<void> {
+    for (const id of this.behind) await this.find(id);
+    const last = this.behind.at(-1);
+    this.behind = [];
+    if (this.passed >= rows) return;
+    throw this.anotherFile(`it has ${this.passed} rows up to "${last ?? ''}", and the batch has ${rows}`);
+  }
+
+  /** Rows before it were left out of the batch, as the worker did not serve them. */
+  private async find(id: string): Promise<void> {
+    for (let row = await this.next(); row?.id !== id; row = await this.next()) {
+      if (row === undefined) throw this.without(id);
+    }
   }
 
   private async peek(): Promise<BatchRow | undefined> {
@@ -92,7 +108,9 @@ export class RowsOfFile {
   private async next(): Promise<BatchRow | undefined> {
     const row = await this.peek();
     this.head = undefined;
-    if (row !== undefined) this.passed++;
+    if (row === undefined) return undefined;
+    this.passed++;
+    if (this.ids.add(row.id, this.passed) !== undefined) throw this.anotherFile(`it has the row "${row.id}" twice`);
     return row;
   }
 
@@ -102,6 +120,10 @@ export class RowsOfFile {
     const inFolder = folderId === undefined ? {} : { folder_id: folderId };
     const asked = rowInput({ ...this.options.common, ...inFolder }, input);
     return { id, workflowId, input: asked, status: 'unknown', attempts: 0 };
+  }
+
+  private without(id: string | undefined): OrchestrationError {
+    return this.anotherFile(`it does not have row "${id ?? ''}" in that place`);
   }
 
   private anotherFile(why: string): OrchestrationError {

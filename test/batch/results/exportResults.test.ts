@@ -8,7 +8,7 @@ import type { BatchRow } from '../../../src/batchContract';
 import { errorsPathOf, exportResults, filesOf, type ExportOptions } from '../../../src/batch/results/exportResults';
 import { ResultsFileError, type FileSystem } from '../../../src/batch/results/resultsFile';
 import type { ResultLine } from '../../../src/batch/results/resultsFormat';
-import { BatchReader } from '../../../src/batch/results/rowResults';
+import { BatchReader, type ResultPage } from '../../../src/batch/results/rowResults';
 import { ForgedBatch, KEY, type ForgedPage } from '../forgedBatch';
 
 let directory: string;
@@ -355,17 +355,52 @@ describe('a batch past retention', () => {
 
   it.each([
     ['of other rows', [undefined, ok('c')], ['x', 'y'], /does not have row "c" in that place/],
-    ['with fewer rows', [undefined, ok('c')], ['c'], /has 1 rows, and the batch has 2/],
-    ['with more rows', [undefined, ok('c')], ['a', 'c', 'd'], /has 3 rows, and the batch has 2/],
-    ['with another row before', [ok('c'), undefined], ['x', 'a'], /has "x" where the batch has row "c"/],
-    ['that has a row of the next page twice', [undefined, ok('b', 'c')], ['b', 'b', 'c'], /has "b" where .* row "c"/],
+    ['with fewer rows', [undefined, ok('c')], ['c'], /there are 1 rows, and the batch has 2/],
+    ['with another row before', [ok('c'), undefined], ['x', 'a'], /does not have row "c" in that place/],
+    ['with another row in between', [ok('b', 'c'), undefined], ['x', 'c', 'd'], /does not have row "b" in that place/],
+    ['with another row after', [undefined, ok('b', 'c')], ['a', 'b', 'x'], /does not have row "c" in that place/],
+    [
+      'with too few rows at the end',
+      [ok('a'), undefined, ok('c')],
+      ['a', 'c'],
+      /there are 2 rows, and the batch has 3/,
+    ],
+    ['that has a row twice in a gap', [undefined, ok('c')], ['a', 'a', 'c'], /has the row "a" twice/],
+    ['that has a row of the next page twice', [undefined, ok('b', 'c')], ['b', 'b', 'c'], /has the row "b" twice/],
   ])('refuses a file %s', async (_what, pages, ids, reason) => {
-    const rows = pages.length + (pages[1]?.rows.length ?? 1) - 1;
+    const rows = pages.reduce((sum, page) => sum + (page?.rows.length ?? 1), 0);
     const exporting = exportResults(options(new ForgedBatch([pages], rows), { rows: file(...ids) }));
     await expect(exporting).rejects.toMatchObject({
       type: 'InvalidInput',
       message: expect.stringMatching(reason) as string,
     });
+  });
+
+  it('passes over rows of the file that the batch left out, and takes those that stand among forgotten ones', async () => {
+    const batch = new ForgedBatch([[ok('a', 'b'), undefined, ok('d', 'e'), ok('f')]], 6);
+    const rows = file('bad', 'a', 'worse', 'b', 'c', 'bad too', 'd', 'other', 'e', 'f', 'last');
+    const summary = await exportResults(options(batch, { rows }));
+    expect(summary).toMatchObject({ rows: 7, completed: 5, unknown: 2 });
+    expect((await lines()).map(({ id }) => id)).toEqual(['a', 'b', 'c', 'bad too', 'd', 'e', 'f']);
+  });
+
+  it('goes on in its file behind the row that was written last', async () => {
+    const batch = new ForgedBatch([[ok('a'), undefined, ok('d')]], 3);
+    const reader = () => new BatchReader(batch.client, KEY, { rows: file('left out', 'a', 'b', 'c', 'd') });
+    const pages: ResultPage[] = [];
+    for await (const page of reader().pages()) pages.push(page);
+    for (const [index, { after }] of pages.entries()) {
+      const rest: ResultPage[] = [];
+      for await (const page of reader().pages(after)) rest.push(page);
+      expect(rest).toEqual(pages.slice(index + 1));
+    }
+    expect(pages.flatMap(({ rows }) => rows.map(({ id }) => id))).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('refuses a file that has fewer rows before the one that was written last', async () => {
+    const reader = new BatchReader(new ForgedBatch([[undefined]], 4).client, KEY, { rows: file('b', 'c', 'd') });
+    const pages = reader.pages({ page: 0, rows: 2, last: 'b', later: [] });
+    await expect(pages.next()).rejects.toThrow(/as it has 1 rows up to "b", and the batch has 2: give that one/);
   });
 
   it('says so where a row was run again that the file does not have there', async () => {
