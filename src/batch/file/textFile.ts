@@ -21,7 +21,7 @@ export interface OpenOptions {
   name?: string | undefined;
   /** Where it is kept. @default the system's directory for temporary files */
   directory?: string | undefined;
-  /** Gives up reading standard input. */
+  /** Gives up reading standard input, or another pipe. */
   signal?: AbortSignal | undefined;
 }
 

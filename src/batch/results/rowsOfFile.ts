@@ -16,6 +16,8 @@ export interface FileOptions {
   rowsAre?: string | undefined;
   /** Holds for each of those rows that does not say it itself. */
   common?: Partial<OrchestrateChatInput> | undefined;
+  /** Stops the reading. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Rows of a page that is gone are handed on in portions of this size. */
@@ -100,6 +102,8 @@ export class RowsOfFile {
   private async peek(): Promise<BatchRow | undefined> {
     this.iterator ??= this.options.rows?.()[Symbol.asyncIterator]();
     if (this.head !== undefined || this.iterator === undefined) return this.head;
+    // Rows that are passed over are handed to nobody who would look.
+    this.options.signal?.throwIfAborted();
     const result = await this.iterator.next();
     this.head = result.done === true ? undefined : result.value;
     return this.head;

@@ -186,7 +186,7 @@ async function results(
   { client, signal, onProgress, say }: Writing,
 ): Promise<void> {
   const { out, format = formatOf(out), plainCells = false, bom: byteOrderMark = false, json } = options;
-  await withRows(key, options, async (given) => {
+  await withRows(key, { ...options, signal }, async (given) => {
     const how = { out, format, plainCells, byteOrderMark, onDiscarded: say };
     const what = { client, batchKey: key, connectionOf: openConnection, signal, ...how, ...given };
     const summary = await exportResults(what, onProgress).catch(refusedByOpenWebUI);
@@ -233,7 +233,7 @@ const WORDS = {
 
 async function report(key: string, options: ReportOptions, { client, signal, onProgress }: Writing): Promise<void> {
   const { out, title, webUrl, json } = options;
-  await withRows(key, options, async (given) => {
+  await withRows(key, { ...options, signal }, async (given) => {
     const more = { ...(title === undefined ? {} : { title }), ...(webUrl === undefined ? {} : { webUrl }) };
     const what = { client, batchKey: key, out, connectionOf: openConnection, signal, ...more, ...given };
     const summary = await writeReport(what, onProgress);
@@ -248,9 +248,14 @@ interface GivenRows {
   common?: Partial<OrchestrateChatInput>;
 }
 
-async function withRows(key: string, options: FileOptions, use: (given: GivenRows) => Promise<void>): Promise<void> {
+async function withRows(
+  key: string,
+  options: FileOptions & { signal: AbortSignal },
+  use: (given: GivenRows) => Promise<void>,
+): Promise<void> {
+  const { signal } = options;
   if (options.file === undefined) return use({});
-  const text = await TextFile.open(options.file);
+  const text = await TextFile.open(options.file, { signal });
   try {
     const { common, template } = await meaningOf(options);
     const format = options.fileFormat;

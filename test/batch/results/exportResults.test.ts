@@ -384,6 +384,26 @@ describe('a batch past retention', () => {
     expect((await lines()).map(({ id }) => id)).toEqual(['a', 'b', 'c', 'bad too', 'd', 'e', 'f']);
   });
 
+  it('reads its file only where a page is gone', async () => {
+    const rows = jest.fn(file('a', 'b'));
+    await exportResults(options(new ForgedBatch([[ok('a'), ok('b')]]), { rows }));
+    expect(rows).not.toHaveBeenCalled();
+    await exportResults(options(new ForgedBatch([[ok('a'), undefined]], 2), { rows }));
+    expect(rows).toHaveBeenCalledTimes(1);
+  });
+
+  it('is given up where the person interrupts while rows of the file are passed over', async () => {
+    const stop = new AbortController();
+    const rows = async function* (): AsyncGenerator<BatchRow> {
+      for (let row = 0; ; row++) {
+        if (row === 10) stop.abort();
+        yield { id: `left-out-${row}`, input: {} };
+      }
+    };
+    const batch = new ForgedBatch([[ok('a'), undefined]], 2);
+    await expect(exportResults(options(batch, { rows, signal: stop.signal }))).rejects.toThrow(/abort/i);
+  });
+
   it('goes on in its file behind the row that was written last', async () => {
     const batch = new ForgedBatch([[ok('a'), undefined, ok('d')]], 3);
     const reader = () => new BatchReader(batch.client, KEY, { rows: file('left out', 'a', 'b', 'c', 'd') });

@@ -1,4 +1,5 @@
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, open, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
@@ -68,6 +69,20 @@ describe('Ctrl-C', () => {
     client = new ForgedBatch(batch.rounds).client;
     await run('results');
     expect((await readFile(out, 'utf8')).trimEnd().split('\n')).toHaveLength(3);
+  });
+
+  it('stops reading a pipe that does not end', async () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    client = new ForgedBatch([[ok('a')]]).client;
+    const running = run('results', '--file', pipe);
+    const writer = await open(pipe, 'w');
+    process.emit('SIGINT');
+    await running;
+    await writer.close();
+    expect(process.exitCode).toBe(130);
+    expect(told).toContain('Interrupted. ');
+    expect(await readdir(directory)).toEqual(['pipe']);
   });
 
   it('leaves nothing of a report', async () => {
