@@ -1,17 +1,14 @@
 /** `batch results` and `batch report`: what the rows came to, as a file. */
-import { realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { BatchFile } from '../../batch/file/batchFile';
 import { STANDARD_OUTPUT, followed, isResumable } from '../../batch/results/destination';
 import { exportResults, filesOf, type ExportSummary } from '../../batch/results/exportResults';
 import type { Format } from '../../batch/file/records';
 import { writeReport } from '../../batch/report';
-import { TextFile } from '../../batch/file/textFile';
-import type { BatchRow } from '../../batchContract';
 import { OrchestrationError } from '../../chatRun';
-import { FAILURES, type OrchestrateChatInput } from '../../contract';
+import { FAILURES } from '../../contract';
 import { endAtOnce, onInterrupt } from '../../interrupts';
 import { AuthenticationError } from '../../openwebui/errors';
 import { INTERRUPTED } from '../interruptible';
@@ -20,12 +17,11 @@ import { PROGRAM, printJson, tell } from '../output';
 import { withClient } from '../withTemporal';
 import { displayFor } from './display';
 import { ROWS_WITHOUT_REPLY } from './follow';
-import { addRowOptions, meaningOf, type RowOptions } from './rowOptions';
+import { isRepeatable, withRows, type GivenRowsOptions } from './givenRows';
+import { addRowOptions } from './rowOptions';
 
-interface FileOptions extends RowOptions {
+interface FileOptions extends GivenRowsOptions {
   out: string;
-  file?: string;
-  fileFormat?: Format;
   json?: boolean;
 }
 interface ResultsOptions extends FileOptions {
@@ -89,6 +85,10 @@ Example:
     );
 }
 
+/** Said where a pipe is the reason that an export is not gone on with. */
+const GO_ON_WITH_FILES =
+  'An export is gone on with where --file and --template-file name regular files: a pipe may give other rows each time.';
+
 /** The batch's file and what was said of it, for rows that Temporal has forgotten. */
 function withFileOptions(command: Command): Command {
   command
@@ -119,10 +119,11 @@ interface Writing {
 
 /** Ctrl-C stops it in good order; what is written is kept. @param interrupted gives what is said then */
 async function writing(
-  { out, file, json }: FileOptions,
-  interrupted: (out: string) => Promise<string>,
+  options: FileOptions,
+  interrupted: (options: FileOptions) => Promise<string>,
   write: (shared: Writing) => Promise<void>,
 ): Promise<void> {
+  const { out, file, json } = options;
   refusePacked(out);
   await refuseOwnFile(file, out);
   if (json && out === STANDARD_OUTPUT) throw new InvalidArgumentError('--json tells about a file: name it with --out.');
@@ -138,7 +139,7 @@ async function writing(
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
     display.close();
-    tell(await interrupted(out));
+    tell(await interrupted(options));
     process.exitCode = INTERRUPTED;
   } finally {
     display.close();
@@ -146,9 +147,10 @@ async function writing(
   }
 }
 
-async function interruptedResults(out: string): Promise<string> {
-  if (await isResumable(out)) return 'Interrupted. The same command again goes on where it stopped.';
-  return 'Interrupted. What was written is not all.';
+async function interruptedResults(options: FileOptions): Promise<string> {
+  if (!(await isResumable(options.out))) return 'Interrupted. What was written is not all.';
+  if (await isRepeatable(options)) return 'Interrupted. The same command again goes on where it stopped.';
+  return `Interrupted. The same command again begins anew. ${GO_ON_WITH_FILES}`;
 }
 
 async function interruptedReport(): Promise<string> {
@@ -186,8 +188,10 @@ async function results(
   { client, signal, onProgress, say }: Writing,
 ): Promise<void> {
   const { out, format = formatOf(out), plainCells = false, bom: byteOrderMark = false, json } = options;
-  await withRows(key, { ...options, signal }, async (given) => {
-    const how = { out, format, plainCells, byteOrderMark, onDiscarded: say };
+  const repeatable = await isRepeatable(options);
+  const onDiscarded = (sentence: string): void => say(repeatable ? sentence : `${sentence} ${GO_ON_WITH_FILES}`);
+  await withRows(key, options, signal, async (given) => {
+    const how = { out, format, plainCells, byteOrderMark, onDiscarded };
     const what = { client, batchKey: key, connectionOf: openConnection, signal, ...how, ...given };
     const summary = await exportResults(what, onProgress).catch(refusedByOpenWebUI);
     if (json) printJson(summary);
@@ -233,55 +237,11 @@ const WORDS = {
 
 async function report(key: string, options: ReportOptions, { client, signal, onProgress }: Writing): Promise<void> {
   const { out, title, webUrl, json } = options;
-  await withRows(key, { ...options, signal }, async (given) => {
+  await withRows(key, options, signal, async (given) => {
     const more = { ...(title === undefined ? {} : { title }), ...(webUrl === undefined ? {} : { webUrl }) };
     const what = { client, batchKey: key, out, connectionOf: openConnection, signal, ...more, ...given };
     const summary = await writeReport(what, onProgress);
     if (json) printJson(summary);
     else if (out !== STANDARD_OUTPUT) tell(`${summary.rows} rows in ${out}`);
   });
-}
-
-interface GivenRows {
-  rowsAre?: string;
-  rows?: () => AsyncIterable<BatchRow>;
-  common?: Partial<OrchestrateChatInput>;
-}
-
-async function withRows(
-  key: string,
-  options: FileOptions & { signal: AbortSignal },
-  use: (given: GivenRows) => Promise<void>,
-): Promise<void> {
-  const { signal } = options;
-  if (options.file === undefined) return use({});
-  const text = await TextFile.open(options.file, { signal });
-  try {
-    const { common, template } = await meaningOf(options);
-    const format = options.fileFormat;
-    const file = new BatchFile(text, { common, template, batchKeyLength: key.length, format });
-    await use({
-      common,
-      rowsAre: await rowsAre(options, common),
-      async *rows() {
-        for await (const page of file.pages()) yield* page;
-      },
-    });
-  } finally {
-    await text.close();
-  }
-}
-
-/** Another text where the file, or an option that says what its rows mean, is another one. */
-async function rowsAre(
-  { file, fileFormat, template, templateFile }: FileOptions,
-  common: Partial<OrchestrateChatInput>,
-): Promise<string> {
-  const versions = await Promise.all([file, templateFile].map(versionOf));
-  return JSON.stringify([versions, fileFormat ?? '', template ?? '', common]);
-}
-
-async function versionOf(file: string | undefined): Promise<unknown[]> {
-  const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
-  return [file, found?.size, found?.mtimeMs];
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, open, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
@@ -45,12 +45,12 @@ async function run(what: 'results' | 'report', ...args: string[]): Promise<void>
   await command.parseAsync([KEY, '--out', out, ...args], { from: 'user' });
 }
 
-/** Interrupted when its second page is read, twice, as npm does it. */
-function interrupted(): ForgedBatch {
+/** Interrupted twice, as npm does it, when so many pages are read and the next one is asked for. */
+function interrupted(pages = 1): ForgedBatch {
   const batch = new ForgedBatch([[ok('a'), ok('b'), ok('c')]]);
   const { push } = batch.asked;
   batch.asked.push = (...ids) => {
-    for (let times = 0; batch.asked.length === 1 && times < 2; times++) process.emit('SIGINT');
+    for (let times = 0; batch.asked.length === pages && times < 2; times++) process.emit('SIGINT');
     return push.apply(batch.asked, ids);
   };
   client = batch.client;
@@ -68,6 +68,19 @@ describe('Ctrl-C', () => {
     expect(process.listeners('SIGINT')).toEqual([]);
     client = new ForgedBatch(batch.rounds).client;
     await run('results');
+    expect((await readFile(out, 'utf8')).trimEnd().split('\n')).toHaveLength(3);
+  });
+
+  it('of an export with rows from a pipe lets the same command begin anew, and that says why', async () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const runWithPipe = () => Promise.all([run('results', '--file', pipe), writeFile(pipe, '{"prompt":"Hi"}\n')]);
+    const batch = interrupted(2);
+    await runWithPipe();
+    expect(told).toContain('Interrupted. The same command again begins anew. An export is gone on with where --file');
+    client = new ForgedBatch(batch.rounds).client;
+    await runWithPipe();
+    expect(told).toMatch(/What another export had left of .*; this one begins anew\. An export is gone on with where/);
     expect((await readFile(out, 'utf8')).trimEnd().split('\n')).toHaveLength(3);
   });
 
