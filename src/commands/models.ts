@@ -1,7 +1,7 @@
 /** `models`: asked of Open WebUI itself, as the worker would. */
 import { Command } from 'commander';
 import { OrchestrationError } from '../client';
-import { loadConfig } from '../config';
+import { ConfigError, loadConfig } from '../config';
 import { DEFAULT_CONNECTION, FAILURES } from '../contract';
 import { createLogger } from '../logging';
 import { Connection } from '../openwebui/connection';
@@ -24,6 +24,16 @@ async function models({ connection: name, json }: { connection: string; json?: b
     print(ids.length === 0 ? 'This user sees no model; give it access to one in Open WebUI.' : ids.join('\n'));
   } finally {
     await connection.close();
+  }
+}
+
+/** Names and URLs of the connections that are set up; none where the settings cannot be taken. */
+export function connectionsSetUp(): Array<[name: string, url: string]> {
+  try {
+    return [...loadConfig(process.env).connections.values()].map(({ name, url }) => [name, url]);
+  } catch (error) {
+    if (error instanceof ConfigError) return [];
+    throw error;
   }
 }
 

@@ -29,6 +29,11 @@ export interface ExportOptions extends RowSource, FormatOptions {
   /** @default process.stdout */
   standardOutput?: Writable;
   fileSystem?: FileSystem;
+  /**
+   * Which connections `connectionOf` knows, as a text that is another one where they are others, without secrets: with others, more
+   * may be known of rows whose text or end was not found. @default nothing to compare
+   */
+  connectionsAre?: string | undefined;
   /** Told in one sentence that what another export had left beside `out` is given up. */
   onDiscarded?: (sentence: string) => void;
 }
@@ -53,7 +58,7 @@ export interface ExportSummary extends StatusCounts {
 
 /** What an export has to know in order to go on. */
 interface ExportState {
-  /** What is exported, and how: as JSON. */
+  /** What is exported, and how: as JSON. With a row that is not settled, also by which connections. */
   of: string;
   position: Position;
   counts: Counts;
@@ -76,14 +81,16 @@ export async function exportResults(
   const reader = new BatchReader(options.client, options.batchKey, options);
   // Nothing at the place of another export is touched for a batch that there is not.
   const memo = await reader.begin();
-  const of = whatIsExported(options, memo);
+  const settled = whatIsExported(options, memo);
+  const unsettled = JSON.stringify([settled, options.connectionsAre]);
   const output = await outputOf(options);
   try {
-    const state = await output.open(of);
+    const state = await output.open([settled, unsettled]);
     const counts = state?.counts ?? noRows();
     const told = { ...(memo === undefined ? {} : { of: memo.rows }) };
     let errors = state?.errors ?? 0;
     if (state === undefined) await output.write(headOf(options), '');
+    let of = state?.of ?? settled;
     let canGoOn = true;
     for await (const page of wholeRows(reader, options, state?.position)) {
       for (const row of page.rows) {
@@ -92,7 +99,8 @@ export async function exportResults(
         if (error !== undefined) errors++;
         await output.write(rowText(row, options), error ?? '');
       }
-      canGoOn &&= page.final && page.rows.every(isSettled);
+      if (!page.rows.every(isSettled)) of = unsettled;
+      canGoOn &&= page.final;
       if (canGoOn && page.after !== undefined) await output.reached({ of, position: page.after, counts, errors });
       onProgress({ rows: sumOf(counts), ...told });
     }
@@ -117,9 +125,9 @@ function whatIsExported(
   return JSON.stringify([batchKey, digest, since, round, format, plainCells, byteOrderMark, rowsDigest]);
 }
 
-/** With other settings, or when Open WebUI has them again, more may be known of the others. */
-function isSettled({ status, outcome, note }: WholeRow): boolean {
-  return status !== 'unknown' && outcome?.truncated !== true && note === undefined;
+/** With other connections, more may be known of the others. */
+function isSettled({ status, outcome }: WholeRow): boolean {
+  return status !== 'unknown' && outcome?.truncated !== true;
 }
 
 /** `results.csv` → `results.csv.errors.jsonl`: `results.jsonl` beside it has one of its own. */
@@ -166,7 +174,8 @@ export async function* wholeRows(
 interface Output {
   /** Undefined where rows with errors stand among the others only. */
   errorsPath?: string;
-  open(of: string): Promise<ExportState | undefined>;
+  /** @param goesOn what the exports are that this one goes on with */
+  open(goesOn: readonly string[]): Promise<ExportState | undefined>;
   write(results: string, errors: string): Promise<void>;
   reached(state: ExportState): Promise<void>;
   finish(): Promise<void>;
@@ -178,14 +187,14 @@ async function outputOf({ out, fileSystem, onDiscarded, ...options }: ExportOpti
   if (destination instanceof Sink) return new SinkOutput(destination);
   const errorsPath = errorsPathOf(destination);
   const files = new ResumableFiles<ExportState>([destination, errorsPath], fileSystem);
-  const goesOn = (of: string, state: ExportState): boolean => {
-    if (state.of === of) return true;
+  const isSame = (goesOn: readonly string[], { of }: ExportState): boolean => {
+    if (goesOn.includes(of)) return true;
     onDiscarded?.(`What another export had left of ${out} is given up; this one begins anew.`);
     return false;
   };
   return {
     errorsPath,
-    open: (of) => files.open((state) => goesOn(of, state)),
+    open: (goesOn) => files.open((state) => isSame(goesOn, state)),
     write: async (results, errors) => {
       await files.write(0, results);
       await files.write(1, errors);

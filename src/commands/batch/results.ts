@@ -12,7 +12,7 @@ import { FAILURES } from '../../contract';
 import { endAtOnce, onInterrupt } from '../../interrupts';
 import { AuthenticationError } from '../../openwebui/errors';
 import { INTERRUPTED } from '../interruptible';
-import { openConnection } from '../models';
+import { connectionsSetUp, openConnection } from '../models';
 import { PROGRAM, printJson, tell } from '../output';
 import { withClient } from '../withTemporal';
 import { displayFor } from './display';
@@ -192,7 +192,8 @@ async function results(
   const onDiscarded = (sentence: string): void => say(repeatable ? sentence : `${sentence} ${GO_ON_WITH_FILES}`);
   await withRows(key, options, signal, async (given) => {
     const how = { out, format, plainCells, byteOrderMark, onDiscarded };
-    const what = { client, batchKey: key, connectionOf: openConnection, signal, ...how, ...given };
+    const connections = { connectionOf: openConnection, connectionsAre: JSON.stringify(connectionsSetUp()) };
+    const what = { client, batchKey: key, signal, ...connections, ...how, ...given };
     const summary = await exportResults(what, onProgress).catch(refusedByOpenWebUI);
     if (json) printJson(summary);
     else tellSummary(out, summary);

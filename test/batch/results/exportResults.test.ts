@@ -9,6 +9,7 @@ import { errorsPathOf, exportResults, filesOf, type ExportOptions } from '../../
 import { ResultsFileError, type FileSystem } from '../../../src/batch/results/resultsFile';
 import type { ResultLine } from '../../../src/batch/results/resultsFormat';
 import { BatchReader, type ResultPage } from '../../../src/batch/results/rowResults';
+import type { Connection } from '../../../src/openwebui/connection';
 import { ForgedBatch, KEY, type ForgedPage } from '../forgedBatch';
 
 let directory: string;
@@ -24,6 +25,13 @@ const ok = (...ids: string[]): ForgedPage => ({
 
 function options(batch: ForgedBatch, more: Partial<ExportOptions> = {}): ExportOptions {
   return { client: batch.client, batchKey: KEY, out: join(directory, 'results.jsonl'), format: 'jsonl', ...more };
+}
+
+/** A connection to an Open WebUI that has this reply in each chat, as row `a` has it. */
+function withReply(content: string): Connection {
+  const messages = { 'm-a': { role: 'assistant', content, done: true, output: [] } };
+  const client = { chat: async (id: string) => ({ id, chat: { history: { messages } } }) };
+  return { name: 'default', client, close: async () => undefined } as unknown as Connection;
 }
 
 async function lines(file = 'results.jsonl'): Promise<ResultLine[]> {
@@ -287,11 +295,39 @@ describe('an export that breaks off', () => {
     expect((await exportResults(options(running, { out: output }))).resumedAfter).toBe(0);
   });
 
-  it('does not take over what another setting would repair', async () => {
+  describe('with a text that is cut, or a row past retention', () => {
     const cut: ForgedPage = { rows: [{ id: 'a', attempts: [{ ok: { truncated: true } }] }], end: 'completed' };
-    const batch = new ForgedBatch([[cut, ok('b')]]);
-    await exportResults(options(batch, { fileSystem: smallDisk(700) })).catch(() => undefined);
-    expect((await exportResults(options(batch))).resumedAfter).toBe(0);
+    const rows = async function* (): AsyncGenerator<BatchRow> {
+      for (const id of ['a', 'b']) yield { id, input: { prompt: `About ${id}` } };
+    };
+    const breakOff = (batch: ForgedBatch, more: Partial<ExportOptions>) =>
+      exportResults(options(batch, { fileSystem: smallDisk(850), rows, ...more })).catch(() => undefined);
+
+    it.each([
+      ['cut', cut],
+      ['forgotten', undefined],
+    ])('goes on as the same command, and begins anew with other connections (%s)', async (_what, page) => {
+      const batch = new ForgedBatch([[page, ok('b')]], 2);
+      await breakOff(batch, { connectionsAre: 'none' });
+      const onDiscarded = jest.fn();
+      const same = await exportResults(options(batch, { rows, connectionsAre: 'none', onDiscarded }));
+      expect(same.resumedAfter).toBe(1);
+      expect(onDiscarded).not.toHaveBeenCalled();
+      await breakOff(batch, { connectionsAre: 'none' });
+      const corrected = await exportResults(options(batch, { rows, connectionsAre: 'one', onDiscarded }));
+      expect(corrected.resumedAfter).toBe(0);
+      expect(onDiscarded).toHaveBeenCalledTimes(1);
+    });
+
+    it('goes on with other connections where the whole text was found', async () => {
+      const batch = new ForgedBatch([[cut, ok('b')]]);
+      await breakOff(batch, { connectionsAre: 'one', connectionOf: () => withReply('Another reply') });
+      expect((await exportResults(options(batch, { rows, connectionsAre: 'none' }))).resumedAfter).toBe(1);
+      expect((await lines())[0]).toMatchObject({
+        content: 'Another reply',
+        note: expect.stringMatching(/changed/) as string,
+      });
+    });
   });
 
   it('does not go on with other rows, and says that it gives up what was there', async () => {

@@ -12,10 +12,12 @@ const CONTEXT = { connection: 'default', method: 'GET', path: '/api/v1/chats/c' 
 
 let client: Client;
 let readChat: () => Promise<never>;
+let connections: Array<[string, string]>;
 jest.mock('../../../src/commands/withTemporal', () => ({
   withClient: (use: (given: Client) => Promise<void>) => use(client),
 }));
 jest.mock('../../../src/commands/models', () => ({
+  connectionsSetUp: () => connections,
   openConnection: () => ({ name: 'default', client: { chat: () => readChat() }, close: async () => undefined }),
 }));
 
@@ -26,6 +28,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'results-command-'));
   out = join(directory, 'r.jsonl');
   told = '';
+  connections = [];
   jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
     told += String(text);
     return true;
@@ -46,8 +49,8 @@ async function run(what: 'results' | 'report', ...args: string[]): Promise<void>
 }
 
 /** Interrupted twice, as npm does it, when so many pages are read and the next one is asked for. */
-function interrupted(pages = 1): ForgedBatch {
-  const batch = new ForgedBatch([[ok('a'), ok('b'), ok('c')]]);
+function interrupted(pages = 1, forged = [ok('a'), ok('b'), ok('c')]): ForgedBatch {
+  const batch = new ForgedBatch([forged]);
   const { push } = batch.asked;
   batch.asked.push = (...ids) => {
     for (let times = 0; batch.asked.length === pages && times < 2; times++) process.emit('SIGINT');
@@ -104,6 +107,17 @@ describe('Ctrl-C', () => {
     expect(told).toContain('Interrupted. Nothing was written.');
     expect(await readdir(directory)).toEqual([]);
   });
+});
+
+it('begins anew where a text stayed cut and another connection is set up now', async () => {
+  readChat = () => Promise.reject(new ForbiddenError('Not yours', CONTEXT));
+  const cutFirst = [cut('a'), ok('b'), ok('c')];
+  interrupted(2, cutFirst);
+  await run('results');
+  connections = [['default', 'http://open-webui.test']];
+  client = new ForgedBatch([cutFirst]).client;
+  await run('results');
+  expect(told).toMatch(/What another export had left of .*; this one begins anew\.\n/);
 });
 
 it('ends with 2 where a text stayed cut', async () => {
