@@ -67,12 +67,19 @@ export async function uploadPages(
   return uploaded;
 }
 
-/** Who has cancelled the batch while it was uploaded does not want it started. @param page the first: a cancel takes them in order */
+/**
+ * Who has cancelled the batch while it was uploaded does not want it started. Its rows stay cancelled under this key: another upload
+ * finds their pages ended, so that only a retry runs them.
+ * @param page the first: a cancel takes them in order
+ */
 async function refuseCancelled(client: Client, page: PageInput): Promise<void> {
   const now = await readPage(client, pageWorkflowId(page));
   if (now === undefined || now.rows.some(({ status }) => status !== 'cancelled')) return;
-  const { batchKey } = page;
-  const message = `The batch "${batchKey}" was cancelled while its rows were uploaded, and is not started: "batch cancel ${shellWord(batchKey)}" cancels what was uploaded since, and the same command again runs it`;
+  const { batchKey, round } = page;
+  const key = shellWord(batchKey);
+  const anew = round === 0 ? 'give another --key, or ' : 'give ';
+  const remedy = `to run it after all, ${anew}the same command again, then "batch retry-failed ${key}"`;
+  const message = `The batch "${batchKey}" was cancelled while its rows were uploaded, and is not started: "batch cancel ${key}" cancels what was uploaded since; ${remedy}`;
   throw new OrchestrationError('Cancelled', message);
 }
 

@@ -49,9 +49,18 @@ describe('an upload', () => {
   ])('whose pages were cancelled meanwhile is not gone on with, also where the page %s', async (_what, page) => {
     await expect(uploaded(page, waiting('c'))).rejects.toMatchObject({
       type: 'Cancelled',
-      message: expect.stringMatching(
-        /^The batch "night" was cancelled while .* not started: "batch cancel night"/,
-      ) as string,
+      message:
+        'The batch "night" was cancelled while its rows were uploaded, and is not started: "batch cancel night" cancels what was uploaded since; to run it after all, give another --key, or the same command again, then "batch retry-failed night"',
     });
+  });
+
+  it('of a retry that was cancelled meanwhile is told of no other key', async () => {
+    const { client } = new ForgedBatch([[], [{ ...waiting('a'), cancelled: true }]]);
+    const taking = { ...client, workflow: { ...client.workflow, start: async () => ({}) } } as unknown as Client;
+    const rows = [{ id: 'a', input: {} }];
+    const inputs = [{ batchKey: KEY, round: 1, page: 0, common: {}, rows, searchAttributes: false }];
+    await expect(uploadPages(taking, PRIORITY, { inputs })).rejects.toThrow(
+      /; to run it after all, give the same command again, then "batch retry-failed night"$/,
+    );
   });
 });
