@@ -131,7 +131,9 @@ async function writing(
   const display = displayFor({});
   const leaves = onInterrupt(() => stopping.abort(), insisted);
   const onProgress = ({ rows, of }: { rows: number; of?: number }): void => {
-    if (!json && out !== STANDARD_OUTPUT) display.count('writing', rows, of);
+    // Rows that the batch left out may stand in the file for forgotten ones.
+    const all = of === undefined ? undefined : Math.max(of, rows);
+    if (!json && out !== STANDARD_OUTPUT) display.count('writing', rows, all);
   };
   const say = (sentence: string): void => display.say(sentence);
   try {

@@ -109,6 +109,17 @@ describe('Ctrl-C', () => {
   });
 });
 
+it('never tells of more rows than all, also where the file has some that the batch left out', async () => {
+  readChat = () => Promise.reject(new ForbiddenError('Not yours', CONTEXT));
+  const file = join(directory, 'rows.jsonl');
+  const line = (id: string, chat: string) => JSON.stringify({ id, prompt: 'Hi', model: 'm', chat: { id: chat } });
+  const chats = ['2a0f4ad2-4f2e-4b39-8f53-0f6f5c1f2b11', '2a0f4ad2-4f2e-4b39-8f53-0f6f5c1f2b12'];
+  await writeFile(file, ['a', 'left out'].map((id, index) => line(id, chats[index] ?? '')).join('\n'));
+  client = new ForgedBatch([[undefined]], 1).client;
+  await run('results', '--file', file);
+  expect(told).toContain('writing: 2 of 2 rows');
+});
+
 it('begins anew where a text stayed cut and another connection is set up now', async () => {
   readChat = () => Promise.reject(new ForbiddenError('Not yours', CONTEXT));
   const cutFirst = [cut('a'), ok('b'), ok('c')];
