@@ -38,6 +38,9 @@ export async function endOfRun(
   execution: { workflowId: string; runId: string },
 ): Promise<{ end: RawEnd; endedAt?: number } | undefined> {
   try {
+    const { status } = await client.workflow.getHandle(execution.workflowId, execution.runId).describe();
+    // Asked for the end of one that runs, Temporal waits for it, for twenty seconds.
+    if (status.name === 'RUNNING') return undefined;
     const { history } = await client.workflowService.getWorkflowExecutionHistory({
       namespace: client.options.namespace,
       execution,
@@ -47,7 +50,7 @@ export async function endOfRun(
     const end = last && endOf(last);
     return end === undefined ? undefined : { end, endedAt: millisecondsOf(last?.eventTime) };
   } catch (error) {
-    if (isNotFound(error)) return { end: { kind: 'forgotten' } };
+    if (isNotFound(error) || error instanceof WorkflowNotFoundError) return { end: { kind: 'forgotten' } };
     throw error;
   }
 }
