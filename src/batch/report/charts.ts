@@ -51,7 +51,7 @@ function chart(name: string, label: string, bars: readonly Bar[], marks: readonl
 <path class="grid" d="M0 0H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}"/>
 ${drawn}
 </svg>
-<div class="marks">${marks.map((mark) => `<span>${escaped(mark)}</span>`).join('')}</div>
+<div class="marks">${[...new Set(marks)].map((mark) => `<span>${escaped(mark)}</span>`).join('')}</div>
 </figure>`;
 }
 

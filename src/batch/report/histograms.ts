@@ -11,12 +11,12 @@ export interface TimeBin {
 }
 
 const MOST_TIME_BINS = 120;
-/** Doubled a few times it is a quarter of a minute, a minute, and so on. */
-const FIRST_WIDTH_MS = 60_000 / 64;
+/** In seconds. Each is made of whole ones of that before it; beyond the last they double. */
+const WIDTHS = [1, 2, 10, 30, 60, 120, 600, 1_800, 3_600, 7_200, 21_600, 86_400];
 
-/** How many rows ended when. Where time gets too long for its bins, two become one. */
+/** How many rows ended when. Where time gets too long for its bins, several become one. */
 export class TimeHistogram {
-  widthMs = FIRST_WIDTH_MS;
+  widthMs = 1_000;
   private bins = new Map<number, Record<Ended, number>>();
   private first = Infinity;
   private last = -Infinity;
@@ -45,21 +45,23 @@ export class TimeHistogram {
         [this.first, this.last] = [first, last];
         return bin;
       }
-      this.halve();
+      this.coarsen();
     }
   }
 
-  private halve(): void {
+  private coarsen(): void {
     const before = this.bins;
     this.bins = new Map();
-    this.widthMs *= 2;
-    this.first = Math.floor(this.first / 2);
-    this.last = Math.floor(this.last / 2);
+    const wider = WIDTHS.map((seconds) => seconds * 1_000).find((width) => width > this.widthMs) ?? this.widthMs * 2;
+    const factor = wider / this.widthMs;
+    this.widthMs = wider;
+    this.first = Math.floor(this.first / factor);
+    this.last = Math.floor(this.last / factor);
     for (const [bin, counts] of before) {
-      const half = Math.floor(bin / 2);
-      const sum = this.bins.get(half) ?? { completed: 0, failed: 0, cancelled: 0 };
+      const among = Math.floor(bin / factor);
+      const sum = this.bins.get(among) ?? { completed: 0, failed: 0, cancelled: 0 };
       for (const end of ENDS) sum[end] += counts[end];
-      this.bins.set(half, sum);
+      this.bins.set(among, sum);
     }
   }
 }

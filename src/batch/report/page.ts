@@ -69,7 +69,8 @@ function whenText({ startedAt, endedAt }: ReportFigures, madeAt: number): string
 }
 
 function tiles({ counts, rows, startedAt, endedAt, latency, askedAgain }: ReportFigures): string {
-  const ended = counts.completed + counts.failed + counts.cancelled;
+  // A cancel ends thousands in a second, and nothing was done for them.
+  const ended = counts.completed + counts.failed;
   const minutes = ((endedAt ?? 0) - (startedAt ?? 0)) / 60_000;
   const [median, p95] = [latency.percentile(0.5), latency.percentile(0.95)];
   const shown: Array<[label: string, value: string, kind?: string] | false> = [
