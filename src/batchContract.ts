@@ -287,12 +287,22 @@ export interface PrepareBatchInput {
   folder?: string;
 }
 
+/** The first few of each. */
+export interface KnownNames {
+  /** Of the worker, where one is unknown. */
+  connections?: string[];
+  /** That a connection's user can see, by connections with an unknown one. */
+  models?: Record<string, string[]>;
+}
+
 /** What a worker knows of the connections of a batch. */
 export interface PreparedBatch {
   /** Models that a connection's user cannot see. */
   unknownModels: Array<{ connection: string; model: string }>;
   /** Connections that the worker does not have. */
   unknownConnections?: string[];
+  /** The first names of what there is instead, only where something is unknown. */
+  known?: KnownNames;
   /** Longest prompt that it takes, with all that the model is told before it, in bytes of UTF-8. */
   maxPromptBytes?: number;
   /** By connection. */

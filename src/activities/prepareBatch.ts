@@ -1,6 +1,6 @@
 /** What has to be known of Open WebUI before the first row of a batch is sent: whether its models exist, and where its chats go. */
 import { cancellationSignal } from '@temporalio/activity';
-import type { PrepareBatchInput, PreparedBatch } from '../batchContract';
+import type { KnownNames, PrepareBatchInput, PreparedBatch } from '../batchContract';
 import type { Connection } from '../openwebui/connection';
 import { ForbiddenError, ModelNotFoundError, RefusedError } from '../openwebui/errors';
 import { finalFailure } from './failures';
@@ -9,6 +9,8 @@ import { runStep, type ActivityDependencies, type Attempt } from './step';
 
 /** Somebody waits for the answer before anything has begun, so a server that is away is told soon; in milliseconds. */
 const SERVER_BUDGET_MS = 60_000;
+/** Names that a person looks through in one sentence. */
+const MOST_KNOWN = 20;
 
 export async function prepareBatch(
   deps: ActivityDependencies,
@@ -38,8 +40,24 @@ export async function prepareBatch(
     }
     const { searchAttributes, limits } = deps;
     const { maxPromptBytes } = limits;
-    return { unknownModels, unknownConnections, maxPromptBytes, folderIds, searchAttributes };
+    const known = knownInstead(deps, { unknownModels, unknownConnections });
+    return { unknownModels, unknownConnections, ...known, maxPromptBytes, folderIds, searchAttributes };
   });
+}
+
+function knownInstead(
+  { connections }: ActivityDependencies,
+  { unknownModels, unknownConnections }: Required<Pick<PreparedBatch, 'unknownModels' | 'unknownConnections'>>,
+): { known?: KnownNames } {
+  const models = new Set(unknownModels.map(({ connection }) => connection));
+  if (models.size + unknownConnections.length === 0) return {};
+  const modelsOf = (name: string): string[] => connections.get(name)?.listedModels().slice(0, MOST_KNOWN) ?? [];
+  return {
+    known: {
+      ...(unknownConnections.length === 0 ? {} : { connections: [...connections.keys()].slice(0, MOST_KNOWN) }),
+      ...(models.size === 0 ? {} : { models: Object.fromEntries([...models].map((name) => [name, modelsOf(name)])) }),
+    },
+  };
 }
 
 async function unknownOf(connection: Connection, ids: string[], signal: AbortSignal): Promise<string[]> {

@@ -168,6 +168,11 @@ export class Connection {
     throw new ModelNotFoundError(`Open WebUI has no model "${id}" for this user: ${hint}`, context);
   }
 
+  /** Ids of the models that this connection's user could see when they were last listed. */
+  listedModels(): string[] {
+    return [...(this.modelList?.models.keys() ?? [])];
+  }
+
   async close(): Promise<void> {
     clearTimeout(this.gapTimer);
     this.generations.close();

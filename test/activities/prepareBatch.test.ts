@@ -35,6 +35,7 @@ describe.each(RELEASES)('prepareBatch on %s', (release) => {
         { connection: 'default', model: 'gone' },
       ],
       unknownConnections: [],
+      known: { models: { default: expect.arrayContaining(['model-a', 'model-b']) as string[] } },
       maxPromptBytes: 100_000,
       folderIds: {},
       searchAttributes: true,
@@ -138,7 +139,10 @@ describe('prepareBatch', () => {
     await start({});
     const models = { nowhere: ['model-a'], default: ['model-a'] };
     const prepared = await prepare({ models, folder: 'For nothing' });
-    expect(prepared).toMatchObject({ unknownConnections: ['nowhere'], unknownModels: [], folderIds: {} });
+    expect(prepared).toMatchObject({
+      ...{ unknownConnections: ['nowhere'], unknownModels: [], folderIds: {} },
+      known: { connections: ['default'] },
+    });
     expect(await foldersNamed('For nothing')).toEqual([]);
   });
 });

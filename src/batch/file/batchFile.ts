@@ -12,7 +12,7 @@ import { TemplateError } from './template';
 import { FileError, type TextFile } from './textFile';
 
 export { modelsByConnection } from './modelSet';
-export type { RowProblem } from './records';
+export type { CommonName, RowProblem } from './records';
 
 export interface BatchFileOptions extends RowOptions {
   /** @default by the file's name, or its first character */

@@ -7,6 +7,9 @@ import { FileError, type TextFile } from './textFile';
 export type Format = 'jsonl' | 'csv';
 
 /** A row that cannot be carried out. */
+/** What rows take from the options where they do not name it, and a worker may not serve. */
+export type CommonName = 'model' | 'connection';
+
 export interface RowProblem {
   /** The line of the file at which the row begins, counted from 1. */
   line: number;
@@ -16,6 +19,8 @@ export interface RowProblem {
   problem: string;
   /** Nothing is wrong with the row by itself, but the worker does not serve it. */
   unserved?: true;
+  /** The row takes from the options what is not served: it is their fault. */
+  option?: CommonName;
 }
 
 export type RecordRead = { line: number; value: Record<string, unknown> } | RowProblem;

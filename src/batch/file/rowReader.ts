@@ -66,7 +66,7 @@ export class RowReader {
       line,
       ...(column === undefined || !this.isCsv ? {} : { column }),
       problem: message,
-      ...(error instanceof UnservedRow ? { unserved: true as const } : {}),
+      ...(error instanceof UnservedRow ? ofTheWorker(error) : {}),
     };
   }
 
@@ -93,7 +93,8 @@ export class RowReader {
       throw new RowError(`The row holds ${unwritable}; remove it.`, columnOfUnwritable(row, value, this.options));
     }
     // Last: what is wrong with a row by itself is the same in every reading.
-    if (this.options.served !== undefined) refuseUnserved(request, this.options.served, value);
+    if (this.options.served !== undefined)
+      refuseUnserved({ request, own: row.input, record: value }, this.options.served);
     return { line, row, json, bytes, request };
   }
 
@@ -119,6 +120,10 @@ export class RowReader {
     if (this.isCsv || template === undefined || this.unusedNames.size >= MOST_UNUSED) return;
     for (const name of unusedNames(Object.keys(value), template)) this.unusedNames.add(name);
   }
+}
+
+function ofTheWorker({ option }: UnservedRow): Pick<RowProblem, 'unserved' | 'option'> {
+  return { unserved: true, ...(option === undefined ? {} : { option }) };
 }
 
 /** What of a JSON that was written here databases refuse, in words. */

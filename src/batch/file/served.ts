@@ -2,13 +2,23 @@
 import type { PreparedBatch } from '../../batchContract';
 import type { ChatRequest } from '../../chatInput';
 import { OrchestrationError } from '../../chatRun';
-import { FAILURES } from '../../contract';
+import { FAILURES, type OrchestrateChatInput } from '../../contract';
+import type { CommonName } from './records';
 import { RowError } from './rowError';
 
-export type Served = Pick<PreparedBatch, 'unknownModels' | 'unknownConnections' | 'maxPromptBytes'>;
+export type Served = Pick<PreparedBatch, 'unknownModels' | 'unknownConnections' | 'known' | 'maxPromptBytes'>;
 
 /** A row is right, but the worker does not serve it. */
-export class UnservedRow extends RowError {}
+export class UnservedRow extends RowError {
+  /** @param option that the row takes it from, where the row does not say it itself */
+  constructor(
+    message: string,
+    column?: string,
+    readonly option?: CommonName,
+  ) {
+    super(message, column);
+  }
+}
 
 /** What the model is told, in bytes of UTF-8: that is what a worker's limit is about. */
 export function promptBytesOf({ prompt, earlier, system = '' }: ChatRequest): number {
@@ -24,20 +34,34 @@ export function servesAll(served: Served, longestPrompt: number): boolean {
   return unknownModels.length + unknownConnections.length === 0 && longestPrompt <= maxPromptBytes;
 }
 
-/** @param record of the row: the cause lies in its column, where it has one. @throws UnservedRow */
-export function refuseUnserved(request: ChatRequest, served: Served, record: Readonly<Record<string, unknown>>): void {
+/** A row as it is asked of a worker. */
+export interface AskedRow {
+  request: ChatRequest;
+  /** What it says itself. */
+  own: Partial<OrchestrateChatInput>;
+  /** As it stands in its file: the cause lies in its column, where it has one. */
+  record: Readonly<Record<string, unknown>>;
+}
+
+/** @throws UnservedRow */
+export function refuseUnserved({ request, own, record }: AskedRow, served: Served): void {
   const { connection, model } = request;
-  const { unknownModels, unknownConnections = [], maxPromptBytes = Infinity } = served;
+  const { unknownModels, unknownConnections = [], known = {}, maxPromptBytes = Infinity } = served;
   const column = (name: string): string | undefined => (Object.hasOwn(record, name) ? name : undefined);
   if (unknownConnections.includes(connection)) {
-    const remedy = 'use one that it has, or add it to its configuration';
-    throw new UnservedRow(`The worker has no connection "${connection}"; ${remedy}.`, column('connection'));
+    const remedy = `use ${oneOf(known.connections) ?? 'one that it has'}, or add it to its configuration`;
+    const option = own.connection === undefined ? 'connection' : undefined;
+    throw new UnservedRow(`The worker has no connection "${connection}"; ${remedy}.`, column('connection'), option);
   }
   if (unknownModels.some((one) => one.connection === connection && one.model === model)) {
-    const remedy = 'use one that "models" lists, or give the user access to it';
+    const listed = oneOf(known.models?.[connection]) ?? 'one that "models" lists';
+    const remedy = `use ${listed}, or give the user access to it`;
+    // Where the row names the connection, the options' model may be right for all others.
+    const isCommon = own.model === undefined && own.models === undefined && own.connection === undefined;
     throw new UnservedRow(
       `Open WebUI has no model "${model}" for connection ${connection}; ${remedy}.`,
       column('model'),
+      isCommon ? 'model' : undefined,
     );
   }
   const bytes = promptBytesOf(request);
@@ -49,6 +73,11 @@ export function refuseUnserved(request: ChatRequest, served: Served, record: Rea
       column('prompt'),
     );
   }
+}
+
+function oneOf(names: readonly string[] = []): string | undefined {
+  if (names.length < 2) return names[0];
+  return `one of ${names.join(', ')}`;
 }
 
 /** Models that the connections' users cannot see, and connections that the worker does not have. */

@@ -1,7 +1,13 @@
 /** The file of a batch, checked as a whole: what is wrong with it is told row by row, and nothing is sent. */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
-import { BatchFile, whereAndWhat, type CheckedFile, type RowProblem } from '../../batch/file/batchFile';
+import {
+  BatchFile,
+  whereAndWhat,
+  type CheckedFile,
+  type CommonName,
+  type RowProblem,
+} from '../../batch/file/batchFile';
 import type { Served } from '../../batch/file/served';
 import type { TextFile } from '../../batch/file/textFile';
 import { OrchestrationError } from '../../chatRun';
@@ -41,23 +47,33 @@ export async function checkFile(
   const batchKeyLength = ownLength + (options.schedule === undefined ? 0 : SCHEDULED_CHARACTERS);
   const file = new BatchFile(text, { common, template, batchKeyLength, format: options.format, served });
   const problems = new Problems(options.json);
-  const checked = await file.check(({ unserved, ...problem }) => {
-    if (served === undefined || unserved === true) problems.add(problem);
+  const faults = new OptionFaults(options, common);
+  const checked = await file.check(({ unserved, option, ...problem }) => {
+    if (served !== undefined && unserved !== true) return;
+    if (option === undefined) problems.add(problem);
+    else faults.add(option, problem.problem);
   });
   problems.close();
+  faults.tell();
   if (served === undefined && checked.unusedColumns.length > 0)
     tell(`Nothing uses the columns ${checked.unusedColumns.join(', ')}`);
-  refuse(text.name, checked, options);
+  refuse(text.name, checked, options, faults);
   const batchKey = options.key ?? `${name}-${fingerprint(checked.digest, options.folder)}`;
   return { file, checked, batchKey, common };
 }
 
-function refuse(name: string, { rows, problems }: CheckedFile, { skipInvalid, json }: RunOptions): void {
+function refuse(
+  name: string,
+  { rows, problems }: CheckedFile,
+  { skipInvalid, json }: RunOptions,
+  faults: OptionFaults,
+): void {
   if (problems === 0 || (skipInvalid && rows > 0)) return;
   if (json) printJson({ event: 'refused', rows, problems });
   const all =
     rows === 0 ? 'no row that can be carried out' : `${problems} of ${rows + problems} rows that cannot be carried out`;
-  const remedy = rows === 0 ? 'correct them' : 'correct them, or go on without them with --skip-invalid';
+  const what = faults.rows === problems ? faults.names : 'them';
+  const remedy = rows === 0 ? `correct ${what}` : `correct ${what}, or go on without them with --skip-invalid`;
   throw new OrchestrationError(FAILURES.InvalidInput, `${name} has ${all}, and nothing was sent; ${remedy}`);
 }
 
@@ -75,6 +91,43 @@ class Problems {
 
   close(): void {
     if (!this.json && this.count > MOST_TOLD) tell(`and ${this.count - MOST_TOLD} more`);
+  }
+}
+
+/** What the options name and the worker does not serve: told once, however many rows take it from there. */
+class OptionFaults {
+  private readonly found = new Map<CommonName, { rows: number; problem: string }>();
+
+  constructor(
+    private readonly options: RunOptions,
+    private readonly common: Meaning['common'],
+  ) {}
+
+  get rows(): number {
+    return [...this.found.values()].reduce((sum, { rows }) => sum + rows, 0);
+  }
+
+  /** As the options are called. */
+  get names(): string {
+    return [...this.found.keys()].map((option) => `--${option}`).join(' and ');
+  }
+
+  add(option: CommonName, problem: string): void {
+    const rows = (this.found.get(option)?.rows ?? 0) + 1;
+    this.found.set(option, { rows, problem });
+  }
+
+  tell(): void {
+    for (const [option, { rows, problem }] of this.found) {
+      if (this.options.json) printJson({ event: 'problem', option, rows, problem });
+      else tell(`${this.given(option)}, for ${rows} ${rows === 1 ? 'row' : 'rows'}: ${problem}`);
+    }
+  }
+
+  private given(option: CommonName): string {
+    if (this.options[option] !== undefined) return `--${option} ${this.options[option]}`;
+    const isOfInput = this.common[option] !== undefined || (option === 'model' && this.common.models !== undefined);
+    return isOfInput ? `${option} of --input` : `without --${option}`;
   }
 }
 
