@@ -1,9 +1,9 @@
 /** `batch status` and `batch list`. */
-import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { Command } from 'commander';
 import { Batches } from '../../batch/batches';
 import type { Batch } from '../../batch/batch';
-import { BATCH_MEMO, RUN_BATCH, batchKeyOf, type BatchMemo } from '../../batchContract';
+import { listBatches, type ListedBatch } from '../../batch/listBatches';
 import { wholeNumber } from '../options';
 import { PROGRAM, print, printJson } from '../output';
 import { withClient } from '../withTemporal';
@@ -53,7 +53,7 @@ async function status(batch: Batch, { follow, json }: StatusOptions): Promise<vo
 
 export function listCommand(): Command {
   return new Command('list')
-    .description('the batches of the namespace, newest first')
+    .description('the batches of the namespace, newest start first, and how those did that have ended')
     .option('--limit <n>', 'how many', wholeNumber(1, MOST_LISTED), 20)
     .option('--query <query>', 'only those, as a list filter of Temporal')
     .option('--json', 'print a JSON array')
@@ -67,41 +67,17 @@ Examples:
     .action((options: ListOptions) => withClient((client) => list(client, options)));
 }
 
-interface Listed {
-  batchKey: string;
-  /** Temporal's word for it. */
-  status: string;
-  rows?: number;
-  /** Of its newest run, in ms since the epoch. */
-  startedAt: number;
-}
-
-async function list(client: Client, { limit, query, json }: ListOptions): Promise<void> {
-  // A batch may have many runs: a long one goes on in another, and so does one whose failed rows are retried.
-  const only = `WorkflowType = '${RUN_BATCH}' AND ExecutionStatus != 'ContinuedAsNew'`;
-  const listed = new Map<string, Listed>();
-  const runs = client.workflow.list({ query: query === undefined ? only : `${only} AND (${query})` });
-  for await (const run of runs) {
-    const batch = listedOf(run);
-    if (!listed.has(batch.batchKey)) listed.set(batch.batchKey, batch);
-    if (listed.size === limit) break;
-  }
-  const batches = [...listed.values()];
+async function list(client: Client, { json, ...options }: ListOptions): Promise<void> {
+  const batches = await listBatches(client, options);
   if (json) return printJson(batches);
-  for (const { batchKey, status, rows, startedAt } of batches) {
-    print(
-      [new Date(startedAt).toISOString(), status.padEnd(10), `${rows ?? '?'} rows`.padStart(12), batchKey].join('  '),
-    );
-  }
+  for (const batch of batches) print(listedLine(batch));
   if (batches.length === 0) print('There is no batch.');
 }
 
-function listedOf({ workflowId, status, startTime, memo }: WorkflowExecutionInfo): Listed {
-  const { rows } = (memo?.[BATCH_MEMO] ?? {}) as Partial<BatchMemo>;
-  return {
-    batchKey: batchKeyOf(workflowId),
-    status: status.name.toLowerCase(),
-    ...(rows === undefined ? {} : { rows }),
-    startedAt: startTime.getTime(),
-  };
+/** `2026-12-24T02:00:00.000Z  done          1000 rows  night-1  (998 completed, 2 failed, 0 cancelled)` */
+export function listedLine({ batchKey, status, stage, counts, rows, startedAt }: ListedBatch): string {
+  const words = [(stage ?? status).padEnd(10), `${rows ?? '?'} rows`.padStart(12), batchKey];
+  if (counts !== undefined)
+    words.push(`(${counts.completed} completed, ${counts.failed} failed, ${counts.cancelled} cancelled)`);
+  return [new Date(startedAt).toISOString(), ...words].join('  ');
 }
