@@ -23,6 +23,7 @@ import { OrchestrationError } from '../chatRun';
 import { FAILURES } from '../contract';
 import { cancelPages } from './cancelPages';
 import { goOn, type GoOnOptions, type Remembered } from './goOn';
+import { noSuchBatch } from './noSuchBatch';
 import { retryFailed, type RetryOptions } from './retryFailed';
 import { shellWord } from './shellWord';
 
@@ -60,9 +61,13 @@ export class Batch {
     });
   }
 
-  /** Starts nothing any more; what is in flight goes on to its end. @throws OrchestrationError NotFound, NoWorker, InvalidInput */
-  pause(reason?: string): Promise<BatchProgress> {
-    return this.updated(BATCH_UPDATES.pause, reason);
+  /**
+   * Starts nothing any more; what is in flight goes on to its end.
+   * @param reason why. @default the one that it was paused for before, if it was
+   * @throws OrchestrationError NotFound, NoWorker, InvalidInput
+   */
+  async pause(reason?: string): Promise<BatchProgress> {
+    return this.updated(BATCH_UPDATES.pause, reason ?? (await this.reasonBefore()));
   }
 
   /** Goes on, whatever it was paused by, also after it was terminated. @throws as {@link pause}, and {@link goOn} */
@@ -108,7 +113,7 @@ export class Batch {
     try {
       await this.handle.result();
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) throw this.notFound(error);
+      if (error instanceof WorkflowNotFoundError) throw await noSuchBatch(this.client, this.batchKey, error);
       if (!(error instanceof WorkflowFailedError)) throw error;
       if ((await this.describe()).status.name === 'CANCELLED') return;
       const message = `The batch was broken off (${error.cause?.message ?? error.message}); resume it to go on`;
@@ -137,6 +142,12 @@ export class Batch {
   /** What its newest run was started with. @throws OrchestrationError NotFound */
   async memo(): Promise<BatchMemo> {
     return (await this.remembered()).memo;
+  }
+
+  private async reasonBefore(): Promise<string | undefined> {
+    const { memo } = await this.describe();
+    const pause = (memo?.[BATCH_STEERING_MEMO] as BatchSteering | undefined)?.pause;
+    return pause?.by === 'caller' ? pause.reason : undefined;
   }
 
   private async remembered(): Promise<Remembered> {
@@ -174,7 +185,7 @@ export class Batch {
     try {
       return await this.handle.describe();
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) throw this.notFound(error);
+      if (error instanceof WorkflowNotFoundError) throw await noSuchBatch(this.client, this.batchKey, error);
       throw error;
     }
   }
@@ -189,7 +200,7 @@ export class Batch {
 
   private async asked(ask: (handle: WorkflowHandle) => Promise<BatchProgress>): Promise<BatchProgress> {
     try {
-      return await this.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => ask(this.handle));
+      return inWholeMs(await this.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => ask(this.handle)));
     } catch (error) {
       throw await this.explained(error);
     }
@@ -208,11 +219,12 @@ export class Batch {
     const message = `The batch is ${status.name}, but no worker answers; look whether one runs (npm run worker)`;
     return new OrchestrationError('NoWorker', message, {}, { cause: error });
   }
+}
 
-  private notFound(cause: Error): OrchestrationError {
-    const message = `There is no batch with the key "${this.batchKey}"; look at the key and at the Temporal namespace, or start it`;
-    return new OrchestrationError('NotFound', message, {}, { cause });
-  }
+/** The rate makes a fraction of a millisecond of the end. */
+function inWholeMs(progress: BatchProgress): BatchProgress {
+  const { expectedAt } = progress;
+  return expectedAt === undefined ? progress : { ...progress, expectedAt: Math.round(expectedAt) };
 }
 
 function nothingLeft(batchKey: string): OrchestrationError {

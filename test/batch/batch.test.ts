@@ -1,6 +1,6 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { Batch } from '../../src/batch/batch';
-import type { BatchProgress } from '../../src/batchContract';
+import { BATCH_STEERING_MEMO, type BatchPause, type BatchProgress } from '../../src/batchContract';
 
 const DONE = { batchKey: 'night', stage: 'done' } as BatchProgress;
 
@@ -13,15 +13,75 @@ function batchOf(status: string): Batch {
     query: () => Promise.reject(new Error('No worker answers')),
     executeUpdate: gone,
   };
+  return new Batch(clientOf(handle), 'night');
+}
+
+function clientOf(handle: object, describeSchedule?: () => Promise<unknown>): Client {
   const client = {
     withDeadline: <T>(_deadline: number, work: () => Promise<T>) => work(),
     workflow: { getHandle: () => handle },
+    schedule: { getHandle: () => ({ describe: describeSchedule }) },
   };
-  return new Batch(client as unknown as Client, 'night');
+  return client as unknown as Client;
 }
 
 it('tells of a batch that has come to its end without a worker, by what it returned', async () => {
   expect(await batchOf('COMPLETED').progress()).toBe(DONE);
+});
+
+it('tells of the end that is expected in whole milliseconds, whatever the rate makes of it', async () => {
+  const progress = async (): Promise<BatchProgress> => ({ ...DONE, stage: 'running', expectedAt: 1_790_000_000_000.4 });
+  const batch = new Batch(
+    clientOf({ describe: async () => ({ status: { name: 'RUNNING' } }), query: progress }),
+    'night',
+  );
+  expect((await batch.progress()).expectedAt).toBe(1_790_000_000_000);
+});
+
+describe('a pause', () => {
+  const reasonsAfter = async (pause: BatchPause | undefined, ...given: string[]): Promise<unknown[]> => {
+    const executeUpdate = jest.fn(async (_name: string, { args }: { args: unknown[] }) => ({
+      ...DONE,
+      reason: args[0],
+    }));
+    const memo = { [BATCH_STEERING_MEMO]: { window: 1, forgiven: 0, ...(pause === undefined ? {} : { pause }) } };
+    const describe = async (): Promise<object> => ({ status: { name: 'RUNNING' }, memo });
+    await new Batch(clientOf({ describe, executeUpdate }), 'night').pause(...given);
+    return executeUpdate.mock.calls.flatMap(([, { args }]) => args);
+  };
+
+  it('without a reason keeps the one that a caller has given before', async () => {
+    expect(await reasonsAfter({ by: 'caller', reason: 'lunch' })).toEqual(['lunch']);
+    expect(await reasonsAfter({ by: 'caller', reason: 'lunch' }, 'dinner')).toEqual(['dinner']);
+  });
+
+  it('has none of its own where the batch was paused by itself, or not at all', async () => {
+    expect(await reasonsAfter({ by: 'failures', reason: 'too many' })).toEqual([undefined]);
+    expect(await reasonsAfter(undefined)).toEqual([undefined]);
+  });
+});
+
+describe('a key without a batch', () => {
+  const refusalOf = (describeSchedule: () => Promise<unknown>): Promise<unknown> => {
+    const gone = (): Promise<never> => Promise.reject(new WorkflowNotFoundError('none', 'batch-night', undefined));
+    const client = clientOf({ describe: gone }, describeSchedule);
+    return new Batch(client, 'night').progress().catch((error: unknown) => error);
+  };
+
+  it('is told as that of a schedule where it is one, with its runs and its end', async () => {
+    expect(await refusalOf(async () => ({}))).toMatchObject({
+      type: 'NotFound',
+      message:
+        '"night" is the key of a schedule, whose runs are batches of their own: list them with batch list --query \'WorkflowId STARTS_WITH "batch-night-"\', and end it with temporal schedule delete --schedule-id batch-night',
+    });
+  });
+
+  it('is not found where there is no schedule either', async () => {
+    expect(await refusalOf(() => Promise.reject(new Error('none')))).toMatchObject({
+      type: 'NotFound',
+      message: expect.stringMatching(/^There is no batch with the key "night"; /) as string,
+    });
+  });
 });
 
 describe('a batch that cannot be steered', () => {
