@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { firstCommand, temporalLines } from './firstSteps';
 import { guard, release } from './guardian';
 import { exportLines, startStack } from './localStack';
 import { terminalProgress } from './progress';
@@ -13,7 +14,7 @@ Examples:
   npm run dev -- --data ./data             chats and runs are there again next time
   OPENWEBUI_VERSION=0.6.15 npm run dev     with another release of Open WebUI
 
-Then, in another terminal, with the variables that are printed:
+It prints variables for another terminal, and a command to begin with, such as:
   npm run -s starter -- chat "Hello" --model model-a --follow`;
 
 interface Flags {
@@ -40,8 +41,11 @@ async function main(): Promise<void> {
     const { openWebUI, temporal, environment } = stack;
     const login = openWebUI.password === undefined ? '' : `  (${openWebUI.email}, password ${openWebUI.password})`;
     console.log(`\nOpen WebUI       ${openWebUI.url}${login}`);
-    console.log(`Temporal Web UI  ${temporal.webUrl ?? 'not known'}\n`);
+    console.log(`Temporal Web UI  ${temporal.webUrl ?? 'not known'}`);
+    for (const line of temporalLines(stack)) console.log(line);
+    console.log('\nIn another terminal:');
     for (const line of exportLines(environment)) console.log(line);
+    console.log(`  ${await firstCommand(openWebUI)}`);
     console.log('\nCtrl-C ends everything.\n');
     await once(startWatchedWorker(environment), 'exit');
   } finally {

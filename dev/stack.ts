@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { temporalLines } from './firstSteps';
 import { terminalProgress } from './progress';
 import { exportLines, startStack, type Stack } from './localStack';
 
@@ -55,12 +56,14 @@ function asJson({ temporal, openWebUI, model, environment }: Stack): string {
   });
 }
 
-function asText({ temporal, openWebUI, environment }: Stack): string {
+function asText(stack: Stack): string {
+  const { temporal, openWebUI, environment } = stack;
   const login = openWebUI.password ? `  (${openWebUI.email}, password ${openWebUI.password})` : '';
   return [
     '',
     `Open WebUI       ${openWebUI.url}${login}`,
     `Temporal Web UI  ${temporal.webUrl ?? 'not known: TEMPORAL_WEB_URL would tell'}`,
+    ...temporalLines(stack),
     '',
     'For a worker and its clients:',
     ...exportLines(environment),

@@ -28,7 +28,7 @@ function clientOf(runs: Run[], read: string[] = []): Client {
     return result;
   };
   const workflow = {
-    list: async function* () {
+    async *list() {
       for (const run of runs) yield infoOf(run);
     },
     getHandle: (id: string, runId: string) => ({ result: () => resultOf(id, runId) }),
