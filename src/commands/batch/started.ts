@@ -18,6 +18,9 @@ export interface OtherOption {
   sentence: string;
 }
 
+/** What the batch that was started before goes by. One that has ended cannot be steered. */
+export type InForce = StartOptions & { isRunning: boolean };
+
 /** How far a start has come. */
 export interface Starting {
   batchKey: string;
@@ -70,14 +73,15 @@ export async function tellStarted(
   if (!wait) print(batchKey);
 }
 
-async function optionsInForce(client: Client, batch: Batch): Promise<StartOptions & { startedAt: number }> {
+async function optionsInForce(client: Client, batch: Batch): Promise<InForce & { startedAt: number }> {
   const { since, options } = await batch.memo();
   const { window, maxFailures, priority } = options;
-  const { memo } = await batch.describe();
+  const { memo, status } = await batch.describe();
   const steering = memo?.[BATCH_STEERING_MEMO] as BatchSteering | undefined;
   const { startAt } = await startedWith<BatchInput>(client, batch.workflowId);
   return {
     startedAt: since,
+    isRunning: status.name === 'RUNNING',
     window: steering?.window ?? window,
     ...(maxFailures === undefined ? {} : { maxFailures }),
     ...(startAt === undefined ? {} : { startAt }),
@@ -86,13 +90,8 @@ async function optionsInForce(client: Client, batch: Batch): Promise<StartOption
   };
 }
 
-export function otherOptions(
-  batchKey: string,
-  asked: StartOptions,
-  inForce: StartOptions,
-  now = Date.now(),
-): OtherOption[] {
-  const { window, maxFailures, priority, fairnessKey, startAt = 0 } = inForce;
+export function otherOptions(batchKey: string, asked: StartOptions, inForce: InForce, now = Date.now()): OtherOption[] {
+  const { window, maxFailures, priority, fairnessKey, startAt = 0, isRunning } = inForce;
   const key = shellWord(batchKey);
   const isOther = (option: keyof StartOptions): boolean => {
     const given = option === 'fairnessKey' ? asked.fairnessKey && shortened(asked.fairnessKey) : asked[option];
@@ -100,8 +99,10 @@ export function otherOptions(
   };
   const again = 'that of a batch is given with its start';
   const sentences: Record<keyof StartOptions, string> = {
-    window: `Its window is ${window}; to change it: ${PROGRAM} batch window ${key} ${asked.window}`,
-    maxFailures: `Its --max-failures is ${maxFailures ?? 'not given'}; ${again}. One that has paused goes on with: ${PROGRAM} batch resume ${key}`,
+    window: isRunning
+      ? `Its window is ${window}; to change it: ${PROGRAM} batch window ${key} ${asked.window}`
+      : `Its window was ${window}`,
+    maxFailures: `Its --max-failures is ${maxFailures ?? 'not given'}; ${again}${isRunning ? `. One that has paused goes on with: ${PROGRAM} batch resume ${key}` : ''}`,
     priority: `Its --priority is ${priority}; ${again}`,
     fairnessKey: `Its --fairness-key is "${fairnessKey}"; ${again}`,
     startAt:

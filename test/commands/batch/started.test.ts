@@ -1,8 +1,14 @@
 import { shortened } from '../../../src/batch/batches';
-import { brokenOffStart, interruptedStart, otherOptions, type StartOptions } from '../../../src/commands/batch/started';
+import {
+  brokenOffStart,
+  interruptedStart,
+  otherOptions,
+  type InForce,
+  type StartOptions,
+} from '../../../src/commands/batch/started';
 
 const NOW = Date.parse('2026-12-24T01:00:00Z');
-const IN_FORCE: StartOptions = { window: 20, maxFailures: 5, priority: 4, fairnessKey: 'night-1' };
+const IN_FORCE: InForce = { window: 20, maxFailures: 5, priority: 4, fairnessKey: 'night-1', isRunning: true };
 const differing = (asked: StartOptions, inForce = IN_FORCE): Array<[string, string]> =>
   otherOptions('night-1', asked, inForce, NOW).map(({ option, sentence }) => [option, sentence]);
 
@@ -21,9 +27,16 @@ describe('the options of a command that finds its batch started before', () => {
       ['priority', expect.stringMatching(/^Its --priority is 4; /)],
       ['fairnessKey', expect.stringMatching(/^Its --fairness-key is "night-1"; /)],
     ]);
-    const inForce = { window: 20 };
+    const inForce = { window: 20, isRunning: true };
     expect(differing({ maxFailures: 3 }, inForce)).toEqual([
       ['maxFailures', expect.stringMatching(/^Its --max-failures is not given; /)],
+    ]);
+  });
+
+  it('are told without how to change them where it has ended', () => {
+    expect(differing({ window: 40, maxFailures: 0 }, { ...IN_FORCE, isRunning: false })).toEqual([
+      ['window', 'Its window was 20'],
+      ['maxFailures', 'Its --max-failures is 5; that of a batch is given with its start'],
     ]);
   });
 
