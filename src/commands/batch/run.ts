@@ -16,7 +16,7 @@ import { checkFile, type ReadyFile } from './checkFile';
 import { displayFor, type Display } from './display';
 import { followToEnd } from './follow';
 import { meaningOf, type Meaning } from './rowOptions';
-import { failuresAllowed, pastStart, runCommandWithOptions, type RunOptions } from './runOptions';
+import { failuresAllowed, runCommandWithOptions, startSentence, type RunOptions } from './runOptions';
 import { brokenOffStart, interruptedStart, tellStarted, type Starting } from './started';
 
 const NOTHING_SENT = 'Nothing was sent.';
@@ -88,10 +88,10 @@ function startOf(ready: ReadyFile, options: RunOptions): [BatchSource, BatchOpti
 
 function announce(name: string, { batchKey, checked }: ReadyFile, { json, startAt }: RunOptions): void {
   const { rows, problems } = checked;
-  const past = pastStart(startAt, Date.now());
-  if (past !== undefined) tell(past);
-  if (json) return printJson({ event: 'checked', batchKey, rows, skipped: problems });
-  tell(`${name}: ${rows} rows${problems === 0 ? '' : `, ${problems} left out`}, batch ${batchKey}`);
+  if (json) printJson({ event: 'checked', batchKey, rows, skipped: problems });
+  else tell(`${name}: ${rows} rows${problems === 0 ? '' : `, ${problems} left out`}, batch ${batchKey}`);
+  const start = startSentence(startAt, Date.now());
+  if (start !== undefined) tell(start);
 }
 
 /** Only where a person can answer: who types the rows has ended the input. */

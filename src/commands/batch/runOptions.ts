@@ -51,7 +51,10 @@ export function runCommandWithOptions(): Command {
 
 /** When, and how much at a time. */
 function addPaceOptions(command: Command): void {
-  const startAt = new Option('--start-at <time>', 'start nothing before, such as 2026-12-24T02:00:00Z');
+  const startAt = new Option(
+    '--start-at <time>',
+    'start nothing before, such as 2026-12-24T02:00:00Z; without a zone it is the time of this machine',
+  );
   command
     .option(
       '-w, --window <n>',
@@ -124,10 +127,11 @@ function isDay(day: string): boolean {
   return !Number.isNaN(midnight) && new Date(midnight).toISOString().startsWith(day);
 }
 
-/** What to say of a time that has passed; undefined of one that has not. @param now in ms since the epoch */
-export function pastStart(startAt: number | undefined, now: number): string | undefined {
-  if (startAt === undefined || startAt > now) return undefined;
+/** What to say of a time that was given, so that a zone that was not meant is seen. @param now in ms since the epoch */
+export function startSentence(startAt: number | undefined, now: number): string | undefined {
+  if (startAt === undefined) return undefined;
   const time = new Date(startAt).toISOString();
+  if (startAt > now) return `It begins at ${time} (UTC), unless it was started before`;
   return `--start-at ${time} is past: the batch begins at once, unless it was started before`;
 }
 

@@ -2,7 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { commonOf, parameter } from '../../../src/commands/batch/rowOptions';
-import { batchKey, failuresAllowed, maxFailures, pastStart, startTime } from '../../../src/commands/batch/runOptions';
+import {
+  batchKey,
+  failuresAllowed,
+  maxFailures,
+  startSentence,
+  startTime,
+} from '../../../src/commands/batch/runOptions';
 import { wholeNumber } from '../../../src/commands/options';
 
 describe('--max-failures', () => {
@@ -33,13 +39,20 @@ describe('--start-at', () => {
   );
 });
 
-describe('--start-at in the past', () => {
-  it('is told, and begins at once', () => {
-    const time = Date.UTC(2026, 11, 24, 2);
-    expect(pastStart(time, time + 1)).toBe(
+describe('when a batch begins', () => {
+  const time = Date.UTC(2026, 11, 24, 2);
+
+  it('is told in UTC, whatever zone it was given in', () => {
+    expect(startSentence(time, time - 1)).toBe(
+      'It begins at 2026-12-24T02:00:00.000Z (UTC), unless it was started before',
+    );
+    expect(startSentence(undefined, time)).toBeUndefined();
+  });
+
+  it('is told to be at once where the time is past', () => {
+    expect(startSentence(time, time + 1)).toBe(
       '--start-at 2026-12-24T02:00:00.000Z is past: the batch begins at once, unless it was started before',
     );
-    expect([pastStart(time, time - 1), pastStart(undefined, time)]).toEqual([undefined, undefined]);
   });
 });
 
