@@ -30,6 +30,7 @@ import { AuthenticationError, ForbiddenError, NotOpenWebUIError } from './openwe
 import { warnOfPriorities } from './priorities';
 import { ensureSearchAttributes } from './searchAttributes';
 import { TemporalUnavailableError, confirmAttempt, connectWorker } from './temporal';
+import { workerCommand } from './workerHelp';
 
 /** Sockets to a server besides those of triggers. */
 const SOCKETS = 64;
@@ -229,6 +230,8 @@ async function main(): Promise<void> {
 }
 
 if (require.main === module) {
+  // Ends the process where help is asked for, before any setting is looked at.
+  workerCommand().parse();
   main().then(
     () => process.exit(0),
     (error: unknown) => {
