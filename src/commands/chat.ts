@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import type { Orchestrator } from '../client';
 import type { FileReference, OrchestrateChatInput } from '../contract';
 import { finish } from './followRun';
-import { collect, readInput } from './options';
+import { collect, readInput, readStandardInput } from './options';
 import { PROGRAM, print, printJson } from './output';
 import { withOrchestrator } from './withTemporal';
 
@@ -86,10 +86,4 @@ async function inputOf(prompt: string, options: ChatOptions): Promise<Orchestrat
     ...(options.knowledge === undefined ? {} : { knowledge: options.knowledge }),
     ...(options.expectJson ? { replyFormat: 'json' as const } : {}),
   };
-}
-
-async function readStandardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8').trimEnd();
 }

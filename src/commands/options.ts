@@ -1,8 +1,9 @@
 /** What options of several commands have in common. */
 import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import { isObject, kindOf } from '../batch/file/jsonValue';
-import { TextFile } from '../batch/file/textFile';
+import { TextFile, type OpenOptions } from '../batch/file/textFile';
 import type { OrchestrateChatInput } from '../contract';
 
 /** For an option that may be given several times. */
@@ -22,9 +23,18 @@ export function wholeNumber(least: number, most: number): (value: string) => num
 const TEXT = { file: 'a file of text', content: 'some text', forms: 'text in UTF-8' };
 
 /** The text of the file that an option names; of a pipe it can be read once. @throws FileError */
-export async function readOptionFile(option: string, path: string): Promise<string> {
+export function readOptionFile(option: string, path: string): Promise<string> {
   // Standard input is not meant by "-".
-  const file = await TextFile.open(resolve(path), { name: `${option} ${path}`, wanted: TEXT });
+  return textOf(resolve(path), { name: `${option} ${path}` });
+}
+
+/** All of it, but for blanks and line breaks at its end. @param input default: that of the process @throws FileError */
+export async function readStandardInput(input?: Readable): Promise<string> {
+  return (await textOf('-', { standardInput: input })).trimEnd();
+}
+
+async function textOf(path: string, options: OpenOptions): Promise<string> {
+  const file = await TextFile.open(path, { ...options, wanted: TEXT });
   try {
     return await file.all();
   } finally {

@@ -1,7 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readInput } from '../../src/commands/options';
+import { Readable } from 'node:stream';
+import { readInput, readStandardInput } from '../../src/commands/options';
 
 let directory: string;
 beforeEach(async () => {
@@ -39,5 +40,31 @@ describe('--input', () => {
     await expect(readInput(join(directory, 'none'))).rejects.toThrow(
       /^--input .*none does not exist: correct the path/,
     );
+  });
+});
+
+describe('a prompt from standard input', () => {
+  const promptOf = (content: string | Buffer): Promise<string> =>
+    readStandardInput(Readable.from([Buffer.from(content)])).catch((error: Error) => error.message);
+
+  it('is text in UTF-8, without the line break at its end', async () => {
+    expect(await promptOf('\ufeffÜber Paris?\n')).toBe('Über Paris?');
+  });
+
+  it.each([
+    [
+      'text in another encoding',
+      Buffer.from('caf\xe9', 'latin1'),
+      'Standard input is not UTF-8: byte 0xe9 in line 1 (byte 4); save it as UTF-8.',
+    ],
+    ['UTF-16', Buffer.from('\ufeffHi', 'utf16le'), 'Standard input is UTF-16: save it as UTF-8.'],
+    [
+      'binary',
+      Buffer.alloc(2_000),
+      'Standard input is a binary file, not text: give text in UTF-8, plain or packed by gzip.',
+    ],
+    ['empty', '', 'Standard input is empty: give some text.'],
+  ])('is not %s', async (_what, content, problem) => {
+    expect(await promptOf(content)).toBe(problem);
   });
 });
