@@ -16,6 +16,8 @@ export interface Display {
 
 /** Between two plain lines, or events, about the same stage, in milliseconds. */
 const LINE_EVERY_MS = 5_000;
+/** What is gone through in less is not worth a line, in milliseconds. */
+const SHORT_MS = 1_000;
 
 export function displayFor({ json }: { json?: boolean | undefined }): Display {
   if (json) return new JsonDisplay();
@@ -77,11 +79,14 @@ class Throttle {
   }
 }
 
-class LineDisplay implements Display {
+export class LineDisplay implements Display {
   private readonly throttle = new Throttle();
   private last = '';
+  private counted = { label: '', since: 0 };
 
   count(label: string, rows: number, total?: number): void {
+    if (this.counted.label !== label) this.counted = { label, since: Date.now() };
+    if (Date.now() - this.counted.since < SHORT_MS) return;
     if (!this.throttle.passes(label, rows === total)) return;
     tell(`${label}: ${rows}${total === undefined ? '' : ` of ${total}`} rows`);
   }
