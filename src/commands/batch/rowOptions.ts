@@ -64,11 +64,17 @@ async function templateOf({ template, templateFile }: RowOptions): Promise<Templ
   return new Template(text.replace(/\r?\n$/, ''));
 }
 
-/** A value is what it is as JSON, else a text. */
+/** Of OpenAI's API: another value fails every row, and only when it is sent. `null` is the provider's default. */
+const NUMERIC = ['temperature', 'top_p', 'max_tokens', 'seed', 'presence_penalty', 'frequency_penalty'];
+
+/** A value is what it is as JSON, else a text. @throws InvalidArgumentError */
 export function parameter(value: string, before: Record<string, unknown> = {}): Record<string, unknown> {
   const at = value.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('Give name=value, such as temperature=0.2.');
-  return { ...before, [value.slice(0, at)]: jsonOrText(value.slice(at + 1)) };
+  const [name, given] = [value.slice(0, at), jsonOrText(value.slice(at + 1))];
+  if (NUMERIC.includes(name) && typeof given !== 'number' && given !== null)
+    throw new InvalidArgumentError(`${name} is a number: give one, such as ${name}=1.`);
+  return { ...before, [name]: given };
 }
 
 function jsonOrText(text: string): unknown {

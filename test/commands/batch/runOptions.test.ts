@@ -73,12 +73,27 @@ describe('--param', () => {
       stop: ['a=b'],
       reasoning_effort: 'low',
     });
-    expect(parameter('seed=')).toEqual({ seed: '' });
+    expect(parameter('user=')).toEqual({ user: '' });
   });
 
   it.each(['temperature', '=1', ''])('does not take "%s"', (text) =>
     expect(() => parameter(text)).toThrow('name=value'),
   );
+
+  it.each([
+    'temperature=abc',
+    'top_p=',
+    'max_tokens="5"',
+    'seed=true',
+    'presence_penalty=[1]',
+    'frequency_penalty=0,5',
+  ])('does not take "%s", as it is a number for all providers', (text) =>
+    expect(() => parameter(text)).toThrow(`${text.split('=')[0]} is a number: give one, such as`),
+  );
+
+  it('takes the numbers that providers know, and none in their place', () => {
+    expect(parameter('seed=-1', parameter('temperature=null'))).toEqual({ seed: -1, temperature: null });
+  });
 });
 
 describe('--window', () => {
