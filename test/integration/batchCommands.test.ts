@@ -161,6 +161,19 @@ describe('batch run', () => {
     expect(events[4]).toMatchObject({ startedBefore: true, otherOptions: ['window', 'maxFailures'] });
   });
 
+  it('tells once of an option that names a model which there is not, with those that there are', async () => {
+    const path = file(
+      'option.jsonl',
+      rowsOf(3, () => 'x'),
+    );
+    const refused = await batch(['run', path, '-k', 'option', '--model', 'model-x']);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^--model model-x, for 3 rows: Open WebUI has no model "model-x" [^\n]*model-a[^\n]*\nInvalidInput: [^\n]*correct --model\n$/,
+    );
+    expect(await started('option')).toEqual([]);
+  });
+
   it('tells each bad row once, and the batch without them by the same command again', async () => {
     const path = file('mixed.jsonl', [
       ...rowsOf(2, () => 'x'),
@@ -269,7 +282,9 @@ describe('a batch under way', () => {
     expect((end?.counts.completed ?? 0) + (end?.counts.cancelled ?? 0)).toBe(40);
 
     const listed = await batch(['list', '--json']);
-    expect(JSON.parse(listed.stdout)).toContainEqual(expect.objectContaining({ batchKey: 'slow', rows: 40 }));
+    expect(JSON.parse(listed.stdout)).toContainEqual(
+      expect.objectContaining({ batchKey: 'slow', rows: 40, stage: 'cancelled' }),
+    );
   });
 });
 
