@@ -220,6 +220,23 @@ describe('batch run', () => {
     await target.client.schedule.getHandle('batch-nightly').delete();
   });
 
+  it('says of the key of a schedule that it is one', async () => {
+    const path = file(
+      'weekly.jsonl',
+      rowsOf(1, () => 'x'),
+    );
+    const scheduled = await batch(['run', path, '-k', 'weekly', '--schedule', '0 6 * * 1']);
+    expect(scheduled).toMatchObject({ code: 0, stdout: 'batch-weekly\n' });
+    for (const command of ['status', 'cancel']) {
+      const refused = await batch([command, 'weekly']);
+      expect(refused).toMatchObject({ code: 1, stdout: '' });
+      expect(refused.stderr).toMatch(
+        /^NotFound: "weekly" is the key of a schedule, [^\n]+--schedule-id batch-weekly\n$/,
+      );
+    }
+    await target.client.schedule.getHandle('batch-weekly').delete();
+  });
+
   it('tells of slips of the keys in one sentence', async () => {
     const path = file(
       'some.jsonl',
