@@ -195,18 +195,21 @@ export class Batch {
   }
 
   private updated(name: string, argument?: unknown): Promise<BatchProgress> {
-    return this.asked((handle) => handle.executeUpdate<BatchProgress, [unknown]>(name, { args: [argument] }));
+    const ask = (handle: WorkflowHandle): Promise<BatchProgress> =>
+      handle.executeUpdate<BatchProgress, [unknown]>(name, { args: [argument] });
+    return this.asked(ask, '; what was asked may take effect when one does');
   }
 
-  private async asked(ask: (handle: WorkflowHandle) => Promise<BatchProgress>): Promise<BatchProgress> {
+  /** @param besides said where no worker answers */
+  private async asked(ask: (handle: WorkflowHandle) => Promise<BatchProgress>, besides = ''): Promise<BatchProgress> {
     try {
       return inWholeMs(await this.client.withDeadline(Date.now() + CALL_TIMEOUT_MS, () => ask(this.handle)));
     } catch (error) {
-      throw await this.explained(error);
+      throw await this.explained(error, besides);
     }
   }
 
-  private async explained(error: unknown): Promise<unknown> {
+  private async explained(error: unknown, besides: string): Promise<unknown> {
     if (error instanceof WorkflowUpdateFailedError) {
       const reason = error.cause?.message ?? error.message;
       return new OrchestrationError(FAILURES.InvalidInput, reason, {}, { cause: error });
@@ -216,7 +219,7 @@ export class Batch {
       return new OrchestrationError(FAILURES.InvalidInput, overSentence(this.batchKey, status.name));
     const isMute = error instanceof ServiceError || error instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
     if (!isMute) return error;
-    const message = `The batch is ${status.name}, but no worker answers; look whether one runs (npm run worker)`;
+    const message = `The batch is ${status.name}, but no worker answers; look whether one runs (npm run worker)${besides}`;
     return new OrchestrationError('NoWorker', message, {}, { cause: error });
   }
 }

@@ -6,10 +6,10 @@ import { FileError, type TextFile } from './textFile';
 
 export type Format = 'jsonl' | 'csv';
 
-/** A row that cannot be carried out. */
 /** What rows take from the options where they do not name it, and a worker may not serve. */
 export type CommonName = 'model' | 'connection';
 
+/** A row that cannot be carried out. */
 export interface RowProblem {
   /** The line of the file at which the row begins, counted from 1. */
   line: number;
