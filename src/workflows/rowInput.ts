@@ -4,9 +4,10 @@ import type { OrchestrateChatInput } from '../contract';
 type Fields = Partial<OrchestrateChatInput>;
 
 /** What the row says holds: a field at a time, of its params each by its name, and one model however it is named. */
-export function rowInput({ models, ...common }: Fields, own: Fields): Fields {
-  const shared = models === undefined || own.model !== undefined ? common : { ...common, models };
-  return { ...shared, ...own, ...mergedParams(common, own) };
+export function rowInput(common: Fields, own: Fields): Fields {
+  const input = { ...common, ...own, ...mergedParams(common, own) };
+  if (own.model !== undefined && own.models === undefined) delete input.models;
+  return input;
 }
 
 /** What is no object stays as it is, to be refused. */

@@ -33,6 +33,8 @@ beforeEach(async () => {
     told += String(text);
     return true;
   });
+  // A command that is interrupted again ends itself, and here that is the one that runs the tests.
+  jest.spyOn(process, 'kill').mockImplementation(() => true);
 });
 afterEach(async () => {
   jest.restoreAllMocks();
@@ -116,6 +118,9 @@ it('never tells of more rows than all, also where the file has some that the bat
   const chats = ['2a0f4ad2-4f2e-4b39-8f53-0f6f5c1f2b11', '2a0f4ad2-4f2e-4b39-8f53-0f6f5c1f2b12'];
   await writeFile(file, ['a', 'left out'].map((id, index) => line(id, chats[index] ?? '')).join('\n'));
   client = new ForgedBatch([[undefined]], 1).client;
+  // What is over within a second is not counted aloud.
+  let now = Date.now();
+  jest.spyOn(Date, 'now').mockImplementation(() => (now += 2_000));
   await run('results', '--file', file);
   expect(told).toContain('writing: 2 of 2 rows');
 });
