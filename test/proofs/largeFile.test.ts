@@ -14,7 +14,7 @@ async function figuresOf(megabytes: number, format: 'jsonl' | 'csv'): Promise<Fi
     '--max-old-space-size=64',
     '--import',
     'tsx',
-    join(__dirname, '..', 'batch', 'readLargeFile.ts'),
+    join(__dirname, '..', 'batch', 'file', 'readLargeFile.ts'),
     String(megabytes),
     format,
   ]);
