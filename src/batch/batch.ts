@@ -66,8 +66,8 @@ export class Batch {
    * @param reason why. @default the one that it was paused for before, if it was
    * @throws OrchestrationError NotFound, NoWorker, InvalidInput
    */
-  async pause(reason?: string): Promise<BatchProgress> {
-    return this.updated(BATCH_UPDATES.pause, reason ?? (await this.reasonBefore()));
+  pause(reason?: string): Promise<BatchProgress> {
+    return this.updated(BATCH_UPDATES.pause, reason);
   }
 
   /** Goes on, whatever it was paused by, also after it was terminated. @throws as {@link pause}, and {@link goOn} */
@@ -142,12 +142,6 @@ export class Batch {
   /** What its newest run was started with. @throws OrchestrationError NotFound */
   async memo(): Promise<BatchMemo> {
     return (await this.remembered()).memo;
-  }
-
-  private async reasonBefore(): Promise<string | undefined> {
-    const { memo } = await this.describe();
-    const pause = (memo?.[BATCH_STEERING_MEMO] as BatchSteering | undefined)?.pause;
-    return pause?.by === 'caller' ? pause.reason : undefined;
   }
 
   private async remembered(): Promise<Remembered> {

@@ -179,6 +179,12 @@ export class BatchState {
     if (pause?.until !== undefined && now >= pause.until) delete pause.until;
   }
 
+  /** Why it is paused, where a caller has said it: whoever pauses it again without a reason takes none away. */
+  get callersReason(): string | undefined {
+    const { pause } = this.data;
+    return pause?.by === 'caller' ? pause.reason : undefined;
+  }
+
   /** What a caller or the failures have paused stays so whatever the server does. */
   pause(pause: BatchPause): void {
     if (this.data.cancelled || (this.data.pause !== undefined && pause.by !== 'caller')) return;

@@ -81,12 +81,16 @@ function listen(batch: BatchState, memo: SteeringMemo): void {
   };
   setHandler(progressQuery, () => batch.progress(Date.now()), { description: 'How far the batch is' });
   setHandler(reportSignal, (report) => batch.hear(report, Date.now()));
-  setHandler(pauseUpdate, (reason) => after(() => batch.pause({ by: 'caller', reason: reason ?? 'on request' })), {
-    validator: (reason?: unknown) => {
-      if (reason == null || (typeof reason === 'string' && reason.length <= LONGEST_REASON)) return;
-      throw new RangeError(`The reason is a text of at most ${LONGEST_REASON} characters.`);
+  setHandler(
+    pauseUpdate,
+    (reason) => after(() => batch.pause({ by: 'caller', reason: reason ?? batch.callersReason ?? 'on request' })),
+    {
+      validator: (reason?: unknown) => {
+        if (reason == null || (typeof reason === 'string' && reason.length <= LONGEST_REASON)) return;
+        throw new RangeError(`The reason is a text of at most ${LONGEST_REASON} characters.`);
+      },
     },
-  });
+  );
   setHandler(resumeUpdate, () => after(() => batch.resume(Date.now())));
   setHandler(cancelUpdate, () => after(() => batch.cancel('update')));
   setHandler(setWindowUpdate, (window) => after(() => batch.setWindow(window)), {

@@ -69,9 +69,9 @@ class Page {
   follow(order: PageOrder): void {
     const { since, number, slots } = this.order;
     if (order.since < since || (order.since === since && order.number <= number)) return;
-    // The batch counts on the larger share until it hears; one that was begun anew does not know what has ended here.
     // What one batch was not told is no news of the next.
     if (order.since !== since) this.untoldTrouble = undefined;
+    // The batch counts on the larger share until it hears; one that was begun anew does not know what has ended here.
     if (order.answer === true || order.slots < slots || (number >= 0 && order.since !== since)) this.news = 'awaited';
     this.order = order;
     this.isTroubled = false;

@@ -1,6 +1,5 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { Batch } from '../../src/batch/batch';
-import { BATCH_STEERING_MEMO, type BatchPause, type BatchProgress } from '../../src/batchContract';
 
 const DONE = { batchKey: 'night', stage: 'done' } as BatchProgress;
 
@@ -36,29 +35,6 @@ it('tells of the end that is expected in whole milliseconds, whatever the rate m
     'night',
   );
   expect((await batch.progress()).expectedAt).toBe(1_790_000_000_000);
-});
-
-describe('a pause', () => {
-  const reasonsAfter = async (pause: BatchPause | undefined, ...given: string[]): Promise<unknown[]> => {
-    const executeUpdate = jest.fn(async (_name: string, { args }: { args: unknown[] }) => ({
-      ...DONE,
-      reason: args[0],
-    }));
-    const memo = { [BATCH_STEERING_MEMO]: { window: 1, forgiven: 0, ...(pause === undefined ? {} : { pause }) } };
-    const describe = async (): Promise<object> => ({ status: { name: 'RUNNING' }, memo });
-    await new Batch(clientOf({ describe, executeUpdate }), 'night').pause(...given);
-    return executeUpdate.mock.calls.flatMap(([, { args }]) => args);
-  };
-
-  it('without a reason keeps the one that a caller has given before', async () => {
-    expect(await reasonsAfter({ by: 'caller', reason: 'lunch' })).toEqual(['lunch']);
-    expect(await reasonsAfter({ by: 'caller', reason: 'lunch' }, 'dinner')).toEqual(['dinner']);
-  });
-
-  it('has none of its own where the batch was paused by itself, or not at all', async () => {
-    expect(await reasonsAfter({ by: 'failures', reason: 'too many' })).toEqual([undefined]);
-    expect(await reasonsAfter(undefined)).toEqual([undefined]);
-  });
 });
 
 describe('a key without a batch', () => {

@@ -110,6 +110,14 @@ describe('pausing', () => {
     expect(batch.progress(START).stage).toBe('running');
   });
 
+  it('knows why a caller has paused it, and takes no other reason for one', () => {
+    const batch = batchOf();
+    batch.pause({ by: 'failures', reason: 'too many' });
+    expect(batch.callersReason).toBeUndefined();
+    batch.pause({ by: 'caller', reason: 'lunch' });
+    expect(batch.callersReason).toBe('lunch');
+  });
+
   it('pauses while Open WebUI fails as a whole, and minds it until it answers', () => {
     const batch = batchOf();
     batch.dueOrders(START);

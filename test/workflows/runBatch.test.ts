@@ -191,6 +191,19 @@ describe('runBatch', () => {
     expect(conversations.prompts).toHaveLength(12);
   });
 
+  it('keeps the reason that a caller has given where it is paused again without one', async () => {
+    bench.reset({ awaitReply: untilCancelled });
+    const batch = await start([2], { window: 1 });
+    expect((await batch.pause()).reason).toBe('on request');
+    expect((await batch.pause('lunch')).reason).toBe('lunch');
+    expect((await batch.pause()).reason).toBe('lunch');
+    expect((await batch.pause('dinner')).reason).toBe('dinner');
+    await batch.resume();
+    expect((await batch.pause()).reason).toBe('on request');
+    await batch.cancel();
+    await batch.ended();
+  });
+
   it('takes another window while it runs, and refuses one that is none', async () => {
     const conversations = new Conversations();
     bench.reset(conversations.fakes({ replyMs: 150 }));
