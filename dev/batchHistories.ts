@@ -1,6 +1,8 @@
 /** What Temporal's histories tell of a batch that has ended. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
+import { eventsOf } from '../src/batch/history/pageHistory';
+import type { HistoryEvent } from '../src/batch/history/runEnds';
 import { batchWorkflowId, pageWorkflowId, rowRequestKey } from '../src/batchContract';
 import { WORKFLOW_ID_PREFIX } from '../src/contract';
 
@@ -22,16 +24,11 @@ export interface BatchHistories {
 /** The lists of Temporal are a little behind. */
 const LISTED_WITHIN_MS = 30_000;
 const LOOK_MS = 500;
-const EVENTS_AT_ONCE = 250;
 
 interface Step {
   at: number;
   by: 1 | -1;
 }
-
-type HistoryEvent = NonNullable<
-  NonNullable<Awaited<ReturnType<Client['workflowService']['getWorkflowExecutionHistory']>>['history']>['events']
->[number];
 
 export async function readHistories(client: Client, batchKey: string, rows: number): Promise<BatchHistories> {
   const [batch, row] = await Promise.all([
@@ -86,20 +83,10 @@ async function runsWith(client: Client, query: string, atLeast: number): Promise
 /** Starts and ends of conversations, as the page has heard of them. */
 async function stepsOf(client: Client, workflowId: string): Promise<Step[]> {
   const steps: Step[] = [];
-  let nextPageToken: Uint8Array | undefined;
-  do {
-    const answer = await client.workflowService.getWorkflowExecutionHistory({
-      namespace: client.options.namespace,
-      execution: { workflowId },
-      maximumPageSize: EVENTS_AT_ONCE,
-      ...(nextPageToken === undefined ? {} : { nextPageToken }),
-    });
-    for (const event of answer.history?.events ?? []) {
-      const by = stepOf(event);
-      if (by !== undefined) steps.push({ at: millisecondsOf(event.eventTime), by });
-    }
-    nextPageToken = answer.nextPageToken;
-  } while (nextPageToken !== undefined && nextPageToken.length > 0);
+  for await (const event of eventsOf(client, workflowId)) {
+    const by = stepOf(event);
+    if (by !== undefined) steps.push({ at: millisecondsOf(event.eventTime), by });
+  }
   return steps;
 }
 

@@ -1,12 +1,13 @@
 /** The activity by which a batch learns what came of the rows of a page that was terminated. */
 import type { Client } from '@temporalio/client';
-import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { ApplicationFailure } from '@temporalio/common';
 import { pageWorkflowId, type LookAtPageInput, type PageLook, type RowCounts } from '../batchContract';
 import { NO_ROWS } from '../workflows/rowCounts';
 import { readPage, type PageHistory } from './history/pageHistory';
+import { stillInFlight } from './stillInFlight';
 
-/** Between two looks while nothing changes. */
-const LOOK_AGAIN_AFTER = '2s';
+/** Between two looks while nothing changes, in milliseconds. */
+const LOOK_AGAIN_MS = 2_000;
 const MOST_FAILURES = 5;
 const LONGEST_MESSAGE = 300;
 
@@ -16,7 +17,8 @@ export async function lookAtPage(client: Client, { fewerThan, ...at }: LookAtPag
   if (page === undefined) throw pageForgotten(at);
   const counts = countsOf(page);
   // One that cannot be told anything need not have ended: its rows still take their turns.
-  if (counts.waiting > 0 || (fewerThan !== undefined && counts.inFlight >= fewerThan)) throw stillInFlight(counts);
+  if (counts.waiting > 0 || (fewerThan !== undefined && counts.inFlight >= fewerThan))
+    throw stillInFlight(`${counts.waiting + counts.inFlight} of its rows have not ended`, LOOK_AGAIN_MS);
   const failures = page.rows.flatMap(({ id, status, failure }) =>
     status === 'failed' && failure !== undefined
       ? [{ id, type: failure.type, message: failure.message.slice(0, LONGEST_MESSAGE) }]
@@ -30,15 +32,6 @@ export function countsOf({ rows }: PageHistory): RowCounts {
   // A run that Temporal has forgotten did end, and nobody heard of a reply.
   for (const { status } of rows) counts[status === 'unknown' ? 'failed' : status]++;
   return counts;
-}
-
-function stillInFlight({ waiting, inFlight }: RowCounts): ApplicationFailure {
-  return ApplicationFailure.create({
-    type: 'StillInFlight',
-    message: `${waiting + inFlight} of its rows have not ended`,
-    nextRetryDelay: LOOK_AGAIN_AFTER,
-    category: ApplicationFailureCategory.BENIGN,
-  });
 }
 
 function pageForgotten({ page }: LookAtPageInput): ApplicationFailure {

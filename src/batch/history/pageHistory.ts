@@ -25,7 +25,7 @@ import {
   type ToldEnd,
 } from './runEnds';
 
-import { asks, endOfRun, isNotFound, newestRun } from './rowRun';
+import { asks, endOfRun, isNotFound, runOf, type RowRun } from './rowRun';
 
 export type { RowEnd, RowStatus } from './runEnds';
 
@@ -81,7 +81,8 @@ export async function readPage(client: Client, workflowId: string): Promise<Page
   }
 }
 
-async function* eventsOf(client: Client, workflowId: string): AsyncGenerator<HistoryEvent> {
+/** Of the newest run, from its start. @throws an error of gRPC where Temporal does not have it */
+export async function* eventsOf(client: Client, workflowId: string): AsyncGenerator<HistoryEvent> {
   let nextPageToken: Uint8Array | undefined;
   do {
     const answer = await client.workflowService.getWorkflowExecutionHistory({
@@ -215,16 +216,16 @@ class PageReader {
 
   /** A page that was terminated does not hear any more how its children end. */
   private async askRunItself(workflowId: string, attempt: Attempt): Promise<void> {
-    attempt.runId ??= await this.runUnheardOf(workflowId);
-    if (attempt.runId === undefined) attempt.end = 'neverStarted';
-    else Object.assign(attempt, await endOfRun(this.client, { workflowId, runId: attempt.runId }));
+    const { runId } = attempt;
+    const run = runId === undefined ? await this.runUnheardOf(workflowId) : await runOf(this.client, workflowId, runId);
+    if (run !== undefined) Object.assign(attempt, { runId: run.runId }, await endOfRun(this.client, workflowId, run));
+    else attempt.end = runId === undefined ? 'neverStarted' : { kind: 'forgotten' };
   }
 
   /** A child may have been started of which the page was not told any more. */
-  private async runUnheardOf(workflowId: string): Promise<string | undefined> {
-    const newest = await newestRun(this.client, workflowId);
-    const isOfPage = newest?.parentRunId === this.runId && !this.runs.has(newest.runId);
-    return isOfPage ? newest.runId : undefined;
+  private async runUnheardOf(workflowId: string): Promise<RowRun | undefined> {
+    const newest = await runOf(this.client, workflowId);
+    return newest?.parentRunId === this.runId && !this.runs.has(newest.runId) ? newest : undefined;
   }
 
   /** A row without a reply may have been retried by its request key; one that was refused has a run that its page did not start. */
@@ -232,13 +233,13 @@ class PageReader {
     { workflowId, input }: Pick<PageRow, 'workflowId' | 'input'>,
     attempt: Attempt,
   ): Promise<void> {
-    const newest = await newestRun(this.client, workflowId);
+    const newest = await runOf(this.client, workflowId);
     if (newest === undefined || newest.runId === attempt.runId) return;
     if (!(await asks(this.client, workflowId, input))) return;
     const { runId, startedAt } = newest;
     delete attempt.end;
     delete attempt.endedAt;
-    Object.assign(attempt, { isForeign: true, runId, startedAt }, await endOfRun(this.client, { workflowId, runId }));
+    Object.assign(attempt, { isForeign: true, runId, startedAt }, await endOfRun(this.client, workflowId, newest));
   }
 }
 

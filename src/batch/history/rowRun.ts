@@ -1,4 +1,4 @@
-/** The newest run of a row, whoever has started it: its page, a retry of the batch, or somebody by its request key. */
+/** The runs of a row, whoever has started them: its page, a retry of the batch, or somebody by its request key. */
 import { isDeepStrictEqual } from 'node:util';
 import { WorkflowNotFoundError, isGrpcServiceError, type Client } from '@temporalio/client';
 import type { OrchestrateChatInput } from '../../contract';
@@ -9,6 +9,7 @@ export interface RowRun {
   runId: string;
   /** In ms since the epoch. */
   startedAt: number;
+  isRunning: boolean;
   /** Of the page that has started it. */
   parentRunId?: string;
 }
@@ -20,12 +21,13 @@ const ONLY_CLOSE_EVENT = 2;
 /** gRPC's status for what does not exist, or not any more. */
 const NOT_FOUND = 5;
 
-/** @returns undefined where Temporal does not have one, or not any more */
-export async function newestRun(client: Client, workflowId: string): Promise<RowRun | undefined> {
+/** @param which one, by its run id. @default the newest @returns undefined where Temporal does not have it, or not any more */
+export async function runOf(client: Client, workflowId: string, which?: string): Promise<RowRun | undefined> {
   try {
-    const { runId, startTime, raw } = await client.workflow.getHandle(workflowId).describe();
+    const { runId, startTime, status, raw } = await client.workflow.getHandle(workflowId, which).describe();
     const parentRunId = raw.workflowExecutionInfo?.parentExecution?.runId;
-    return { runId, startedAt: startTime.getTime(), ...(parentRunId ? { parentRunId } : {}) };
+    const isRunning = status.name === 'RUNNING';
+    return { runId, startedAt: startTime.getTime(), isRunning, ...(parentRunId ? { parentRunId } : {}) };
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
@@ -35,22 +37,22 @@ export async function newestRun(client: Client, workflowId: string): Promise<Row
 /** @returns undefined while it runs */
 export async function endOfRun(
   client: Client,
-  execution: { workflowId: string; runId: string },
+  workflowId: string,
+  { runId, isRunning }: RowRun,
 ): Promise<{ end: RawEnd; endedAt?: number } | undefined> {
+  // Asked for the end of one that runs, Temporal waits for it, for twenty seconds.
+  if (isRunning) return undefined;
   try {
-    const { status } = await client.workflow.getHandle(execution.workflowId, execution.runId).describe();
-    // Asked for the end of one that runs, Temporal waits for it, for twenty seconds.
-    if (status.name === 'RUNNING') return undefined;
     const { history } = await client.workflowService.getWorkflowExecutionHistory({
       namespace: client.options.namespace,
-      execution,
+      execution: { workflowId, runId },
       historyEventFilterType: ONLY_CLOSE_EVENT,
     });
     const last = history?.events?.at(-1);
     const end = last && endOf(last);
     return end === undefined ? undefined : { end, endedAt: millisecondsOf(last?.eventTime) };
   } catch (error) {
-    if (isNotFound(error) || error instanceof WorkflowNotFoundError) return { end: { kind: 'forgotten' } };
+    if (isNotFound(error)) return { end: { kind: 'forgotten' } };
     throw error;
   }
 }
