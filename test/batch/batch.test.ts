@@ -1,5 +1,6 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { Batch } from '../../src/batch/batch';
+import type { BatchProgress } from '../../src/batchContract';
 
 const DONE = { batchKey: 'night', stage: 'done' } as BatchProgress;
 
