@@ -4,7 +4,7 @@ import { createReadStream, fstatSync } from 'node:fs';
 import { open, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable, addAbortSignal, pipeline } from 'node:stream';
+import { PassThrough, Readable, addAbortSignal, pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { FileError, unreadable, type Wanted } from './fileError';
 import { GZIP, MOST_NULS, nulsIn, otherKindOf } from './otherKinds';
@@ -115,8 +115,8 @@ export class TextFile {
 
   private static async spooled(name: string, input: Readable, options: OpenOptions): Promise<TextFile> {
     const { directory = tmpdir(), signal, wanted = ROWS } = options;
-    if (signal !== undefined) addAbortSignal(signal, input);
-    const handle = await spool(name, input, { directory, wanted });
+    const read = signal === undefined ? input : abortable(input, signal);
+    const handle = await spool(name, read, { directory, wanted });
     return TextFile.of(name, handle, wanted);
   }
 
@@ -185,6 +185,13 @@ export class TextFile {
     }
     return unreadable(this.name, error, this.wanted);
   }
+}
+
+/** A pipe that is being read closes only when its writer writes: nobody waits for that once the signal is given. */
+function abortable(input: Readable, signal: AbortSignal): Readable {
+  const passed = new PassThrough();
+  pipeline(input, passed, () => undefined);
+  return addAbortSignal(signal, passed);
 }
 
 function standardInput(wanted: Wanted): Readable {
