@@ -1,6 +1,7 @@
 /** What every step has in common: its dependencies, its heartbeat, and how its errors leave it. */
 import { ApplicationFailure, CancelledFailure, Context, activityInfo, type Info } from '@temporalio/activity';
 import type { InputLimits } from '../chatInput';
+import { msSince, now as processNow } from '../clocks';
 import { DEFAULT_SERVER_BUDGET_MS, FAILURES } from '../contract';
 import { AuthenticationError, NetworkError } from '../openwebui/errors';
 import type { Connection } from '../openwebui/connection';
@@ -81,6 +82,8 @@ interface Heartbeat {
   wentAwayAt?: number;
   /** Since when the credential is refused; missing while it is not. */
   refusedSince?: number;
+  /** What the step itself has left to its later attempts. */
+  left?: Readonly<Record<string, unknown>>;
 }
 
 /** What a step knows of the attempts before, and tells those after. */
@@ -93,6 +96,15 @@ export interface Attempt {
   wentAwayAt: () => number | undefined;
   /** Sends a request that must not be sent twice: unless it certainly did not get there, the next attempt looks for its work. */
   sending: <Answer>(request: () => Promise<Answer>) => Promise<Answer>;
+  /** What earlier attempts of this step have left with `leave`. Empty where they left nothing, or cannot be understood. */
+  left: Readonly<Record<string, unknown>>;
+  /** Leaves facts to later attempts, beside those that were left before. They go with every heartbeat from now on. */
+  leave: (facts: Readonly<Record<string, unknown>>) => void;
+  /**
+   * Milliseconds since the step was first scheduled: by Temporal's clock until this attempt was scheduled, by this process's
+   * clock since it began. The SDK does not tell when it was handed out, so this attempt's own time in the queue is left out.
+   */
+  elapsedMs: () => number;
 }
 
 /** The worker shuts down: another one takes the step over at once. */
@@ -131,7 +143,9 @@ export async function runStep<T>(
   const before = info.heartbeatDetails as Heartbeat | undefined;
   const now = Date.now();
   const since = before?.since ?? now;
-  const beatDetails: Heartbeat = { since, startedAt: now };
+  const begunAt = processNow();
+  const left = before?.left ?? {};
+  const beatDetails: Heartbeat = { since, startedAt: now, ...(before?.left === undefined ? {} : { left }) };
   const unsentBefore = info.attempt === 1 || before?.unsent === true;
   const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? leftBefore(info));
   let sent = false;
@@ -157,7 +171,12 @@ export async function runStep<T>(
         throw error;
       }
     };
-    const attempt: Attempt = { since, earlierAt, wentAwayAt, sending };
+    const leave = (facts: Readonly<Record<string, unknown>>): void => {
+      beatDetails.left = { ...beatDetails.left, ...facts };
+    };
+    const elapsedMs = (): number =>
+      info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs + msSince(begunAt);
+    const attempt: Attempt = { since, earlierAt, wentAwayAt, sending, left, leave, elapsedMs };
     return await fenced(fenceOf(deps, info, beatDetails), () => step(attempt));
   } catch (error) {
     beatDetails.unsent = unsentBefore && !sent;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runStep } from '../../src/activities/step';
 import { NetworkError, ServerError } from '../../src/openwebui/errors';
-import { Bench, asked, carried, environmentFor } from '../support/bench';
+import { Bench, asked, carried, dependenciesFor, environmentFor } from '../support/bench';
 import { failureOf, retried } from '../support/failures';
 
 let bench: Bench;
@@ -25,6 +26,21 @@ async function attemptOf(info: Parameters<typeof environmentFor>[0] = {}) {
   environment.on('heartbeat', (details: unknown) => (left = details));
   const failure = await failureOf(environment.run(bench.activities.createChat, create));
   return { failure, left };
+}
+
+/** What an attempt that leaves these facts and fails has told Temporal of them. */
+async function factsAfter(info: Parameters<typeof environmentFor>[0], facts: Record<string, unknown> = {}) {
+  const environment = environmentFor(info);
+  let details: { left?: unknown } = {};
+  environment.on('heartbeat', (told: { left?: unknown }) => (details = told));
+  const run = environment.run(() =>
+    runStep(dependenciesFor([]), undefined, { firstContact: false }, async (attempt) => {
+      attempt.leave(facts);
+      throw new ServerError('Failed', { connection: 'default', method: 'GET', path: '/' });
+    }),
+  );
+  await failureOf(run);
+  return details.left ?? {};
 }
 
 describe('a step', () => {
@@ -154,6 +170,28 @@ describe('a step', () => {
     bench.standIn.fault({ path: /^\/api\/models/, how: 503 });
     const died = { attempt: 2, heartbeatDetails: ago(10_000) };
     expect((await attemptOf(died)).failure.details).toEqual([{}, { searchAttributes: true, written: true }]);
+  });
+
+  it('hands facts on to later attempts, beside those that were left before', async () => {
+    const left = await factsAfter({}, { heard: true, looks: 1 });
+    expect(left).toEqual({ heard: true, looks: 1 });
+    expect(await factsAfter({ attempt: 2, heartbeatDetails: { left } }, { looks: 2 })).toEqual({
+      heard: true,
+      looks: 2,
+    });
+    expect(await factsAfter({ attempt: 2, heartbeatDetails: { since: 1, startedAt: 1 } })).toEqual({});
+  });
+
+  it('counts the time since it was first scheduled by the clock of Temporal, and its own time whatever its clock says', async () => {
+    const scheduled = { scheduledTimestampMs: 1_000, currentAttemptScheduledTimestampMs: 61_000, attempt: 3 };
+    const elapsed = await environmentFor(scheduled).run(() =>
+      runStep(dependenciesFor([]), undefined, { firstContact: false }, async ({ elapsedMs }) => {
+        jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000);
+        return elapsedMs();
+      }),
+    );
+    expect(elapsed).toBeGreaterThanOrEqual(60_000);
+    expect(elapsed).toBeLessThan(65_000);
   });
 
   it('ends for good though no attempt comes to its own end', async () => {
