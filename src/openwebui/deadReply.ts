@@ -1,0 +1,95 @@
+/**
+ * When a reply is dead. The one table that decides it, by what was observed and by nothing else: no row reads a clock. A dead reply
+ * is asked for once more and paid for a second time, so a task that is not listed, or a socket that closed, is no proof by itself.
+ */
+import type { TaskList } from './taskList';
+
+/**
+ * What is known of a generation at one good reading: its task list was answered, and its chat read right after that. Durations are
+ * in milliseconds.
+ */
+export interface Observation {
+  /**
+   * What the message says of itself: it has come to an end (a whole reply, an error, a stop; or it was deleted), it waits for a
+   * person to allow a tool call, or neither.
+   */
+  message: 'ended' | 'waits for a person' | 'open';
+  list: TaskList;
+  /** Its task is in the list. */
+  listed: boolean;
+  /** For how long every good reading has missed it: 0 at the first that does. Counted anew when a server that was gone is back. */
+  missingForMs: number;
+  /** Since the trigger, nobody was behind the URL in two tries a second apart or more. */
+  gone: boolean;
+  /** Since the trigger, the list has failed as one does that is kept in Redis. */
+  listFailed: boolean;
+  /** How long ago the first break of a connection was since the trigger; undefined where there was none. */
+  brokenForMs: number | undefined;
+  /** An event of this very message was heard on the socket that is still joined: were it alive, more would be heard. */
+  lifeVisible: boolean;
+  /** How long ago it last showed life: an event of it, or a text or output longer than at the reading before. */
+  silentForMs: number;
+  /** Something of its text or output was seen. */
+  begun: boolean;
+  /** A tool call, an approval or a status of it is open: it may be silent and at work. */
+  stepOpen: boolean;
+}
+
+export interface VerdictPatience {
+  /** How far apart two readings must be that are to agree, in milliseconds. */
+  apartMs: number;
+  /** How long a reply must be silent where silence is the evidence, in milliseconds. */
+  lostAfterMs: number;
+  /** Pause between two readings where it is only by reading that life is seen, in milliseconds. */
+  lookEveryMs: number;
+}
+
+/** Two readings five seconds apart, and every fifteen seconds one. @param lostAfterMs what `ORCHESTRATOR_LOST_AFTER_SECONDS` says */
+export function verdictPatience(lostAfterMs: number): VerdictPatience {
+  return { apartMs: 5_000, lostAfterMs, lookEveryMs: 15_000 };
+}
+
+/** How many times longer than a silence that can be heard one must last that cannot. */
+const UNHEARD = 5;
+
+export type Row = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
+
+export interface Verdict {
+  /** Of the table in docs/guarantees.md. */
+  row: Row;
+  verdict: 'as the message says' | 'alive' | 'undecided' | 'stop, then dead' | 'dead';
+  /** After how long it has to be read again at the latest, in milliseconds; undefined where nothing but its end is waited for. */
+  lookAgainMs?: number;
+}
+
+/** The first row that fits. */
+export function verdictOn(seen: Observation, patience: VerdictPatience): Verdict {
+  if (seen.message !== 'open') return { row: 1, verdict: 'as the message says' };
+  return seen.listed ? verdictOnListed(seen, patience) : verdictOnMissing(seen, patience);
+}
+
+function verdictOnMissing(seen: Observation, patience: VerdictPatience): Verdict {
+  const { list, missingForMs, lifeVisible } = seen;
+  const { apartMs, lostAfterMs, lookEveryMs } = patience;
+  if (list === 'own') return deadAfter(2, apartMs - missingForMs, apartMs);
+  if (list !== 'split' && seen.gone && !seen.listFailed) return deadAfter(3, apartMs - missingForMs, apartMs);
+  const limitMs = lifeVisible ? lostAfterMs : UNHEARD * lostAfterMs;
+  // A mark of the trigger may stand on a message a moment before its task is listed: the second look comes soon.
+  const pauseMs = missingForMs < apartMs ? apartMs : lookEveryMs;
+  return deadAfter(lifeVisible ? 4 : 5, limitMs - Math.min(missingForMs, seen.silentForMs), pauseMs);
+}
+
+function deadAfter(row: Row, leftMs: number, pauseMs: number): Verdict {
+  if (leftMs <= 0) return { row, verdict: 'dead' };
+  return { row, verdict: 'undecided', lookAgainMs: Math.min(leftMs, pauseMs) };
+}
+
+// A process that lists a task from its own memory has it: only a store that outlives its processes lists the dead.
+function verdictOnListed(seen: Observation, { lostAfterMs, lookEveryMs }: VerdictPatience): Verdict {
+  const { list, brokenForMs, lifeVisible } = seen;
+  if (brokenForMs === undefined || list === 'own' || list === 'split') return { row: 6, verdict: 'alive' };
+  if (!seen.begun || seen.stepOpen) return { row: 8, verdict: 'alive', lookAgainMs: lookEveryMs };
+  const leftMs = lostAfterMs - Math.min(brokenForMs, seen.silentForMs);
+  if (leftMs <= 0) return { row: 7, verdict: 'stop, then dead' };
+  return { row: 8, verdict: 'alive', lookAgainMs: lifeVisible ? leftMs : Math.min(leftMs, lookEveryMs) };
+}

@@ -1,0 +1,34 @@
+/** Where an Open WebUI keeps its list of running tasks, and so what it means that a task is in it, or is not. */
+
+/**
+ * - `own`: in the memory of the only process. It goes with the process, and so do the tasks.
+ * - `shared`: in Redis, for all processes. It outlives them and may list the dead; Redis may forget it, and the tasks live on.
+ * - `split`: each process has its own, and does not know of the others'.
+ * - `unknown`: nothing has told which of these it is.
+ */
+export type TaskList = 'own' | 'shared' | 'split' | 'unknown';
+
+/** What of a connection tells where the list is kept. */
+export interface TaskListSigns {
+  /** A task was listed by one process and not by another. */
+  several: boolean;
+  /** The list failed, or the server said that Redis does. */
+  redisFailed: boolean;
+  /** What the stop of a task that never was is answered. Undefined where that is not known, or not allowed. */
+  stopOfNothing: 'accepted' | 'not found' | undefined;
+}
+
+/** A stop is put into Redis for whoever has the task; without it the process looks for the task itself. */
+export function taskListOf({ several, redisFailed, stopOfNothing }: TaskListSigns): TaskList {
+  if (stopOfNothing === 'accepted') return 'shared';
+  if (several) return 'split';
+  if (stopOfNothing === 'not found') return 'own';
+  return redisFailed ? 'shared' : 'unknown';
+}
+
+/** Reads the answer to the stop of a task that never was. Only an administrator gets one from 0.9.0 on. */
+export function stopOfNothing(status: number, answer: unknown): TaskListSigns['stopOfNothing'] {
+  if (status === 404) return 'not found';
+  if (status !== 200 || typeof answer !== 'object' || answer === null || !('status' in answer)) return undefined;
+  return answer.status === true ? 'accepted' : 'not found';
+}
