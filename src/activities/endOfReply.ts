@@ -40,11 +40,11 @@ export class EndOfReply {
     private readonly lostAfterMs: number,
     private readonly signal: AbortSignal,
   ) {
-    const { taskId, triggeredAt, replyBudgetMs } = awaited;
+    const { turn, taskId, triggeredAt, replyBudgetMs } = awaited;
     this.deadline = triggeredAt + replyBudgetMs;
     // A first attempt that cannot have missed the end waits to be woken instead of looking at once. Without a task the trigger
     // was refused or its answer lost: the end may be there already, and a refusal of old releases is told to nobody else.
-    const isSureToHear = taskId !== undefined && connection.watcher.missesNothingSince(triggeredAt);
+    const isSureToHear = taskId !== undefined && connection.watcher.missesNothingOf(turn.chatId, turn.messageId);
     this.pauseMs = this.isFirst && isSureToHear ? connection.safetyReadMs : 0;
   }
 
@@ -54,7 +54,8 @@ export class EndOfReply {
    */
   async reading(): Promise<ReplyReading | undefined> {
     const { turn, taskId } = this.awaited;
-    const watch = this.connection.watcher.watch(turn.chatId, taskId);
+    const { chatId, messageId } = turn;
+    const watch = this.connection.watcher.watch({ chatId, messageId, taskId });
     try {
       for (;;) {
         const now = Date.now();

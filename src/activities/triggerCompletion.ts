@@ -121,6 +121,7 @@ async function send(
   { sending }: Attempt,
 ): Promise<Triggered> {
   const triggeredAt = Date.now();
+  connection.watcher.expect(turn.messageId);
   try {
     // Not cancelled half-way: a generation that was asked for must become known, or nobody could stop it.
     const isHeld = triggerAnswers !== 'at once';
@@ -148,7 +149,7 @@ function watched(
     chatId: turn.chatId,
     messageId: turn.messageId,
     taskId: triggered.taskId,
-    until: triggered.triggeredAt + (input.replyBudgetMs ?? DEFAULT_REPLY_BUDGET_MS),
+    longestMs: input.replyBudgetMs ?? DEFAULT_REPLY_BUDGET_MS,
   });
   deps.admission.get(connection.origin)?.hold(ended, classOf(input));
   connection.placements.end(turn.chatId, turn.messageId);

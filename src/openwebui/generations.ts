@@ -1,5 +1,6 @@
 /** The generations that this process started, each followed to its end, whoever waits for its reply. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { msSince, now } from '../clocks';
 import type { Watcher } from './watcher';
 
 export interface Generation {
@@ -7,8 +8,8 @@ export interface Generation {
   messageId: string;
   /** Unknown where the trigger's answer was lost; then any task of the chat counts. */
   taskId?: string | undefined;
-  /** Until when it counts at the most, in ms since the epoch: a server may list a task that died for ever. */
-  until: number;
+  /** How long it counts at the most, from now on, in milliseconds: a server may list a task that died for ever. */
+  longestMs: number;
 }
 
 /** How long somebody else who reads the reply is given to say that it ended, in milliseconds. */
@@ -51,12 +52,16 @@ export class Generations {
     this.closing.abort();
   }
 
-  private async follow({ chatId, taskId, until }: Generation, signal: AbortSignal): Promise<void> {
+  private async follow({ longestMs, ...watched }: Generation, signal: AbortSignal): Promise<void> {
+    const { chatId, taskId } = watched;
     const { watcher, safetyReadMs } = this.connection;
-    const watch = watcher.watch(chatId, taskId);
+    const startedAt = now();
+    const watch = watcher.watch(watched);
     try {
-      while (Date.now() < until) {
-        await watch.moved(Math.min(safetyReadMs, until - Date.now()), signal);
+      for (;;) {
+        const leftMs = longestMs - msSince(startedAt);
+        if (leftMs <= 0) return;
+        await watch.moved(Math.min(safetyReadMs, leftMs), signal);
         if (watcher.watchesOf(chatId) === 1) await sleep(BEGUN_WITHIN_MS, undefined, { signal });
         if (watcher.watchesOf(chatId) > 1) await sleep(GRACE_MS, undefined, { signal });
         if (await this.stillListed(chatId, taskId, signal)) continue;

@@ -4,14 +4,23 @@
  */
 import { io, type Socket } from 'socket.io-client';
 import { z } from 'zod';
+import { now, type Instant } from '../clocks';
 import type { Credentials } from './credentials';
+
+/** What of an event counts. */
+export interface Heard {
+  chatId: string;
+  /** The message that it is about; undefined for what concerns the whole chat. */
+  messageId: string | undefined;
+  /** The reply may have ended, or moved on after its end. */
+  isEnd: boolean;
+}
 
 export interface PushOptions {
   /** Origin and optional base path of Open WebUI. */
   url: string;
   credentials: Credentials;
-  /** A reply of this chat may have ended, or moved on after its end. */
-  onEvent: (chatId: string) => void;
+  onEvent: (event: Heard) => void;
   /** Events may have been missed from now on, or until now. */
   onGap: () => void;
   /** The server broke the connection off, or does not answer on it any more. */
@@ -24,6 +33,7 @@ const REJOIN_PAUSE_MS = 2_000;
 
 const eventSchema = z.looseObject({
   chat_id: z.string(),
+  message_id: z.string().nullish(),
   data: z.looseObject({
     type: z.string(),
     data: z.looseObject({ active: z.boolean().optional(), done: z.boolean().optional() }).nullish(),
@@ -54,13 +64,13 @@ export function tellsOfAnEnd(
 
 export class Push {
   private socket: Socket | undefined;
-  private since: number | undefined;
+  private since: Instant<'process'> | undefined;
   private rejoining: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: PushOptions) {}
 
-  /** Since when (ms since the epoch) no event can have been missed; undefined while that cannot be said. */
-  get hearingSince(): number | undefined {
+  /** Since when the server counts us among those who hear, without a break; undefined while it does not. */
+  get hearingSince(): Instant<'process'> | undefined {
     return this.since;
   }
 
@@ -111,7 +121,7 @@ export class Push {
         this.options.credentials.rejected(token);
         return this.rejoin(socket);
       }
-      this.since = Date.now();
+      this.since = now();
     } catch {
       if (socket.id === id) this.rejoin(socket);
       return;
@@ -136,7 +146,11 @@ export class Push {
   private hear(payload: unknown): void {
     const event = eventSchema.safeParse(payload);
     if (!event.success) return;
-    const { chat_id: chatId, data } = event.data;
-    if (tellsOfAnEnd(data.type, data.data ?? {})) this.options.onEvent(chatId);
+    const { chat_id: chatId, message_id: messageId, data } = event.data;
+    this.options.onEvent({
+      chatId,
+      messageId: messageId ?? undefined,
+      isEnd: tellsOfAnEnd(data.type, data.data ?? {}),
+    });
   }
 }

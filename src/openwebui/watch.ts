@@ -1,4 +1,5 @@
-/** One party that waits for something to happen in a chat. */
+/** One party that waits for something to happen to a message. */
+import { now, type Instant } from '../clocks';
 
 /** Why a watch woke: `time` when nothing happened within the time asked for. */
 export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
@@ -6,16 +7,32 @@ export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
 /** Longer timers fire at once. */
 const LONGEST_TIMER_MS = 2_147_483_647;
 
-export class Watch {
+/** What is waited for. */
+export interface Watched {
+  chatId: string;
+  messageId: string;
+  /** The server's task; undefined where it is not known. */
+  taskId?: string | undefined;
+}
+
+export class Watch implements Watched {
+  readonly since = now();
+  readonly chatId: string;
+  readonly messageId: string;
+  readonly taskId: string | undefined;
   private reason: WakeReason | undefined;
   private wakeUp: (() => void) | undefined;
 
   constructor(
-    readonly chatId: string,
-    /** The server's task that is waited for; undefined where it is not known. */
-    readonly taskId: string | undefined,
+    { chatId, messageId, taskId }: Watched,
+    /** When an event of the message was last heard on the socket that is still joined. */
+    public heardAt: Instant<'process'> | undefined,
     private readonly onClose: (watch: Watch) => void,
-  ) {}
+  ) {
+    this.chatId = chatId;
+    this.messageId = messageId;
+    this.taskId = taskId;
+  }
 
   /**
    * Waits until there is a reason to read the chat, at most `maxMs`. A reason that came before the call counts.

@@ -3,13 +3,15 @@
  * woken when there is a reason to read it: a pushed event, a shared poll, or a gap in either.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { msFrom, now, type Instant } from '../clocks';
 import type { Capabilities } from './capabilities';
 import type { OpenWebUIClient } from './client';
 import type { Credentials } from './credentials';
-import { Push } from './push';
+import { Push, type Heard } from './push';
+import { Recent } from './recent';
 import type { ChatRow } from './schemas';
 import { SilentEnds } from './silentEnds';
-import { Watch, type WakeReason } from './watch';
+import { Watch, type WakeReason, type Watched } from './watch';
 
 export interface WatcherOptions {
   url: string;
@@ -30,14 +32,19 @@ const DEFAULT_PAUSES_MS: [number, number] = [100, 2_000];
 const PAUSE_GROWTH = 1.5;
 /** Rows on one page of the list of chats. */
 const LIST_PAGE = 60;
-/** How long an event is kept for a chat that nobody watches yet. */
+/** How long is kept what was heard, or sent, of a chat that nobody watches yet, in milliseconds. */
 const KEPT_EVENT_MS = 60_000;
 /** `updated_at` is in whole seconds: a chat counts as moved while that is this close to the server's clock. */
 const UPDATED_WITHIN_MS = 2_000;
 
 export class Watcher {
   private readonly watches = new Map<string, Set<Watch>>();
-  private readonly recentEvents = new Map<string, number>();
+  /** Messages of which an end was heard, and chats where it was not said of which. */
+  private readonly ends = new Recent(KEPT_EVENT_MS);
+  /** Messages of which anything was heard on the socket that is still joined. */
+  private readonly heard = new Recent(KEPT_EVENT_MS);
+  /** Messages that this process was about to trigger. */
+  private readonly expected = new Recent(KEPT_EVENT_MS);
   private readonly lastUpdate = new Map<string, number>();
   private readonly push: Push | undefined;
   private readonly closing = new AbortController();
@@ -61,7 +68,7 @@ export class Watcher {
       this.push = new Push({
         url: options.url,
         credentials: options.credentials,
-        onEvent: (chatId) => this.hear(chatId),
+        onEvent: (event) => this.hear(event),
         onGap: () => this.gap(),
         ...(options.onGone === undefined ? {} : { onGone: options.onGone }),
       });
@@ -73,13 +80,18 @@ export class Watcher {
     this.push?.open();
   }
 
-  watch(chatId: string, taskId?: string): Watch {
+  /** Says that a message is about to be triggered by this process. Called before the request is sent. */
+  expect(messageId: string): void {
+    this.expected.add(messageId);
+  }
+
+  watch(watched: Watched): Watch {
     this.open();
-    const watch = new Watch(chatId, taskId, (closed) => this.forget(closed));
+    const { chatId, messageId } = watched;
+    const watch = new Watch(watched, this.hears(chatId, messageId), (closed) => this.forget(closed));
     const all = this.watches.get(chatId) ?? new Set();
     this.watches.set(chatId, all.add(watch));
-    const heardAt = this.recentEvents.get(chatId);
-    if (heardAt !== undefined && Date.now() - heardAt < KEPT_EVENT_MS) watch.wake('event');
+    if ((this.ends.get(messageId) ?? this.ends.get(chatId)) !== undefined) watch.wake('event');
     this.pauseMs = this.pauses[0];
     if (!this.polling) void this.poll();
     void this.silentEnds.look();
@@ -87,12 +99,31 @@ export class Watcher {
   }
 
   /**
-   * True if a watch that begins now is sure to be woken for whatever ended after `sinceMs`: the socket has heard it, or the
-   * shared poll, which looks at states and not at changes, is about to see it.
+   * When an event of this very message was last heard on the socket that is still joined; undefined where none was since it
+   * joined, and a minute after the last one where nobody watches the message. While defined, the life of the reply can be seen.
    */
-  missesNothingSince(sinceMs: number): boolean {
+  hears(chatId: string, messageId: string): Instant<'process'> | undefined {
+    for (const watch of this.watches.get(chatId) ?? []) {
+      if (watch.messageId === messageId && watch.heardAt !== undefined) return watch.heardAt;
+    }
+    return this.heard.get(messageId);
+  }
+
+  /**
+   * True if a watch that begins now is sure to be woken for the end of this message, be it long past: the socket heard since
+   * before this process triggered the message, or has heard of it already; or the shared poll, which looks at states and not at
+   * changes, is about to see it. What another process triggered, and nothing was heard of, is not known here.
+   */
+  missesNothingOf(chatId: string, messageId: string): boolean {
     const since = this.push?.hearingSince;
-    return since === undefined || (since < sinceMs && Date.now() - sinceMs < KEPT_EVENT_MS);
+    if (since === undefined || this.hears(chatId, messageId) !== undefined) return true;
+    const triggeredAfter = this.expected.get(messageId);
+    return triggeredAfter !== undefined && msFrom(since, triggeredAfter) >= 0;
+  }
+
+  /** Whether the event socket is joined, so that polling is for those only of whom it carries nothing. */
+  get isListening(): boolean {
+    return this.push?.hearingSince !== undefined;
   }
 
   /** How many wait for this chat in this process. */
@@ -102,6 +133,7 @@ export class Watcher {
 
   /** Something was missed: everybody looks for himself. */
   gap(): void {
+    if (!this.isListening) this.forgetHeard();
     for (const all of this.watches.values()) for (const watch of all) watch.wake('gap');
     this.pauseMs = this.pauses[0];
     if (!this.polling && this.watches.size > 0) void this.poll();
@@ -112,16 +144,23 @@ export class Watcher {
     this.push?.close();
   }
 
-  private hear(chatId: string): void {
-    const now = Date.now();
-    for (const [id, at] of this.recentEvents) {
-      if (now - at < KEPT_EVENT_MS) break;
-      this.recentEvents.delete(id);
+  private hear({ chatId, messageId, isEnd }: Heard): void {
+    const watches = [...(this.watches.get(chatId) ?? [])].filter(
+      (watch) => watch.messageId === (messageId ?? watch.messageId),
+    );
+    if (messageId !== undefined && this.isListening) {
+      this.heard.add(messageId);
+      for (const watch of watches) watch.heardAt = now();
     }
-    // Deleted first, so that the map stays in the order of time.
-    this.recentEvents.delete(chatId);
-    this.recentEvents.set(chatId, now);
-    this.wake(chatId, 'event');
+    if (!isEnd) return;
+    this.ends.add(messageId ?? chatId);
+    for (const watch of watches) watch.wake('event');
+  }
+
+  /** Another socket may lead to another process of the server, which tells of others. */
+  private forgetHeard(): void {
+    this.heard.clear();
+    for (const all of this.watches.values()) for (const watch of all) watch.heardAt = undefined;
   }
 
   /** Something happened in a chat: whoever waits for it looks. */

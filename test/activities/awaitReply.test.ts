@@ -144,7 +144,7 @@ it('awaitReply tells at once on 0.6.15 that the model refused, of which there is
   await bench.run('awaitReply', (await bench.ask({ prompt: 'x [slow=50]' })).awaiting);
   const { awaiting } = await bench.ask({ prompt: 'x [fail=500]' });
   expect(awaiting.taskId).toBeUndefined();
-  expect(bench.connection.watcher.missesNothingSince(awaiting.triggeredAt)).toBe(true);
+  expect(bench.connection.watcher.missesNothingOf(awaiting.turn.chatId, awaiting.turn.messageId)).toBe(true);
   const asked = Date.now();
   expect(await failureOf(bench.run('awaitReply', awaiting))).toMatchObject({ type: 'ReplyFailed' });
   // Long before it looks by itself.

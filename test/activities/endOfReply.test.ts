@@ -107,7 +107,7 @@ describe('a lost reply is dead', () => {
     const bench = await start({ release: '0.11.4', credential: 'jwt' });
     bench.connection.watcher.open();
     const asked = await bench.ask({ prompt: 'x [stall=1]' });
-    while (bench.connection.watcher.missesNothingSince(0)) await sleep(5);
+    while (!bench.connection.watcher.isListening) await sleep(5);
     await sleep(100);
     await bench.standIn.kill();
     while (bench.connection.wentAwayAt === undefined) await sleep(5);
@@ -191,7 +191,7 @@ describe('a reply whose end no event tells of', () => {
       silent.map(async ([release, prompt]) => {
         const bench = await start({ release, credential: 'jwt' });
         bench.connection.watcher.open();
-        while (bench.connection.watcher.missesNothingSince(0)) await sleep(5);
+        while (!bench.connection.watcher.isListening) await sleep(5);
         const { awaiting } = await bench.ask({ prompt });
         const failure = await failureOf(bench.run('awaitReply', awaiting));
         expect([release, failure.type]).toEqual([release, 'ReplyLost']);

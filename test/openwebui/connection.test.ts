@@ -104,7 +104,7 @@ describe('a server that went away', () => {
     try {
       listening.watcher.open();
       // It hears, and has not always heard.
-      while (listening.watcher.missesNothingSince(0)) await sleep(5);
+      while (!listening.watcher.isListening) await sleep(5);
       await standIn.kill();
       while (listening.wentAwayAt === undefined) await sleep(5);
     } finally {

@@ -3,8 +3,7 @@ import { Generations } from '../../src/openwebui/generations';
 import { fixedToken } from '../../src/openwebui/credentials';
 import { Watcher } from '../../src/openwebui/watcher';
 
-const later = (): number => Date.now() + 60_000;
-const GENERATION = { chatId: 'c', messageId: 'm', taskId: 't', until: later() };
+const GENERATION = { chatId: 'c', messageId: 'm', taskId: 't', longestMs: 60_000 };
 
 /** A server with one chat, whose tasks are what the test says. */
 class Follower {
@@ -68,7 +67,7 @@ async function expectToEndWith({
   after: string[];
 }): Promise<void> {
   const made = follower(before);
-  const ended = made.generations.started({ chatId: 'c', messageId: 'm', taskId, until: later() });
+  const ended = made.generations.started({ chatId: 'c', messageId: 'm', taskId, longestMs: 60_000 });
   made.watcher.gap();
   expect(await settled(ended, 2_500)).toBe(false);
   expect(made.looks).toBe(1);
@@ -119,7 +118,7 @@ describe('a generation that this process started', () => {
   });
 
   it('has ended for us when no reply can take as long, though its task is listed for ever', async () => {
-    const ended = generations.started({ ...GENERATION, until: Date.now() + 2_000 });
+    const ended = generations.started({ ...GENERATION, longestMs: 2_000 });
     expect(await settled(ended, 50)).toBe(false);
     expect(await settled(ended, 4_000)).toBe(true);
   });

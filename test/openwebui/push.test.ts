@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server as SocketServer, type Socket } from 'socket.io';
 import type { Credentials } from '../../src/openwebui/credentials';
-import { Push, tellsOfAnEnd } from '../../src/openwebui/push';
+import { Push, tellsOfAnEnd, type Heard } from '../../src/openwebui/push';
 import { RELEASES, exchangesOf } from './recordings';
 
 interface RecordedEvent {
@@ -19,7 +19,7 @@ let connected: Socket[];
 let joins: string[];
 /** What `user-join` is acknowledged with. */
 let user: (token: string) => object | null;
-let events: string[];
+let events: Heard[];
 let gaps: number;
 let rejected: string[];
 let gone: number;
@@ -48,7 +48,7 @@ beforeEach(async () => {
   push = new Push({
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/base`,
     credentials,
-    onEvent: (chatId) => void events.push(chatId),
+    onEvent: (event) => void events.push(event),
     onGap: () => (gaps += 1),
     onGone: () => (gone += 1),
     rejoinPauseMs: 50,
@@ -77,20 +77,24 @@ const completion = (chat_id: string, data: object = { done: true }) => ({
 
 describe('the event socket', () => {
   it('hears from the moment at which the server has said who we are', async () => {
-    const before = Date.now();
+    const before = performance.now();
     await joined();
     expect(joins).toEqual(['jwt']);
     expect(push.hearingSince).toBeGreaterThanOrEqual(before);
     expect(gaps).toBe(1);
   });
 
-  it.each(['chat-events', 'events'])('takes an event named %s for a reason to look', async (name) => {
+  it.each(['chat-events', 'events'])('tells of what is named %s, and whether it is an end', async (name) => {
     const socket = await joined();
     socket.emit(name, completion('c1'));
     socket.emit(name, completion('c2', { content: 'Par' }));
     socket.emit(name, { chat_id: 'c3', data: { type: 'chat:active', data: { active: false } } });
-    await until(() => events.length === 2);
-    expect(events).toEqual(['c1', 'c3']);
+    await until(() => events.length === 3);
+    expect(events).toEqual([
+      { chatId: 'c1', messageId: 'm', isEnd: true },
+      { chatId: 'c2', messageId: 'm', isEnd: false },
+      { chatId: 'c3', messageId: undefined, isEnd: true },
+    ]);
   });
 
   it('does not mind what it does not understand', async () => {
@@ -101,13 +105,13 @@ describe('the event socket', () => {
       7,
       {},
       { chat_id: 'x' },
-      { chat_id: 'x', data: { type: 'chat:title', data: 'Title' } },
+      { chat_id: 'x', message_id: 7, data: { type: 'chat:active' } },
     ]) {
       socket.emit('events', odd);
     }
     socket.emit('events', completion('c'));
     await until(() => events.length === 1);
-    expect(events).toEqual(['c']);
+    expect(events).toMatchObject([{ chatId: 'c' }]);
   });
 
   it('opens once, however often it is asked to', async () => {

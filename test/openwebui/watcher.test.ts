@@ -4,9 +4,11 @@ import type { Capabilities } from '../../src/openwebui/capabilities';
 import { fixedToken } from '../../src/openwebui/credentials';
 import { ServerError } from '../../src/openwebui/errors';
 import type { ChatRow } from '../../src/openwebui/schemas';
+import type { Watch } from '../../src/openwebui/watch';
 import { Watcher, type WatcherOptions } from '../../src/openwebui/watcher';
 
 const never = new AbortController().signal;
+const messageOf = (chatId: string): string => `message of ${chatId}`;
 const now = (): number => Math.floor(Date.now() / 1000);
 
 /** Open WebUI as far as a watcher asks it; every request is noted. */
@@ -68,6 +70,9 @@ const start = (watch: Capabilities['watch'], options: Partial<WatcherOptions> = 
   });
 };
 
+const waitFor = (chatId: string, taskId?: string): Watch =>
+  watcher.watch({ chatId, messageId: messageOf(chatId), taskId });
+
 beforeEach(() => {
   server = new Server();
 });
@@ -81,7 +86,7 @@ describe('a watcher without the event socket', () => {
   it('wakes whoever waits for a chat that the list shows as not active any more', async () => {
     start('activeInList');
     const [a, b] = [server.row('a', { active: true }), server.row('b', { active: true })];
-    const [watchA, watchB] = [watcher.watch('a'), watcher.watch('b')];
+    const [watchA, watchB] = [waitFor('a'), waitFor('b')];
     const woken = Promise.all([watchA.moved(5_000, never), watchB.moved(100, never)]);
     await sleep(30);
     a.active = false;
@@ -93,7 +98,7 @@ describe('a watcher without the event socket', () => {
   it('wakes whoever waits for a chat that is missing among those with a task', async () => {
     start('activeChats');
     server.active = new Set(['a', 'b']);
-    const [watchA, watchB] = [watcher.watch('a'), watcher.watch('b')];
+    const [watchA, watchB] = [waitFor('a'), waitFor('b')];
     const woken = Promise.all([watchA.moved(5_000, never), watchB.moved(100, never)]);
     await sleep(30);
     server.active.delete('a');
@@ -103,29 +108,29 @@ describe('a watcher without the event socket', () => {
   it('wakes whoever waits for a chat whose time of change moved, and once at the beginning', async () => {
     start('updatedAt');
     const a = server.row('a');
-    const watch = watcher.watch('a');
-    expect(await watch.moved(5_000, never)).toBe('poll');
-    expect(await watch.moved(100, never)).toBe('time');
+    const waiting = waitFor('a');
+    expect(await waiting.moved(5_000, never)).toBe('poll');
+    expect(await waiting.moved(100, never)).toBe('time');
     a.updated_at = now() - 50;
-    expect(await watch.moved(5_000, never)).toBe('poll');
-    expect(await watch.moved(100, never)).toBe('time');
+    expect(await waiting.moved(5_000, never)).toBe('poll');
+    expect(await waiting.moved(100, never)).toBe('time');
   });
 
   it('goes on waking while a change is so recent, by the clock of the server, that another may hide in the same second', async () => {
     start('updatedAt');
     server.clockMs = -3_600_000;
     server.row('a', { updated_at: now() - 3_600 });
-    const watch = watcher.watch('a');
-    for (let i = 0; i < 3; i++) expect(await watch.moved(5_000, never)).toBe('poll');
+    const waiting = waitFor('a');
+    for (let i = 0; i < 3; i++) expect(await waiting.moved(5_000, never)).toBe('poll');
   });
 
   it('asks for the tasks of a chat that the list does not show', async () => {
     start('activeInList');
     server.tasks.set('hidden', ['t']);
-    const watch = watcher.watch('hidden');
-    expect(await watch.moved(100, never)).toBe('time');
+    const waiting = waitFor('hidden');
+    expect(await waiting.moved(100, never)).toBe('time');
     server.tasks.delete('hidden');
-    expect(await watch.moved(5_000, never)).toBe('poll');
+    expect(await waiting.moved(5_000, never)).toBe('poll');
   });
 
   it.each([
@@ -138,7 +143,7 @@ describe('a watcher without the event socket', () => {
     for (let i = 0; i < chats; i++) {
       server.row(`c${i}`, { active: true });
       server.active.add(`c${i}`);
-      watcher.watch(`c${i}`);
+      waitFor(`c${i}`);
     }
     await sleep(60);
     expect(server.requests.length).toBeGreaterThanOrEqual(requests.length);
@@ -149,10 +154,10 @@ describe('a watcher without the event socket', () => {
   it('polls as long as somebody waits, and not longer', async () => {
     start('activeInList');
     server.row('a', { active: true });
-    const watch = watcher.watch('a');
+    const waiting = waitFor('a');
     await sleep(60);
     expect(server.requests.length).toBeGreaterThan(1);
-    watch.close();
+    waiting.close();
     await sleep(40);
     const before = server.requests.length;
     await sleep(60);
@@ -162,7 +167,7 @@ describe('a watcher without the event socket', () => {
   it('polls less and less often while nothing happens, and soon again for a new chat', async () => {
     start('activeInList', { pollPauseMs: [10, 10_000] });
     server.row('a', { active: true });
-    watcher.watch('a');
+    waitFor('a');
     await sleep(400);
     expect(server.requests.length).toBeLessThan(12);
   });
@@ -170,7 +175,7 @@ describe('a watcher without the event socket', () => {
   it('wakes everybody when it could not ask for a while', async () => {
     start('activeInList');
     for (const id of ['a', 'b']) server.row(id, { active: true });
-    const watches = [watcher.watch('a'), watcher.watch('b')];
+    const watches = [waitFor('a'), waitFor('b')];
     server.fails = true;
     await sleep(50);
     server.fails = false;
@@ -179,7 +184,7 @@ describe('a watcher without the event socket', () => {
 
   it('is sure to see whatever ended before a wait began, because it looks at states', () => {
     start('activeInList');
-    expect(watcher.missesNothingSince(Date.now() - 3_600_000)).toBe(true);
+    expect(watcher.missesNothingOf('a', messageOf('a'))).toBe(true);
   });
 });
 
@@ -190,7 +195,7 @@ describe('ends that Open WebUI up to 0.7.2 tells nobody', () => {
   it('are seen by the task that is listed no more, with one request for all chats', async () => {
     start('updatedAt', quiet);
     for (const id of ['a', 'b', 'c']) server.tasks.set(id, [`task of ${id}`]);
-    const watches = ['a', 'b', 'c'].map((id) => watcher.watch(id, `task of ${id}`));
+    const watches = ['a', 'b', 'c'].map((id) => waitFor(id, `task of ${id}`));
     const woken = Promise.all(watches.map((watch, i) => watch.moved(i === 1 ? 5_000 : 200, never)));
     await sleep(50);
     server.tasks.set('b', ["another's"]);
@@ -201,7 +206,7 @@ describe('ends that Open WebUI up to 0.7.2 tells nobody', () => {
   it('are seen by an empty list of the chat where the task is not known', async () => {
     start('updatedAt', quiet);
     server.tasks.set('a', ['t']);
-    const watches = [watcher.watch('a'), watcher.watch('a')];
+    const watches = [waitFor('a'), waitFor('a')];
     expect(await watches[0]?.moved(50, never)).toBe('time');
     server.tasks.delete('a');
     expect(await Promise.all(watches.map((watch) => watch.moved(5_000, never)))).toEqual(['poll', 'poll']);
@@ -210,22 +215,22 @@ describe('ends that Open WebUI up to 0.7.2 tells nobody', () => {
 
   it('are looked for again after the server could not be asked, and as long as somebody waits', async () => {
     start('updatedAt', quiet);
-    const watch = watcher.watch('a', 't');
+    const waiting = waitFor('a', 't');
     server.fails = true;
-    expect(await watch.moved(50, never)).toBe('time');
+    expect(await waiting.moved(50, never)).toBe('time');
     server.fails = false;
-    expect(await watch.moved(5_000, never)).toBe('poll');
-    watch.close();
+    expect(await waiting.moved(5_000, never)).toBe('poll');
+    waiting.close();
     await sleep(30);
     const { length } = server.requests;
     await sleep(50);
     expect(server.requests).toHaveLength(length);
-    expect(await watcher.watch('a', 't').moved(5_000, never)).toBe('poll');
+    expect(await waitFor('a', 't').moved(5_000, never)).toBe('poll');
   });
 
   it.each(['activeChats', 'activeInList'] as const)('are not looked for on releases with %s', async (how) => {
     start(how, quiet);
-    expect(await watcher.watch('a', 't').moved(60, never)).toBe('time');
+    expect(await waitFor('a', 't').moved(60, never)).toBe('time');
     expect(server.requests).toEqual([]);
   });
 });
@@ -236,43 +241,43 @@ describe('a wait', () => {
   it('ends after the time that it may take', async () => {
     server.row('a', { active: true });
     const startedAt = Date.now();
-    expect(await watcher.watch('a').moved(50, never)).toBe('time');
+    expect(await waitFor('a').moved(50, never)).toBe('time');
     expect(Date.now() - startedAt).toBeGreaterThanOrEqual(45);
   });
 
   it('does not wait at all with no time', async () => {
     server.row('a', { active: true });
-    expect(await watcher.watch('a').moved(0, never)).toBe('time');
-    expect(await watcher.watch('a').moved(-5, never)).toBe('time');
+    expect(await waitFor('a').moved(0, never)).toBe('time');
+    expect(await waitFor('a').moved(-5, never)).toBe('time');
   });
 
   it('ends with the reason of its signal, whether that is old or new', async () => {
     server.row('a', { active: true });
     const abort = new AbortController();
-    const waiting = watcher.watch('a').moved(5_000, abort.signal);
+    const waiting = waitFor('a').moved(5_000, abort.signal);
     abort.abort(new Error('cancelled'));
     await expect(waiting).rejects.toThrow('cancelled');
-    await expect(watcher.watch('a').moved(5_000, abort.signal)).rejects.toThrow('cancelled');
+    await expect(waitFor('a').moved(5_000, abort.signal)).rejects.toThrow('cancelled');
   });
 
   it('counts a reason that came while nobody waited, once', async () => {
     server.row('a', { active: true });
-    const watch = watcher.watch('a');
+    const waiting = waitFor('a');
     watcher.gap();
-    expect(await watch.moved(5_000, never)).toBe('gap');
-    expect(await watch.moved(30, never)).toBe('time');
+    expect(await waiting.moved(5_000, never)).toBe('gap');
+    expect(await waiting.moved(30, never)).toBe('time');
   });
 
   it('wakes with all others for the same chat', async () => {
     server.row('a', { active: false });
-    const watches = [watcher.watch('a'), watcher.watch('a')];
+    const watches = [waitFor('a'), waitFor('a')];
     expect(await Promise.all(watches.map((watch) => watch.moved(5_000, never)))).toEqual(['poll', 'poll']);
   });
 
   it('may be longer than a timer can be', async () => {
     server.row('a', { active: true });
     const abort = new AbortController();
-    const waiting = watcher.watch('a').moved(Infinity, abort.signal);
+    const waiting = waitFor('a').moved(Infinity, abort.signal);
     expect(await Promise.race([waiting, sleep(30, 'still waiting')])).toBe('still waiting');
     abort.abort(new Error('enough'));
     await expect(waiting).rejects.toThrow('enough');
@@ -287,9 +292,7 @@ describe.each(['0.6.15', '0.12.4'])('a watcher with the event socket of %s', (re
       credentials: fixedToken(standIn.user.token),
     });
     watcher.open();
-    const before = Date.now();
-    // Heard from before now on: not the poll, of which the same is true as long as the socket does not hear.
-    while (watcher.missesNothingSince(before)) await sleep(5);
+    while (!watcher.isListening) await sleep(5);
     return standIn;
   };
 
@@ -321,42 +324,89 @@ describe.each(['0.6.15', '0.12.4'])('a watcher with the event socket of %s', (re
     const open = await connect();
     const polls = server.requests.length;
     const chatId = await ask(open, 'x [slow=20]');
-    expect(await watcher.watch(chatId).moved(5_000, never)).toBe('event');
+    expect(await watcher.watch({ chatId, messageId: 'a' }).moved(5_000, never)).toBe('event');
     await sleep(60);
     expect(server.requests.length - polls).toBe(0);
   });
 
-  it('has missed nothing of a reply that ended before anybody waited', async () => {
+  it('has missed nothing of what it expected before it was triggered, though it ended before anybody waited', async () => {
     const open = await connect();
-    const triggeredAt = Date.now() + 1;
-    await sleep(2);
+    watcher.expect('a');
     const chatId = await ask(open, 'x');
     await sleep(200);
-    expect(watcher.missesNothingSince(triggeredAt)).toBe(true);
-    expect(await watcher.watch(chatId).moved(5_000, never)).toBe('event');
+    expect(watcher.missesNothingOf(chatId, 'a')).toBe(true);
+    expect(await watcher.watch({ chatId, messageId: 'a' }).moved(5_000, never)).toBe('event');
+  });
+
+  it('has missed nothing of what another process triggered, once it has heard of it', async () => {
+    const open = await connect();
+    const asked = ask(open, 'x [slow=20]');
+    expect(watcher.missesNothingOf('c', 'a')).toBe(false);
+    const chatId = await asked;
+    while (watcher.hears(chatId, 'a') === undefined) await sleep(5);
+    expect(watcher.missesNothingOf(chatId, 'a')).toBe(true);
   });
 
   it('does not promise to have kept what ended long ago', async () => {
     await connect();
-    const triggeredAt = Date.now() + 1;
-    jest.spyOn(Date, 'now').mockReturnValue(triggeredAt + 61_000);
-    expect(watcher.missesNothingSince(triggeredAt)).toBe(false);
+    watcher.expect('a');
+    expect(watcher.missesNothingOf('c', 'a')).toBe(true);
+    const inTime = performance.now();
+    jest.spyOn(performance, 'now').mockImplementation(() => inTime + 61_000);
+    expect(watcher.missesNothingOf('c', 'a')).toBe(false);
     jest.restoreAllMocks();
+  });
+
+  it('has heard of a message when its events come, as long as somebody waits for it or for a minute', async () => {
+    const open = await connect();
+    const chatId = await ask(open, 'x [slow=20]');
+    const waiting = watcher.watch({ chatId, messageId: 'a' });
+    expect(watcher.hears(chatId, 'another')).toBeUndefined();
+    expect(await waiting.moved(5_000, never)).toBe('event');
+    const heardAt = watcher.hears(chatId, 'a');
+    expect(heardAt).toBeDefined();
+    const inTime = performance.now();
+    jest.spyOn(performance, 'now').mockImplementation(() => inTime + 3_600_000);
+    expect(watcher.hears(chatId, 'a')).toBe(heardAt);
+    waiting.close();
+    expect(watcher.hears(chatId, 'a')).toBeUndefined();
+    jest.restoreAllMocks();
+  });
+
+  it('is not woken by the end of another message of the chat', async () => {
+    const open = await connect();
+    const chatId = await ask(open, 'x [slow=20]');
+    const waiting = watcher.watch({ chatId, messageId: 'another' });
+    expect(await watcher.watch({ chatId, messageId: 'a' }).moved(5_000, never)).toBe('event');
+    expect(await waiting.moved(50, never)).toBe('time');
+    expect(await watcher.watch({ chatId, messageId: 'another' }).moved(50, never)).toBe('time');
   });
 
   it('polls and wakes everybody when it does not hear any more, and again when it does', async () => {
     const open = await connect();
     server.row('a', { active: true, updated_at: now() - 100 });
-    const watch = watcher.watch('a');
-    const before = Date.now();
+    const waiting = waitFor('a');
+    watcher.expect(messageOf('a'));
+    watcher.expect('later');
     await open.kill();
-    expect(await watch.moved(5_000, never)).toBe('gap');
+    expect(await waiting.moved(5_000, never)).toBe('gap');
     await sleep(60);
     expect(server.requests.length).toBeGreaterThan(0);
     await open.restart();
-    while ((await watch.moved(5_000, never)) !== 'gap');
-    expect(watcher.missesNothingSince(before)).toBe(false);
-    expect(watcher.missesNothingSince(Date.now() + 1)).toBe(true);
+    while (!watcher.isListening) await sleep(5);
+    watcher.expect('later');
+    expect([messageOf('a'), 'later'].map((message) => watcher.missesNothingOf('c', message))).toEqual([false, true]);
+  });
+
+  it('has heard nothing of anybody on a socket that it has only just joined', async () => {
+    const open = await connect();
+    const chatId = await ask(open, 'x [stall=1]');
+    const waiting = watcher.watch({ chatId, messageId: 'a' });
+    while (watcher.hears(chatId, 'a') === undefined) await sleep(5);
+    await open.kill();
+    expect(await waiting.moved(5_000, never)).toBe('gap');
+    expect(watcher.hears(chatId, 'a')).toBeUndefined();
+    await open.restart();
   });
 });
 
@@ -366,7 +416,7 @@ describe('a watcher with an API key', () => {
     start('activeInList', { url: standIn.url, credentials: fixedToken(standIn.apiKey(standIn.user)) });
     server.row('a', { active: true });
     watcher.open();
-    await watcher.watch('a').moved(100, never);
+    await waitFor('a').moved(100, never);
     expect(standIn.requests).toEqual([]);
     expect(server.requests.length).toBeGreaterThan(0);
   });
