@@ -75,6 +75,8 @@ const HOLDS = {
   taskStopForAdmins: ['0.9.0'],
   stopFinalises: ['0.11.1'],
   stopNamesTask: ['0.12.0'],
+  // With Redis, where a task's process is gone. Not so on 0.11.1; where it came is not known.
+  tasksExpire: ['0.12.0'],
 
   // Sockets
   usageEvent: ['0.6.23'],

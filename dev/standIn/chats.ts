@@ -84,7 +84,7 @@ export function chatRoutes(app: App, world: World): void {
       return c.json(true);
     }
     if (!chat || !mine) return refuse(c, 404, NOT_FOUND);
-    if (is.deleteStopsTasks) await world.tasks.stopAll(id, is.stopSkips);
+    if (is.deleteStopsTasks) await world.tasks.list.stopAll(id, is.stopSkips);
     documents.chats.delete(id);
     return c.json(true);
   });
@@ -194,7 +194,7 @@ function stampAuthors(world: World, user: User, content: ChatContent): void {
 
 function isActive(world: World, chat: ChatRecord): boolean {
   const unfinished = (message: Message) => message.role === 'assistant' && message.done === false;
-  return world.tasks.of(chat.id).length > 0 && Object.values(chat.chat.history?.messages ?? {}).some(unfinished);
+  return world.tasks.list.of(chat.id).length > 0 && Object.values(chat.chat.history?.messages ?? {}).some(unfinished);
 }
 
 function isChatId(id: string): boolean {

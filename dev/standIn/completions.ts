@@ -75,6 +75,11 @@ const CAUSE_LOST = "argument of type 'JSONResponse' is not iterable";
 async function startHolding(c: Call, world: World, body: Partial<CompletionBody>, generations: Generation[]) {
   const [generation] = generations;
   if (!generation) return refuse(c, 400, "'id'");
+  const trouble = world.troubles.shift();
+  if (trouble !== undefined) {
+    generation.fail(trouble);
+    return refuse(c, 400, trouble);
+  }
   const asking = new AbortController();
   const abandon = () => asking.abort();
   const { killed } = world.tasks;

@@ -17,6 +17,18 @@ export interface Fault {
   detail?: string;
 }
 
+/** What Open WebUI's own parts answer when they are in trouble. Times are up to whoever takes them. */
+export const OWN_PARTS = {
+  taskListFails: { method: 'GET', path: /^\/api\/tasks\/chat\//, how: 500 },
+  redisNotReady: { method: 'GET', path: /^\/ready$/, how: 503, detail: 'Redis not ready' },
+  databaseIsLocked: {
+    method: 'POST',
+    path: /^\/api\/chat\/completions$/,
+    how: 400,
+    detail: '(sqlite3.OperationalError) database is locked',
+  },
+} as const satisfies Record<string, Fault>;
+
 export interface SeenRequest {
   method: string;
   path: string;

@@ -57,6 +57,8 @@ export class Generation {
     try {
       if (is.listEvent) this.#emitList(this.request.userMessageId ?? null);
       if (is.activeEvent) this.#emitActive(true);
+      const trouble = this.world.troubles.shift();
+      if (trouble !== undefined) return this.#tellError(trouble);
       const answer = asked ?? (await this.ask(task.signal));
       if ('refusal' in answer) return this.#refuse(answer.refusal);
       await this.#stream(answer.chunks, task);
@@ -70,6 +72,7 @@ export class Generation {
 
   emit(type: string, data?: unknown, messageId: string | null = this.request.messageId): void {
     const event = { chat_id: this.request.chatId, message_id: messageId };
+    if (this.world.isDeafTo(this.request.chatId)) return;
     this.world.sockets.emit(this.request.userId, { ...event, data: data === undefined ? { type } : { type, data } });
   }
 

@@ -1,25 +1,18 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getRequestListener } from '@hono/node-server';
-import { Hono } from 'hono';
 import { startScriptedModel, type ScriptedModel } from '../model';
-import { authentication, authRoutes } from './auth';
 import { behaviourOf, isAtLeast } from './behaviour';
-import { chatListRoutes, chatRoutes } from './chats';
-import { completionRoutes } from './completions';
 import { Documents } from './documents';
 import { Faults, type Fault, type SeenRequest } from './faults';
-import { fileRoutes, knowledgeRoutes } from './knowledge';
+import { listenerOf, type Listener } from './listener';
 import { Partials } from './partial';
-import { fallback, serverRoutes } from './serverRoutes';
-import { folderRoutes } from './folders';
-import { sidebarRoutes } from './sidebar';
+import { REDIS_REFUSES } from './redis';
 import { Sockets } from './sockets';
-import { taskRoutes } from './taskRoutes';
-import { Tasks } from './taskList';
-import type { App, Environment, World } from './world';
+import { TaskList, Tasks } from './taskList';
+import type { World } from './world';
 
+export { OWN_PARTS } from './faults';
 export type { Fault, SeenRequest } from './faults';
 
 export interface StandInOptions {
@@ -32,10 +25,14 @@ export interface StandInOptions {
   /** Milliseconds of silence after which the model is given up. Default 300 000. */
   upstreamTimeout?: number;
   /**
-   * Processes behind the port, which do not know of each other's tasks, as without Redis; connections lead to them in turn.
-   * Events are told by the first only. Default 1.
+   * Processes behind the port; connections lead to them in turn, event sockets to the first. Without Redis they do not know of
+   * each other's tasks, and a socket hears what its own process does. Default 1.
    */
   processes?: number;
+  /** Redis keeps the list of tasks: it outlives a kill, with whatever was running. Default false. */
+  redis?: boolean;
+  /** Milliseconds for which Redis lists a task whose process is gone. Default as in the release: 300 000, or for ever. */
+  ghostsLast?: number;
 }
 
 /** A person with an account. */
@@ -64,9 +61,11 @@ export class StandIn {
   readonly #faults = new Faults();
   readonly #world: World;
   readonly #processes: number;
+  readonly #ghostsLast: number;
   /** Of the other processes. */
   #others: World[] = [];
   #server: Server;
+  #sockets: Sockets;
   #port = 0;
 
   private constructor(options: StandInOptions, model: { url: string; key: string }, own: ScriptedModel | undefined) {
@@ -78,17 +77,22 @@ export class StandIn {
     this.#processes = options.processes ?? 1;
     this.#server = createServer();
     const is = behaviourOf(this.release);
+    this.#sockets = new Sockets(this.#server, is, this.#documents);
+    this.#ghostsLast = options.ghostsLast ?? (is.tasksExpire ? 300_000 : Infinity);
     this.#world = {
       release: this.release,
       is,
       documents: this.#documents,
-      tasks: new Tasks(),
+      redis: options.redis ? 'up' : 'none',
+      tasks: new Tasks(this.#newList()),
       partials: new Partials(),
-      sockets: new Sockets(this.#server, is, this.#documents),
+      sockets: this.#sockets,
       model,
       models: undefined,
       outlet: undefined,
       outletTime: 200,
+      troubles: [],
+      isDeafTo: () => false,
       upstreamTimeout: options.upstreamTimeout ?? 300_000,
     };
     this.#serve();
@@ -141,26 +145,58 @@ export class StandIn {
 
   /** The process dies as by SIGKILL: running replies are lost without a trace, connections break and are refused. */
   async kill(): Promise<void> {
-    for (const { tasks } of [this.#world, ...this.#others]) tasks.kill();
+    for (const tasks of this.#tasks()) tasks.kill();
     await this.#close();
   }
 
   /**
-   * The tasks of a chat die without a trace and stay listed, as with Redis after a kill: for ever, or on releases that tidy up
-   * (seen on 0.8.12, not on 0.6.43) until somebody stops them.
+   * The tasks of a chat die without a trace and stay listed, as with Redis after their process was killed: for `ghostsLast`, or
+   * on releases that tidy up (seen on 0.8.12, not on 0.6.43) until somebody stops them.
    */
   async haunt(chatId: string): Promise<void> {
-    const untilStopped = isAtLeast(this.release, '0.8.12');
-    for (const { tasks } of [this.#world, ...this.#others]) await tasks.haunt(chatId, untilStopped);
+    for (const { list } of this.#tasks()) for (const id of list.of(chatId)) await list.haunt(id);
+  }
+
+  /** The list of tasks is empty, and all that were in it live on, as with a Redis that lost its memory. */
+  forgetTasks(): void {
+    for (const { list } of this.#tasks()) list.forget();
+  }
+
+  /** Until it is brought back, whatever asks Redis fails. Replies that are under way live on. */
+  loseRedis(): void {
+    this.#world.redis = 'away';
+  }
+
+  /** It has lost its memory, unless it `remembers`. */
+  bringRedisBack({ remembers = false } = {}): void {
+    this.#world.redis = 'up';
+    if (!remembers) this.forgetTasks();
+  }
+
+  /** The next replies fail in the server's own parts, before the model is asked; by default because Redis is away. */
+  failReplies(times = 1, words = REDIS_REFUSES): void {
+    this.#world.troubles.push(...Array<string>(times).fill(words));
+  }
+
+  /** The event sockets hear nothing of these chats; undefined makes them hear everything again. */
+  deafen(isDeafTo: (chatId: string) => boolean = () => false): void {
+    this.#world.isDeafTo = isDeafTo;
+  }
+
+  /** Every event socket is closed, as by a proxy that thinks it idle; whoever comes back is let in. */
+  cutSockets(): void {
+    this.#sockets.cut();
   }
 
   /** The process comes back on the same port, with its documents and without its tasks. */
   async restart(): Promise<void> {
     this.#server = createServer();
+    const { redis, tasks, is } = this.#world;
+    this.#sockets = new Sockets(this.#server, is, this.#documents);
     Object.assign(this.#world, {
-      tasks: new Tasks(),
+      tasks: new Tasks(redis === 'none' ? this.#newList() : tasks.list),
       partials: new Partials(),
-      sockets: new Sockets(this.#server, this.#world.is, this.#documents),
+      sockets: this.#sockets,
     } satisfies Partial<World>);
     this.#serve();
     await this.#listen();
@@ -172,7 +208,7 @@ export class StandIn {
   }
 
   #serve(): void {
-    this.#others = Array.from({ length: this.#processes - 1 }, () => anotherProcess(this.#world));
+    this.#others = Array.from({ length: this.#processes - 1 }, () => this.#anotherProcess());
     const listeners = [this.#world, ...this.#others].map(listenerOf);
     const listenerOfSocket = new WeakMap<Socket, Listener | undefined>();
     let connections = 0;
@@ -187,6 +223,24 @@ export class StandIn {
     });
   }
 
+  /** Everything but what a process keeps in its memory is the same as in the first one. */
+  #anotherProcess(): World {
+    const first = this.#world;
+    const own =
+      first.redis === 'none'
+        ? { tasks: new Tasks(this.#newList()), partials: new Partials(), sockets: { emit: () => undefined } }
+        : { tasks: new Tasks(first.tasks.list) };
+    return Object.assign(Object.create(first) as World, own);
+  }
+
+  #newList(): TaskList {
+    return new TaskList({ tidies: isAtLeast(this.release, '0.8.12'), ghostsLast: this.#ghostsLast });
+  }
+
+  #tasks(): Tasks[] {
+    return [this.#world, ...this.#others].map(({ tasks }) => tasks);
+  }
+
   async #listen(): Promise<void> {
     const server = this.#server;
     await new Promise<void>((resolve, reject) => {
@@ -197,37 +251,11 @@ export class StandIn {
   }
 
   async #close(): Promise<void> {
-    this.#world.sockets.close();
+    this.#sockets.close();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
     await closed;
   }
-}
-
-type Listener = ReturnType<typeof getRequestListener>;
-
-function listenerOf(world: World): Listener {
-  const app: App = new Hono<Environment>();
-  authentication(app, world);
-  const parts = [
-    serverRoutes,
-    authRoutes,
-    chatListRoutes,
-    chatRoutes,
-    sidebarRoutes,
-    folderRoutes,
-    completionRoutes,
-    taskRoutes,
-  ];
-  for (const routes of [...parts, fileRoutes, knowledgeRoutes]) routes(app, world);
-  fallback(app);
-  return getRequestListener(app.fetch);
-}
-
-/** Everything but what a process keeps in its memory is the same as in the first one. */
-function anotherProcess(first: World): World {
-  const own = { tasks: new Tasks(), partials: new Partials() };
-  return Object.assign(Object.create(first) as World, own);
 }
 
 /** Starts a stand-in. Stop it with `stop()`. */

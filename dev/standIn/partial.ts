@@ -21,7 +21,11 @@ export class Partials {
   }
 }
 
-/** What `GET /chats/{id}` lays over the stored messages: nothing on releases that keep a running reply to themselves. */
+/**
+ * What `GET /chats/{id}` lays over the stored messages: nothing on releases that keep a running reply to themselves, nor for a chat
+ * without a listed task.
+ */
 export function partialOf(world: World, chatId: string): Iterable<[string, Message]> {
-  return world.is.partialReads ? world.partials.of(chatId) : [];
+  const isShown = world.is.partialReads && world.tasks.list.of(chatId).length > 0;
+  return isShown ? world.partials.of(chatId) : [];
 }

@@ -18,7 +18,7 @@ export function sidebarRoutes(app: App, world: World): void {
   change('archive', async (chat) => {
     Object.assign(chat, { archived: !chat.archived, updatedAt: seconds() });
     if (is.archiveLeavesFolder) chat.folderId = null;
-    if (is.archiveStopsTasks && chat.archived) await world.tasks.stopAll(chat.id, is.stopSkips);
+    if (is.archiveStopsTasks && chat.archived) await world.tasks.list.stopAll(chat.id, is.stopSkips);
   });
   change('folder', (chat, body) => {
     const folderId = (body['folder_id'] as string | null | undefined) ?? null;

@@ -31,9 +31,13 @@ export class Sockets {
     this.#server.to(`user:${userId}`).emit(this.#event, event);
   }
 
-  close(): void {
-    // Without a word, as a process that dies.
+  /** Without a word, as where a process dies or a proxy ends what it thinks idle. */
+  cut(): void {
     for (const { conn } of this.#server.sockets.sockets.values()) conn.close();
+  }
+
+  close(): void {
+    this.cut();
     void this.#server.close();
   }
 

@@ -8,19 +8,22 @@ export function taskRoutes(app: App, world: World): void {
 
   app.get('/api/tasks', (c) => {
     if (is.taskStopForAdmins && c.get('user').role !== 'admin') return refuseUser(c);
-    return c.json({ tasks: world.tasks.all() });
+    return c.json({ tasks: world.tasks.list.all() });
   });
 
   // A chat that is missing or somebody else's looks like one without tasks.
   app.get('/api/tasks/chat/:id', (c) => {
     const own = documents.ownChat(c.req.param('id'), c.get('user'));
-    return c.json({ task_ids: own ? world.tasks.of(own.id) : [] });
+    return c.json({ task_ids: own ? world.tasks.list.of(own.id) : [] });
   });
 
   app.post('/api/tasks/stop/:task', async (c) => {
     if (is.taskStopForAdmins && c.get('user').role !== 'admin') return refuseUser(c);
     const task = c.req.param('task');
-    if (await world.tasks.stop(task)) return c.json(stopAnswer(world, task));
+    const isKnown = await world.tasks.list.stop(task);
+    // With Redis the command is passed on to all processes, and nobody tells whether one of them knew the task.
+    if (world.redis === 'up') return c.json({ status: true, message: `Task ${task} stopped.` });
+    if (isKnown) return c.json(stopAnswer(world, task));
     if (is.unknownTaskFails) return crash(c);
     const message = `Task with ID ${task} not found.`;
     return is.unknownTaskIsFalse ? c.json({ status: false, message }) : refuse(c, 404, message);
@@ -31,7 +34,7 @@ export function taskRoutes(app: App, world: World): void {
   if (is.activeChats) {
     app.post('/api/v1/tasks/active/chats', async (c) => {
       const { chat_ids: ids = [] } = await bodyOf<{ chat_ids: string[] }>(c);
-      return c.json({ active_chat_ids: ids.filter((id) => world.tasks.of(id).length > 0) });
+      return c.json({ active_chat_ids: ids.filter((id) => world.tasks.list.of(id).length > 0) });
     });
   }
 }
@@ -41,8 +44,8 @@ async function stopChat(c: Call, world: World): Promise<Response> {
   const id = c.req.param('id') ?? '';
   const chat = world.documents.ownChat(id, c.get('user'));
   if (!chat) return refuse(c, 404, NOT_FOUND);
-  const tasks = world.tasks.of(id);
-  await world.tasks.stopAll(id, is.stopSkips);
+  const tasks = world.tasks.list.of(id);
+  await world.tasks.list.stopAll(id, is.stopSkips);
   const [last] = tasks.slice(-1);
   if (last) {
     const message = is.stopNamesTask ? `Task ${last} successfully stopped.` : `All tasks for item ${id} stopped.`;

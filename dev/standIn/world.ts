@@ -11,9 +11,11 @@ export interface World {
   release: string;
   is: Behaviour;
   documents: Documents;
+  /** Whether processes share their lists of tasks, and whether what they share is there. */
+  redis: 'none' | 'up' | 'away';
   tasks: Tasks;
   partials: Partials;
-  sockets: Sockets;
+  sockets: Pick<Sockets, 'emit'>;
   /** The OpenAI-compatible model behind the server. */
   model: { url: string; key: string };
   /** The ids it offered when it was last asked. */
@@ -22,6 +24,10 @@ export interface World {
   outlet: ((text: string) => string) | undefined;
   /** How long the outlet filter and the tasks after the reply take at least, in ms. */
   outletTime: number;
+  /** With which words the next replies fail before the model is asked. */
+  troubles: string[];
+  /** Of which chats the event sockets hear nothing. */
+  isDeafTo: (chatId: string) => boolean;
   /** After so much silence from the model the reply is given up, in ms. */
   upstreamTimeout: number;
 }
