@@ -2,10 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DefaultLogger, bundleWorkflowCode } from '@temporalio/worker';
-import { compileSources } from './compiledSources';
+import { compileSources, sourcesOf } from './compiledSources';
 import { temporaryDirectory } from './temporaryDirectory';
-
-const WORKFLOWS = join(__dirname, '..', 'src', 'workflows', 'index.ts');
 
 export interface CompiledWorker {
   /** To be run with Node. */
@@ -15,12 +13,14 @@ export interface CompiledWorker {
   directory: string;
 }
 
-export async function compileWorker(): Promise<CompiledWorker> {
+/** @param commit of an earlier release, with today's packages. Default: the sources as they are */
+export async function compileWorker(commit?: string): Promise<CompiledWorker> {
   const directory = await temporaryDirectory('worker');
-  const [{ code }, programs] = await Promise.all([
-    bundleWorkflowCode({ workflowsPath: WORKFLOWS, logger: new DefaultLogger('ERROR') }),
-    compileSources(directory),
-  ]);
+  const sources = await sourcesOf(directory, commit);
+  // First, since it puts the packages where an earlier release's sources find them.
+  const programs = await compileSources(directory, sources);
+  const workflowsPath = join(sources, 'workflows', 'index.ts');
+  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
   await writeFile(join(programs, 'workflow-bundle.js'), code);
   return { program: join(programs, 'worker.js'), workflowBundle: { code }, directory };
 }

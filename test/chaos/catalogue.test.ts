@@ -27,6 +27,7 @@ const WANTED: Record<string, string> = {
   F15: 'S1 S2 S3',
   F16: EVERYWHERE,
   F17: 'S1 S2 S3',
+  F18: 'S1 S2 S3',
 };
 
 describe('the standard set', () => {

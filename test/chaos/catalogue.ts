@@ -2,6 +2,7 @@
 import { nameOf, type Cell, type Play } from './cell';
 import { answers, lateCommits } from './cells/answers';
 import { cancels } from './cells/cancels';
+import { clocks } from './cells/clocks';
 import { exhaustion } from './cells/exhaustion';
 import { kills } from './cells/kills';
 import { model } from './cells/model';
@@ -14,6 +15,7 @@ import { resets } from './cells/resets';
 import { retries } from './cells/retries';
 import { sharedChats } from './cells/sharedChats';
 import { temporal } from './cells/temporal';
+import { upgrades } from './cells/upgrades';
 import { zombies } from './cells/zombies';
 
 const PLAYS: Play[] = [
@@ -33,6 +35,8 @@ const PLAYS: Play[] = [
   ...retries,
   ...resets,
   ...processes,
+  ...clocks,
+  ...upgrades,
 ];
 
 /** The oldest and the newest. */

@@ -19,6 +19,7 @@ const ROWS: Record<string, string> = {
   F15: "The server's clock is wrong; a disk is full; file descriptors run out",
   F16: 'A run that ended without an outcome is started once more, or a run is reset',
   F17: "Open WebUI runs in several processes that do not know of each other's tasks",
+  F18: "A worker's clock is wrong, or is set in mid-run; Open WebUI's differs from that of the proxy before it",
   soak: 'One request in ten goes wrong, many runs at once',
 };
 const COLUMNS: Array<[string, string]> = [

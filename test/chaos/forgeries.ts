@@ -23,9 +23,13 @@ export function refusalOf({ status = 500, retryAfter, detail = `fault ${status}`
   return { status, headers, body: Buffer.from(JSON.stringify({ detail })) };
 }
 
-/** As a server would answer whose clock is so many seconds ahead. */
-export function withClockOff(answer: Answer, seconds: number): Answer {
-  const date = new Date(Date.parse(answer.headers['date'] ?? '') + seconds * 1000).toUTCString();
+/**
+ * As a server would answer whose clock is so many seconds ahead.
+ * @param behindProxy a proxy whose clock is right writes `Date`
+ */
+export function withClockOff(answer: Answer, seconds: number, { behindProxy }: { behindProxy: boolean }): Answer {
+  const dateOff = behindProxy ? 0 : seconds;
+  const date = new Date(Date.parse(answer.headers['date'] ?? '') + dateOff * 1000).toUTCString();
   const body = answer.body
     .toString('utf8')
     .replace(/"(created_at|updated_at)":\s*(\d{10})\b/g, (_all, key, at) => `"${key}":${Number(at) + seconds}`);

@@ -32,8 +32,10 @@ export interface ProxyOptions {
 
 export class FaultProxy {
   readonly calls: SeenCall[] = [];
-  /** The server's clock is shown this many seconds off: in `Date` and in the times of chats. */
+  /** The server's clock is shown this many seconds off: in the times of chats, and in `Date` unless a proxy writes it. */
   clockSkewSeconds = 0;
+  /** `Date` is a proxy's, whose clock is right. */
+  writesDate = false;
   /** How many answers were shown with it. */
   skewedAnswers = 0;
   /** Decides about each request that no fault was armed for. */
@@ -224,7 +226,7 @@ export class FaultProxy {
   private skewed(answer: Answer): Answer {
     if (this.clockSkewSeconds === 0) return answer;
     this.skewedAnswers += 1;
-    return withClockOff(answer, this.clockSkewSeconds);
+    return withClockOff(answer, this.clockSkewSeconds, { behindProxy: this.writesDate });
   }
 
   private async closeFor(ms: number): Promise<void> {

@@ -13,7 +13,7 @@ import type { FaultProxy } from './proxy';
 import type { Stage } from './stage';
 import { startPatiently } from './start';
 import { TemporalProxy, type TemporalPoint } from './temporalProxy';
-import type { ChaosWorker, MortalWorker } from './workers';
+import type { ChaosWorker, MortalTraits, MortalWorker } from './workers';
 
 /** What recovered, and from when on it is counted, in ms since the epoch. */
 export interface Recovery {
@@ -101,10 +101,10 @@ export class Scene {
     return worker;
   }
 
-  /** A process that can be killed. @param fewFiles it may run out of file descriptors */
-  async victim({ fewFiles = false } = {}): Promise<MortalWorker> {
+  /** A process that can be killed. */
+  async victim(traits: MortalTraits = {}): Promise<MortalWorker> {
     const environment = this.workerEnvironment();
-    const worker = await this.stage.workers.startProcess({ name: this.requestKey, environment, fewFiles });
+    const worker = await this.stage.workers.startProcess({ name: this.requestKey, environment }, traits);
     this.logFiles.push(worker.logFile);
     this.workers.push(worker);
     return worker;
@@ -122,11 +122,11 @@ export class Scene {
     return { ...this.place.temporalEnvironment(), ...this.place.credential, OPENWEBUI_URL: this.proxy.url, ...address };
   }
 
-  /** Kills the worker and lets another one take over. */
-  async replace(victim: MortalWorker): Promise<true> {
+  /** Kills the worker and lets another one take over. @param traits where that is a process, too */
+  async replace(victim: MortalWorker, traits?: MortalTraits): Promise<true> {
     await victim.kill();
     this.recoveries.push({ kind: 'workerKill', since: Date.now(), pid: victim.pid });
-    this.inBackground(this.worker());
+    this.inBackground(traits === undefined ? this.worker() : this.victim(traits));
     return true;
   }
 

@@ -12,6 +12,7 @@ import { connectWorker } from '../../src/temporal';
 import { createWorkers, openConnections, runWorkers } from '../../src/worker';
 import { compileWorker, type CompiledWorker } from '../../dev/compiledWorker';
 import { FEW_FILES, TAKE_FILES, TAKES_FILES, WITHOUT_FENCE } from './preloads';
+import { WrongClock } from './wrongClock';
 
 /** Of the local stack, and shorter than production where a cell would only wait. */
 const SETTINGS = {
@@ -20,6 +21,8 @@ const SETTINGS = {
   ORCHESTRATOR_LOST_AFTER_SECONDS: '10',
 };
 const LOOK_MS = 100;
+/** The last commit before instants were bound to clocks and a table decided which replies are dead. */
+const RELEASE_BEFORE = '4a51769';
 
 export interface WorkerTarget {
   /** Names the worker's directory. */
@@ -44,15 +47,23 @@ export interface MortalWorker extends ChaosWorker {
   goOn(): void;
   /** Takes all file descriptors that are left, for a while. Only of one with few files. @returns when none is left */
   takeFiles(): Promise<void>;
+  /** Sets its wall clock. Only of one with a clock of its own. @param offBySeconds ahead of the machine's */
+  setClock(offBySeconds: number): Promise<void>;
 }
 
-export interface MortalTarget extends WorkerTarget {
-  fewFiles: boolean;
+export interface MortalTraits {
+  /** It may run out of file descriptors. */
+  fewFiles?: boolean;
+  /** Seconds that its wall clock is ahead of the machine's. Without, it has no clock of its own. */
+  clock?: number;
+  /** It is of the release before this one. */
+  isBefore?: boolean;
 }
 
 /** What this process's workers have in common: Temporal's runtime, its metrics, and the log. */
 export class WorkerHost {
   private readonly lines: string[] = [];
+  private before: Promise<CompiledWorker> | undefined;
 
   private constructor(
     readonly compiled: CompiledWorker,
@@ -71,7 +82,9 @@ export class WorkerHost {
   }
 
   async close(): Promise<void> {
-    await rm(this.compiled.directory, { recursive: true, force: true });
+    for (const { directory } of [this.compiled, ...(this.before === undefined ? [] : [await this.before])]) {
+      await rm(directory, { recursive: true, force: true });
+    }
   }
 
   private install(): void {
@@ -121,11 +134,17 @@ export class WorkerHost {
     };
   }
 
-  async startProcess({ name, environment, fewFiles }: MortalTarget): Promise<MortalWorker> {
+  async startProcess(
+    { name, environment }: WorkerTarget,
+    { fewFiles = false, clock: offBySeconds, isBefore = false }: MortalTraits,
+  ): Promise<MortalWorker> {
     const state = await this.directory(name);
-    const logFile = join(state, `${Date.now()}.log`);
+    const own = join(state, randomUUID());
+    const logFile = `${own}.log`;
+    const clock = offBySeconds === undefined ? undefined : await WrongClock.make(`${own}.clock`, offBySeconds);
+    const { program } = isBefore ? await this.releaseBefore() : this.compiled;
     const preloads = [...(this.withoutFence ? [WITHOUT_FENCE] : []), ...(fewFiles ? [TAKES_FILES] : [])];
-    const node = [process.execPath, ...(await this.preloading(preloads)), this.compiled.program];
+    const node = [process.execPath, ...(await this.preloading(preloads)), program];
     const [command = '', ...args] = fewFiles ? ['/bin/sh', '-c', FEW_FILES, ...node] : node;
     const service = await startService({
       name: 'The worker',
@@ -137,6 +156,7 @@ export class WorkerHost {
         ORCHESTRATOR_LOG_FORMAT: 'json',
         ORCHESTRATOR_STATE_DIRECTORY: state,
         ...environment,
+        ...clock?.environment,
       },
       logFile,
       ready: async () => (await readFile(logFile, 'utf8')).includes('Worker runs'),
@@ -156,7 +176,14 @@ export class WorkerHost {
         process.kill(pid, TAKE_FILES.signal);
         while (!(await readFile(logFile, 'utf8')).includes(TAKE_FILES.done)) await sleep(LOOK_MS);
       },
+      setClock: async (seconds) => clock?.set(seconds),
     };
+  }
+
+  /** Compiled when it is asked for first. */
+  private releaseBefore(): Promise<CompiledWorker> {
+    this.before ??= compileWorker(RELEASE_BEFORE);
+    return this.before;
   }
 
   /** As on a full disk: where the workers of this name keep tokens, nothing can be written. @returns that place */

@@ -4,17 +4,20 @@ import type { Play } from '../cell';
 import { historyOf } from '../evidence';
 import type { Scene } from '../scene';
 
-/** The run begins anew right before it asked the model; what is under way of it goes on. */
-async function reset(scene: Scene): Promise<void> {
+/** What a run that is reset does anew. */
+export type ResetTo = 'the create' | 'the trigger';
+
+/** The run begins anew right before this step; what is under way of it goes on. */
+export async function reset(scene: Scene, to: ResetTo = 'the trigger'): Promise<void> {
   const { handle } = scene.run;
   const { client, workflowId } = handle;
   scene.earlierHistories.push(await historyOf(scene));
   const events = (await handle.fetchHistory()).events ?? [];
-  const [, asking] = events.filter((event) => event.workflowTaskCompletedEventAttributes != null);
+  const [creating, asking] = events.filter((event) => event.workflowTaskCompletedEventAttributes != null);
   await client.workflowService.resetWorkflowExecution({
     namespace: client.options.namespace,
     workflowExecution: { workflowId },
-    workflowTaskFinishEventId: asking?.eventId ?? null,
+    workflowTaskFinishEventId: (to === 'the create' ? creating : asking)?.eventId ?? null,
     reason: 'chaos',
     requestId: randomUUID(),
   });
