@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { cellsOf, checkNames, ENDS, type CellSet } from '../test/chaos/catalogue';
 import { nameOf, type Cell } from '../test/chaos/cell';
 import { documentOf } from '../test/chaos/document';
-import { isGood, LONGEST_TAKEOVER_MS, namedRows, reportOf } from '../test/chaos/report';
+import { isGood, LONGEST_TAKEOVER_MS, reportOf } from '../test/chaos/report';
 import { playAll, replayAll, type PlayedCell } from '../test/chaos/runner';
 import { playSoak, soakCell } from '../test/chaos/soak';
 import { Stage } from '../test/chaos/stage';
@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   const results = await playOnStages(cells, soaks, flags);
   console.error(`It took ${inMinutes(Date.now() - startedAt)}.`);
   const report = reportOf(results);
-  if (flags.docs) await writeDocument(DOCUMENT, documentOf(report, namedRows(results)));
+  if (flags.docs) await writeDocument(DOCUMENT, documentOf(report));
   if (flags.json) console.log(JSON.stringify(report));
   else console.log(`${report.passed} passed, ${report.failed} failed`);
   process.exitCode = isGood(report) ? 0 : 1;

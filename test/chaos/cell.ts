@@ -2,8 +2,29 @@
 import type { Expected } from './judge';
 import type { Scene } from './scene';
 
-/** Rows, as the document names them. */
-export type FaultRow = `F${number}` | 'soak';
+/** Rows of the matrix. */
+export const FAULTS = {
+  F1: 'The worker is killed (SIGKILL) before a request or a completion',
+  F2: 'The worker is killed after a request was served, or after a completion',
+  F3: 'A request or its answer is lost',
+  F4: 'Open WebUI asks to wait: 429, 503',
+  F5: 'Open WebUI refuses: 401, 403, 404, 422',
+  F6: 'Late, slow, broken or foreign answers',
+  F7: 'Open WebUI is killed and comes back',
+  F8: 'The model or its provider fails',
+  F9: 'Temporal is killed or cannot be reached',
+  F10: 'A person acts in the same chat',
+  F11: 'The run is cancelled',
+  F12: 'The worker is replaced in the middle of a run',
+  F13: 'Started again with the same request key',
+  F14: 'A worker stands still for longer than its heartbeat and goes on',
+  F15: "The server's clock is wrong; a disk is full; file descriptors run out",
+  F16: 'A run that ended without an outcome is started once more, or a run is reset',
+  F17: "Open WebUI runs in several processes that do not know of each other's tasks",
+  F18: "A worker's clock is wrong, or is set in mid-run; Open WebUI's differs from that of the proxy before it",
+  soak: 'One request in ten goes wrong, many runs at once',
+} as const;
+export type FaultRow = keyof typeof FAULTS;
 /** Columns: start, create, trigger, wait, completed (old servers), final read; `all` of them. */
 export type Step = 'S0' | 'S1' | 'S2' | 'S3' | 'S4' | 'S5' | 'all';
 export type ServerKind = 'stand-in' | 'real';

@@ -1,27 +1,7 @@
 /** `docs/fault-matrix.md`, made of a report and the names of its cells. */
-import type { NamedRow, Report } from './report';
+import { FAULTS, type FaultRow } from './cell';
+import type { MatrixRow, Report } from './report';
 
-const ROWS: Record<string, string> = {
-  F1: 'The worker is killed (SIGKILL) before a request or a completion',
-  F2: 'The worker is killed after a request was served, or after a completion',
-  F3: 'A request or its answer is lost',
-  F4: 'Open WebUI asks to wait: 429, 503',
-  F5: 'Open WebUI refuses: 401, 403, 404, 422',
-  F6: 'Late, slow, broken or foreign answers',
-  F7: 'Open WebUI is killed and comes back',
-  F8: 'The model or its provider fails',
-  F9: 'Temporal is killed or cannot be reached',
-  F10: 'A person acts in the same chat',
-  F11: 'The run is cancelled',
-  F12: 'The worker is replaced in the middle of a run',
-  F13: 'Started again with the same request key',
-  F14: 'A worker stands still for longer than its heartbeat and goes on',
-  F15: "The server's clock is wrong; a disk is full; file descriptors run out",
-  F16: 'A run that ended without an outcome is started once more, or a run is reset',
-  F17: "Open WebUI runs in several processes that do not know of each other's tasks",
-  F18: "A worker's clock is wrong, or is set in mid-run; Open WebUI's differs from that of the proxy before it",
-  soak: 'One request in ten goes wrong, many runs at once',
-};
 const COLUMNS: Array<[string, string]> = [
   ['S0', 'start'],
   ['S1', 'create'],
@@ -38,14 +18,15 @@ What was made to go wrong, at which step of a run, and whether everything was as
 
 After each cell one judge looks only at the outside: the user's chats, the tree of messages, the text byte for byte against what the model sent, the model's log, what is left open, how the run ended, whether its history replays, and every text that it left behind, in which neither a credential nor (in logs and metrics) the prompt may stand. A cell whose fault did not happen has failed.`;
 
-export function documentOf(report: Report, rows: NamedRow[]): string {
+export function documentOf(report: Report): string {
+  const { matrix: rows } = report;
   return [
     INTRODUCTION,
     sums(report),
     overview(rows),
     recoveries(report),
     '## Every cell',
-    ...Object.keys(ROWS).flatMap((fault) => chapter(fault, rows)),
+    ...Object.keys(FAULTS).flatMap((fault) => chapter(fault, rows)),
     '',
   ].join('\n\n');
 }
@@ -61,9 +42,9 @@ function sums(report: Report): string {
 }
 
 /** Cells that passed of those that there are, by row and column. */
-function overview(matrix: NamedRow[]): string {
+function overview(matrix: MatrixRow[]): string {
   const columns = COLUMNS.filter(([step]) => matrix.some((cell) => cell.step === step));
-  const rows = Object.entries(ROWS).filter(([fault]) => matrix.some((cell) => cell.fault === fault));
+  const rows = Object.entries(FAULTS).filter(([fault]) => matrix.some((cell) => cell.fault === fault));
   return table(
     ['', ...columns.map(([step, name]) => `${step} ${name}`)],
     rows.map(([fault, text]) => [
@@ -73,7 +54,7 @@ function overview(matrix: NamedRow[]): string {
   );
 }
 
-function score(cells: NamedRow[]): string {
+function score(cells: MatrixRow[]): string {
   return cells.length === 0 ? '' : `${cells.filter(({ passed }) => passed).length} of ${cells.length}`;
 }
 
@@ -90,10 +71,10 @@ function recoveries({ recoveryMs }: Report): string {
   return `${table(['how long a run stood still', 'times', 'median', 'longest'], lines)}\n\nWith the settings of the local stack: heartbeat timeout 5 s (10 s for the first step), sticky timeout 3 s.`;
 }
 
-function chapter(fault: string, matrix: NamedRow[]): string[] {
+function chapter(fault: string, matrix: MatrixRow[]): string[] {
   const cells = matrix.filter((cell) => cell.fault === fault);
   if (cells.length === 0) return [];
-  const lines = new Map<string, NamedRow[]>();
+  const lines = new Map<string, MatrixRow[]>();
   for (const cell of cells) {
     const key = `${cell.step} ${cell.name}`;
     lines.set(key, [...(lines.get(key) ?? []), cell]);
@@ -104,10 +85,13 @@ function chapter(fault: string, matrix: NamedRow[]): string[] {
     releases(same, 'stand-in'),
     releases(same, 'real'),
   ]);
-  return [`### ${fault} ${ROWS[fault]}`, table(['step', 'what happens', 'stand-in', 'real server'], rows)];
+  return [
+    `### ${fault} ${FAULTS[fault as FaultRow]}`,
+    table(['step', 'what happens', 'stand-in', 'real server'], rows),
+  ];
 }
 
-function releases(cells: NamedRow[], server: NamedRow['server']): string {
+function releases(cells: MatrixRow[], server: MatrixRow['server']): string {
   return cells
     .filter((cell) => cell.server === server)
     .map(({ profile, passed }) => (passed ? profile : `**${profile} failed**`))

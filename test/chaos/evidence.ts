@@ -23,23 +23,27 @@ export async function historyOf(scene: Scene): Promise<RunHistory> {
   return JSON.parse(historyToJSON(await scene.run.handle.fetchHistory())) as RunHistory;
 }
 
-/** The judge's findings; looked at again while something only seems to be at work still. */
+/** What there was, without the texts. */
+type Seen = Omit<Evidence, 'texts'>;
+
+/** The judge's findings, and what they are about; looked at again while something only seems to be at work still. */
 export async function judged(
   scene: Scene,
   workers: WorkerHost,
   { end, history, expected }: { end: RunEnd; history: RunHistory; expected: Expected },
-): Promise<Finding[]> {
+): Promise<{ findings: Finding[]; seen: Seen }> {
   const texts = await textsLeft(scene, workers, { end, history });
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
-    const findings = judge({ ...(await lookAround(scene, end)), texts }, expected);
+    const seen = await lookAround(scene, end);
+    const findings = judge({ ...seen, texts }, expected);
     const maySettle = findings.length > 0 && findings.every(({ kind }) => kind === 'open');
-    if (!maySettle || Date.now() > deadline) return findings;
+    if (!maySettle || Date.now() > deadline) return { findings, seen };
     await sleep(250);
   }
 }
 
-async function lookAround(scene: Scene, end: RunEnd): Promise<Omit<Evidence, 'texts'>> {
+async function lookAround(scene: Scene, end: RunEnd): Promise<Seen> {
   const { marker, release, place } = scene;
   const chats = await chatsWith(place.person, marker);
   const tasks = await Promise.all(chats.map(async ({ id }) => [id, await allTasksOf(place, id)] as const));

@@ -18,7 +18,7 @@ export interface RunEnd {
   /** Of a run that is done. */
   outcome?: { chatId: string; messageId: string; userMessageId: string; content: string; generations: number };
   /** What it says, in its outcome or in the details of its failure, that it could not keep from others. */
-  told?: { duplicateChats?: Array<{ chatId: string }>; stoppedOthers?: boolean };
+  told?: { duplicateChats?: Array<{ chatId: string }>; stoppedOthers?: boolean; verdictRow?: number };
 }
 
 /** A text that a run left somewhere. */

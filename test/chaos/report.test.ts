@@ -1,7 +1,7 @@
 import type { Cell } from './cell';
 import { documentOf } from './document';
 import type { Finding } from './judge';
-import { isGood, namedRows, reportOf } from './report';
+import { isGood, reportOf } from './report';
 import type { PlayedCell } from './runner';
 
 const cell = (name: string, server: Cell['server'] = 'stand-in'): Cell => ({
@@ -13,7 +13,17 @@ const cell = (name: string, server: Cell['server'] = 'stand-in'): Cell => ({
 function played(name: string, change: Partial<PlayedCell> = {}): PlayedCell {
   const findings = change.findings ?? [];
   return {
-    ...{ cell: cell(name), passed: findings.length === 0, findings, runs: 1, ms: 5, recoveries: [], histories: [] },
+    ...{
+      cell: cell(name),
+      passed: findings.length === 0,
+      findings,
+      chats: 1,
+      generations: 1,
+      runs: 1,
+      ms: 5,
+      recoveries: [],
+      histories: [],
+    },
     ...change,
   };
 }
@@ -37,13 +47,14 @@ describe('the report', () => {
     });
   });
 
-  it('has a row for every cell, in the order of their names, which are for people only', () => {
-    const results = [played('b'), played('a', { cell: cell('a', 'real'), findings: [found('end')] })];
+  it('has a row for every cell, in the order of their names', () => {
+    const dead = { chats: 1, generations: 2, verdictRow: 3 };
+    const results = [played('b'), played('a', { cell: cell('a', 'real'), findings: [found('end')], ...dead })];
+    const same = { fault: 'F3', step: 'S1', profile: '0.12.4', faultName: 'F3 A request or its answer is lost' };
     expect(reportOf(results).matrix).toEqual([
-      { fault: 'F3', step: 'S1', profile: '0.12.4', server: 'real', passed: false },
-      { fault: 'F3', step: 'S1', profile: '0.12.4', server: 'stand-in', passed: true },
+      { ...same, server: 'real', name: 'a', passed: false, ...dead },
+      { ...same, server: 'stand-in', name: 'b', passed: true, chats: 1, generations: 1, verdictRow: null },
     ]);
-    expect(namedRows(results).map(({ name }) => name)).toEqual(['a', 'b']);
   });
 
   it('tells how quickly runs went on', () => {
@@ -63,7 +74,7 @@ describe('the report', () => {
 
 describe('the document', () => {
   const results = [played('a'), played('a', { cell: cell('a', 'real') }), played('b', { findings: [found('end')] })];
-  const document = documentOf(reportOf(results), namedRows(results));
+  const document = documentOf(reportOf(results));
 
   it('counts by row and column', () => {
     expect(document).toContain('| F3 A request or its answer is lost | 2 of 3 |');

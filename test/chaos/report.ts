@@ -1,4 +1,5 @@
 /** What is said at the end: the sums, the matrix, and how quickly runs went on. */
+import { FAULTS } from './cell';
 import type { PlayedCell } from './runner';
 import type { FindingKind } from './judge';
 import type { Recovery } from './scene';
@@ -15,13 +16,15 @@ export interface MatrixRow {
   /** The release of Open WebUI that stands for its set of capabilities. */
   profile: string;
   server: 'real' | 'stand-in';
-  passed: boolean;
-}
-
-/** For people, who want to know which of the cells of one row and column it is. */
-export interface NamedRow extends MatrixRow {
-  /** What goes wrong, in a few words. */
+  /** What goes wrong: that of the fault with its number, and of this cell in a few words. */
+  faultName: string;
   name: string;
+  passed: boolean;
+  /** Chats of the run that the user has at the end, and how often the model was asked. */
+  chats: number;
+  generations: number;
+  /** The row of the table by which a reply counted as dead; null where none did. */
+  verdictRow: number | null;
 }
 
 /** The last line of standard output with `--json`. */
@@ -59,7 +62,7 @@ export function reportOf(results: PlayedCell[]): Report {
     unexplainedGenerations: sum('generations'),
     leftOpen: sum('open'),
     secretsFound: sum('secret'),
-    matrix: namedRows(results).map(withoutName),
+    matrix: rowsOf(results),
     recoveryMs: {
       workerKill: spread('workerKill'),
       openWebUIRestart: spread('openWebUIRestart'),
@@ -73,21 +76,19 @@ export function isGood({ failed, cells, recoveryMs }: Report): boolean {
   return cells > 0 && failed === 0 && recoveryMs.workerKill.max <= LONGEST_TAKEOVER_MS;
 }
 
-/** In order. */
-export function namedRows(results: PlayedCell[]): NamedRow[] {
-  return results.map(namedRow).sort((a, b) => keyOf(a).localeCompare(keyOf(b), 'en', { numeric: true }));
+/** In the order of their names. */
+function rowsOf(results: PlayedCell[]): MatrixRow[] {
+  return results.map(rowOf).sort((a, b) => keyOf(a).localeCompare(keyOf(b), 'en', { numeric: true }));
 }
 
-function namedRow({ cell: { play, release, server }, passed }: PlayedCell): NamedRow {
+function rowOf({ cell: { play, release, server }, ...played }: PlayedCell): MatrixRow {
   const { fault, step, name } = play;
-  return { fault, step, name, profile: release, server, passed };
+  const { passed, chats, generations, verdictRow = null } = played;
+  const faultName = `${fault} ${FAULTS[fault]}`;
+  return { fault, step, profile: release, server, faultName, name, passed, chats, generations, verdictRow };
 }
 
-function withoutName({ fault, step, profile, server, passed }: NamedRow): MatrixRow {
-  return { fault, step, profile, server, passed };
-}
-
-function keyOf({ fault, step, name, server, profile }: NamedRow): string {
+function keyOf({ fault, step, name, server, profile }: MatrixRow): string {
   return [fault, step, name, server, profile].join(' ');
 }
 

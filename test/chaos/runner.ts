@@ -12,6 +12,10 @@ export interface PlayedCell {
   cell: Cell;
   passed: boolean;
   findings: Finding[];
+  /** What there was at its end; the row of the table by which a reply of it counted as dead. */
+  chats: number;
+  generations: number;
+  verdictRow?: number | undefined;
   runs: number;
   ms: number;
   recoveries: Array<{ kind: Recovery['kind']; ms: number }>;
@@ -25,6 +29,7 @@ export interface Lanes {
   patient: number;
 }
 
+const NOTHING = { chats: 0, generations: 0 };
 const DEFAULT_LIMIT_MS = 90_000;
 /** Within which a lost reply is found and asked for again. */
 const LONGEST_AFTER_RESTART_MS = 15_000;
@@ -69,7 +74,16 @@ export async function replayAll(stage: Stage, results: PlayedCell[]): Promise<Pl
 
 export async function playCell(stage: Stage, cell: Cell): Promise<PlayedCell> {
   const startedAt = Date.now();
-  const played: PlayedCell = { cell, passed: false, findings: [], runs: 0, ms: 0, recoveries: [], histories: [] };
+  const played: PlayedCell = {
+    cell,
+    passed: false,
+    findings: [],
+    ...NOTHING,
+    runs: 0,
+    ms: 0,
+    recoveries: [],
+    histories: [],
+  };
   let place: Place | undefined;
   let scene: Scene | undefined;
   try {
@@ -93,7 +107,11 @@ async function playOut(stage: Stage, cell: Cell, scene: Scene, played: PlayedCel
   await scene.settle();
   for (const what of scene.notHappened()) played.findings.push(defect(`it did not happen: ${what}`));
   const history = await historyOf(scene);
-  played.findings.push(...(await judged(scene, stage.workers, { end, history, expected })));
+  const { findings, seen } = await judged(scene, stage.workers, { end, history, expected });
+  played.findings.push(...findings);
+  played.chats = seen.chats.length;
+  played.generations = seen.generations.length;
+  played.verdictRow = end.told?.verdictRow;
   const { workflowId } = scene.run;
   played.histories.push(...[...scene.earlierHistories, history].map((each) => ({ workflowId, history: each })));
   const askedAt = scene.generations().map(({ startedAt }) => startedAt);

@@ -54,31 +54,30 @@ export function soakCell(release: string): Cell {
 export async function playSoak(stage: Stage, release: string, options: SoakOptions): Promise<PlayedCell> {
   const startedAt = Date.now();
   const cell = soakCell(release);
-  const findings: Finding[] = [];
-  const histories: PlayedCell['histories'] = [];
+  const results: Results = { findings: [], histories: [], chats: 0, generations: 0 };
   const place = await takePlace(stage, cell);
   const first = await Scene.set(stage, place, LIMIT_MS);
   try {
     await first.worker();
     // Until the server is known, a web page in its place is a wrong setting.
-    await playOne(stage, first, { findings, histories });
+    await playOne(stage, first, results);
     place.proxy.chance = chanceOf(`${options.seed} ${release}`);
     let left = options.runs - 1;
     const lane = async (): Promise<void> => {
-      while (left-- > 0 && !options.signal.aborted) await playWithin(stage, place, { findings, histories });
+      while (left-- > 0 && !options.signal.aborted) await playWithin(stage, place, results);
     };
     await Promise.all(Array.from({ length: AT_A_TIME }, lane));
-    if (!place.proxy.calls.some(({ fault }) => fault !== undefined)) findings.push(nothingHappened());
+    if (!place.proxy.calls.some(({ fault }) => fault !== undefined)) results.findings.push(nothingHappened());
   } finally {
     place.proxy.disarm();
     await first.strike();
     await place.leave();
   }
-  const [runs, ms] = [histories.length, Date.now() - startedAt];
-  return { cell, passed: findings.length === 0, findings, runs, ms, recoveries: [], histories };
+  const [passed, runs] = [results.findings.length === 0, results.histories.length];
+  return { cell, passed, ...results, runs, ms: Date.now() - startedAt, recoveries: [] };
 }
 
-type Results = Pick<PlayedCell, 'findings' | 'histories'>;
+type Results = Pick<PlayedCell, 'findings' | 'histories' | 'chats' | 'generations'>;
 
 async function playWithin(stage: Stage, place: Place, results: Results): Promise<void> {
   const scene = await Scene.set(stage, place, LIMIT_MS);
@@ -89,13 +88,16 @@ async function playWithin(stage: Stage, place: Place, results: Results): Promise
   }
 }
 
-async function playOne(stage: Stage, scene: Scene, { findings, histories }: Results): Promise<void> {
+async function playOne(stage: Stage, scene: Scene, results: Results): Promise<void> {
   await scene.ask();
   const end = await scene.end();
   await scene.settle();
   const history = await historyOf(scene);
-  histories.push({ workflowId: scene.run.workflowId, history });
-  findings.push(...(await judged(scene, stage.workers, { end, history, expected: { ends: ['done'] } })));
+  results.histories.push({ workflowId: scene.run.workflowId, history });
+  const { findings, seen } = await judged(scene, stage.workers, { end, history, expected: { ends: ['done'] } });
+  results.findings.push(...findings);
+  results.chats += seen.chats.length;
+  results.generations += seen.generations.length;
 }
 
 function nothingHappened(): Finding {
