@@ -1,6 +1,7 @@
 /** What a task list and a message, read in this order, say about a reply. */
 import { redact } from './errors';
 import { outputOf, ownTasksOf, taskIdOf } from './messageParts';
+import { troubleIn, type Trouble } from './providerTrouble';
 import type { Message } from './schemas';
 
 export type ReplyState =
@@ -12,9 +13,9 @@ export type ReplyState =
   | { kind: 'finished' }
   /**
    * The message carries an error; `error` is cut and redacted, never blank. `cutStream`: it says that the stream from the model
-   * broke off in the middle.
+   * broke off in the middle. `trouble`: what its words, those that are cut too, say about another try.
    */
-  | { kind: 'failed'; error: string; cutStream: boolean }
+  | { kind: 'failed'; error: string; cutStream: boolean; trouble: Trouble }
   /** Somebody stopped it: what text there is, is a part. Servers without a `done` mark show this as `finished`. */
   | { kind: 'stopped' }
   /**
@@ -49,7 +50,9 @@ export function replyState(
 ): ReplyState {
   if (message === undefined) return { kind: 'gone' };
   const error = errorOf(message);
-  if (error !== undefined) return { kind: 'failed', error, cutStream: CUT_STREAM.test(error) };
+  if (error !== undefined) {
+    return { kind: 'failed', error, cutStream: CUT_STREAM.test(error), trouble: troubleOf(message) };
+  }
   if (isAtWork(taskIds, ownTasksOf(message, ours.taskId))) return { kind: 'running' };
   if (isFinal(message, profile)) return { kind: isCutShort(message) ? 'stopped' : 'finished' };
   if (awaitsPerson(message)) return { kind: 'running' };
@@ -70,7 +73,8 @@ function isFinal(message: Message, profile: ReplyProfile): boolean {
   return message.done === true && (hasText(message) || Array.isArray(message.output));
 }
 
-function hasText(message: Message): boolean {
+/** Whether anything of an answer was written: text, or a step towards it. */
+export function hasText(message: Message): boolean {
   const { content } = message;
   return (
     ((typeof content === 'string' || Array.isArray(content)) && content.length > 0) || outputOf(message).length > 0
@@ -110,6 +114,18 @@ function errorOf(message: Message): string | undefined {
   if (error === undefined || error === null || error === false) return undefined;
   const text = error === true ? message.content : errorText(error);
   return (typeof text === 'string' && redact(text)) || NO_REASON;
+}
+
+/** From the words, and from what else the provider's own object says, where a release hands it on. */
+function troubleOf({ error, content }: Message): Trouble {
+  const words = error === true ? content : errorText(error);
+  const { content: inner = error } = fieldsOf(error);
+  const about = Object.entries(fieldsOf(inner)).filter(([name]) => ['type', 'code', 'status'].includes(name));
+  return troubleIn([words, ...about.map(([name, value]) => `"${name}":"${String(value)}"`)].join(' '));
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 // A string, {content}, {content:{message}} (the provider's own object), {message}, {detail}, or something new.

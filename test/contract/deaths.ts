@@ -62,7 +62,12 @@ export function aboutDeaths(server: () => MortalServer, driver: () => Driver): v
         model: 'model-a',
         parentId: turn.userId,
       });
-      expect(await stateOf(driver(), turn)).toEqual({ kind: 'failed', error: REASON, cutStream: false });
+      expect(await stateOf(driver(), turn)).toEqual({
+        kind: 'failed',
+        error: REASON,
+        cutStream: false,
+        trouble: { kind: 'unknown' },
+      });
     });
 
     it('still knows the tokens that it gave out, and answers anew beside the dead message', async () => {

@@ -358,6 +358,23 @@ describe('the error of a failed reply', () => {
       kind: 'failed',
       error: 'out of tokens',
       cutStream: false,
+      trouble: { kind: 'unknown' },
     });
+  });
+
+  it.each<[name: string, error: unknown, trouble: object]>([
+    ['a string', 'Overloaded', { kind: 'passing' }],
+    [
+      'the words of an object',
+      { content: { message: 'Try again in 2s: overloaded' } },
+      { kind: 'passing', retryAfterMs: 2_000 },
+    ],
+    ['the type of an object', { content: { message: 'Sorry', type: 'overloaded_error' } }, { kind: 'passing' }],
+    ['the code of an object', { content: { message: 'Sorry', code: 503 } }, { kind: 'passing' }],
+    ['the code of an object that is text', { content: { message: 'Sorry', code: '429' } }, { kind: 'passing' }],
+    ['words behind what is shown', { content: `${'x'.repeat(600)} overloaded` }, { kind: 'passing' }],
+    ['nothing that is known', { content: { message: 'Sorry', code: 'scripted' } }, { kind: 'unknown' }],
+  ])('says by %s whether it passes', (_, error, trouble) => {
+    expect(replyState({ taskIds: [], message: answer({ error }) }, NEW)).toMatchObject({ kind: 'failed', trouble });
   });
 });
