@@ -315,6 +315,8 @@ const BATCH_ID_PREFIX = 'batch-';
 /** Workflow ids. A row's is also that of a run whose request key is `<batch key>:<row id>`. */
 export const batchWorkflowId = (batchKey: string): string => BATCH_ID_PREFIX + batchKey;
 export const batchKeyOf = (workflowId: string): string => workflowId.slice(BATCH_ID_PREFIX.length);
+/** Whether a workflow id is that of a page. */
+export const isPage = (workflowId: string): boolean => /^batch-.+-page-\d+$/.test(workflowId);
 export const pageWorkflowId = ({ batchKey, round, page }: Pick<PageInput, 'batchKey' | 'round' | 'page'>): string =>
   `${batchWorkflowId(batchKey)}-${round === 0 ? '' : `retry-${round}-`}page-${page}`;
 export const rowRequestKey = (batchKey: string, rowId: string): string => `${batchKey}:${rowId}`;

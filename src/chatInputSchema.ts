@@ -110,6 +110,11 @@ const inputSchema = only({
   redrive: only({ since: z.number(), chatId: uuid('the chat').optional(), settled: z.boolean().optional() }).optional(),
   replyBudgetMs: milliseconds.optional(),
   serverBudgetMs: milliseconds.optional(),
+  providerBudgetMs: z
+    .number('must be a number of milliseconds')
+    .min(0, `must be between 0 and ${MOST_MS} milliseconds`)
+    .max(MOST_MS, `must be between 0 and ${MOST_MS} milliseconds`)
+    .optional(),
   runBudgetMs: milliseconds.optional(),
   maxOutcomeBytes: z
     .int('must be a whole number of bytes')

@@ -51,6 +51,9 @@ export const DEFAULT_MAX_GENERATIONS = 2;
 /** Wall clock that a step keeps trying while Open WebUI does not answer, in milliseconds. */
 export const DEFAULT_SERVER_BUDGET_MS = 30 * 60_000;
 
+/** Wall clock that a run keeps asking while the model's provider has passing trouble, in milliseconds. */
+export const DEFAULT_PROVIDER_BUDGET_MS = 30 * 60_000;
+
 /**
  * A file or knowledge collection for retrieval, as Open WebUI's completions take it. Other fields of the tutorial's collections
  * (`description`, `created_at`, `metadata`, …) are accepted and ignored.
@@ -156,7 +159,8 @@ export interface OrchestrateChatInput {
   replyFormat?: 'text' | 'json';
   /**
    * How many times the model may be asked at the most. It is asked again only on evidence that a generation died: Open WebUI was
-   * seen to go away meanwhile, its task is gone, or the stream from the model broke. @default 2
+   * seen to go away meanwhile, its task is gone, or the stream from the model broke. What is asked again within
+   * `providerBudgetMs` does not count. @default 2
    */
   maxGenerations?: number;
   /** Ask again also where a reply is gone without a trace and nothing says why; it may have been paid for. @default false */
@@ -165,6 +169,12 @@ export interface OrchestrateChatInput {
   replyBudgetMs?: number;
   /** Wall clock that a step keeps trying while the server fails, in ms. @default 30 minutes */
   serverBudgetMs?: number;
+  /**
+   * Wall clock that a run keeps asking the model while its provider has passing trouble (a rate limit, overload, no connection …)
+   * and has written no text, in ms from the first such failure: after 5, 15, 45 s … or the time that the provider names. 0: it is
+   * not asked again. A row of a batch is asked again by its batch, for as long at least. @default 30 minutes
+   */
+  providerBudgetMs?: number;
   /**
    * Wall clock for the whole run from its start, waiting in queues included, in ms: past it the reply is stopped and the message
    * closed. @default none
@@ -198,6 +208,8 @@ export interface ChatStatus {
   generations: number;
   startedAt: number;
   stageSince: number;
+  /** While the model's provider has passing trouble: when the model is asked again, and why it could not answer. */
+  again?: { at: number; reason: string };
   /** A {@link FailureType}, when the run failed. */
   failure?: string;
   /** Stopping the reply has stopped somebody else's in the same chat too. */
@@ -265,7 +277,7 @@ export interface ChatOutcome {
   tags?: string[];
   sources?: ReplySource[];
   unusableFiles?: UnusableFile[];
-  /** How many times the model was asked; more than 1 only after a generation was lost. */
+  /** How many times the model was asked; more than 1 only after a generation was lost, or its provider had passing trouble. */
   generations: number;
   /**
    * Chats that the run made besides this one, because an answer of Open WebUI was lost, and could not delete: somebody has
@@ -303,6 +315,8 @@ export const FAILURES = {
   ServerUnavailable: 'ServerUnavailable',
   /** Open WebUI limits the rate, for longer than the server budget. */
   RateLimited: 'RateLimited',
+  /** The model's provider, or a part of Open WebUI, had passing trouble for longer than the provider budget. */
+  ProviderUnavailable: 'ProviderUnavailable',
   /** The model, or Open WebUI on its behalf, reported an error. */
   ReplyFailed: 'ReplyFailed',
   /** Somebody stopped the generation. */
@@ -329,6 +343,8 @@ export interface FailureDetails {
   url?: string;
   /** The reply, or as much of it as there is. */
   content?: string;
+  /** Of `ProviderUnavailable`: the pause that the provider asks for, in milliseconds. */
+  retryAfterMs?: number;
   /** Stopping the reply has stopped somebody else's in the same chat too: only an administrator can stop one of several. */
   stoppedOthers?: boolean;
   /** As in the outcome. */

@@ -99,7 +99,8 @@ function failure(c: ModelContext, request: ModelRequest, script: Script, status:
     const title = `${status} ${REASONS[status] ?? 'Error'}`;
     return c.html(`<html><body><h1>${title}</h1></body></html>`, status as ContentfulStatusCode);
   }
-  const error = { message: `scripted failure ${status}`, type: 'server_error', code: 'scripted' };
+  const type = status >= 429 ? 'server_error' : 'invalid_request_error';
+  const error = { message: script.says ?? `scripted failure ${status}`, type, code: 'scripted' };
   return c.json({ error }, status as ContentfulStatusCode);
 }
 

@@ -18,6 +18,7 @@
  * | `[tool=name]` | a call of this tool; the reply follows when its result comes back |
  * | `[empty]`, `[blank]` | no text, only white space |
  * | `[fail=status]`, `[html=status]` | an HTTP error with a JSON or an HTML body |
+ * | `[says=text]` | what that error says instead; escapes as above |
  * | `[retry-after=s]` | `Retry-After` on that error |
  * | `[times=n]` | the trouble happens only the first n times this prompt is asked |
  * | `[cut=n]` | the connection breaks after n chunks |
@@ -43,6 +44,7 @@ export interface Script {
   blank: boolean;
   fail?: number;
   html?: number;
+  says?: string;
   retryAfter?: number;
   times: number;
   break?: { how: 'cut' | 'stall' | 'end' | 'error'; after: number };
@@ -75,12 +77,13 @@ export function readScript(messages: ModelMessage[]): Script {
     times: number('times') ?? Infinity,
     ...defined('hold', number('hold')),
     ...defined('length', number('length')),
-    ...defined('reply', found.get('reply')?.replaceAll('\\n', '\n').replaceAll('\\]', ']')),
+    ...defined('reply', unescaped(found.get('reply'))),
     ...defined('json', found.get('json')),
     ...defined('think', found.has('think') ? found.get('think') || 'Let me think about it.' : undefined),
     ...defined('tool', answered ? undefined : found.get('tool')),
     ...defined('fail', number('fail')),
     ...defined('html', number('html')),
+    ...defined('says', unescaped(found.get('says'))),
     ...defined('retryAfter', number('retry-after')),
     ...(how && { break: { how, after: number(how) ?? 0 } }),
   };
@@ -112,6 +115,10 @@ function isUser(message: ModelMessage): boolean {
 /** Open WebUI puts retrieved documents around the question; brackets in them are not for us. */
 function withoutContext(prompt: string): string {
   return prompt.replace(/<context>[\s\S]*<\/context>/g, '');
+}
+
+function unescaped(value: string | undefined): string | undefined {
+  return value?.replaceAll('\\n', '\n').replaceAll('\\]', ']');
 }
 
 function defined<K extends keyof Script>(key: K, value: Script[K] | undefined): Partial<Pick<Script, K>> {

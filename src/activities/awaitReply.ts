@@ -3,6 +3,7 @@ import { cancellationSignal, type ApplicationFailure } from '@temporalio/activit
 import { FAILURES, type FailureDetails, type FailureType } from '../contract';
 import type { Connection } from '../openwebui/connection';
 import { taskIdOf } from '../openwebui/messageParts';
+import { hasText } from '../openwebui/replyState';
 import { replyText } from '../openwebui/replyText';
 import { EndOfReply, type Awaited } from './endOfReply';
 import { finalFailure, withNotes, type StepNotes } from './failures';
@@ -24,6 +25,8 @@ export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyIn
     const { state, chat, message } = reading;
     if (message === undefined || state.kind !== 'finished') {
       const failure = failureOf(connection, input, reading);
+      const passing = passingTrouble(reading);
+      if (passing !== undefined) throw withNotes(failure, { passing });
       const dead = await deadNote(connection, input, attempt, reading);
       throw dead === undefined ? failure : withNotes(failure, { dead });
     }
@@ -31,6 +34,14 @@ export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyIn
     if (reply.content.trim() === '') throw emptyReply(connection, input, reading);
     return input.turn.needsCompletion === true ? { ...reply, digest: digestOf(message) } : reply;
   });
+}
+
+/** The model's provider had trouble that passes, before anything was written that another try would lose. */
+function passingTrouble({ state, message }: ReplyReading): StepNotes['passing'] {
+  if (state.kind !== 'failed' || state.trouble.kind !== 'passing') return undefined;
+  if (message === undefined || hasText(message)) return undefined;
+  const { retryAfterMs } = state.trouble;
+  return retryAfterMs === undefined ? {} : { retryAfterMs };
 }
 
 /** Whether the generation is dead, and what proves it: only with proof may the model be asked, and paid, a second time. */
@@ -50,16 +61,19 @@ async function deadNote(
   return {};
 }
 
-function failureOf(
-  connection: Connection,
-  input: AwaitReplyInput,
-  { state, message }: ReplyReading,
-): ApplicationFailure {
+function failureOf(connection: Connection, input: AwaitReplyInput, reading: ReplyReading): ApplicationFailure {
+  const { state, message } = reading;
   const where = `chat ${input.turn.chatId} on connection ${connection.name}`;
   const details = detailsOf(connection, input, message === undefined ? '' : replyText(message).content);
   switch (state.kind) {
-    case 'failed':
+    case 'failed': {
+      const passing = passingTrouble(reading);
+      if (passing !== undefined) {
+        const what = `The model's provider could not answer in ${where}: ${state.error}`;
+        return fail('ProviderUnavailable', what, { ...details, ...passing });
+      }
       return fail('ReplyFailed', `The model's reply in ${where} failed: ${state.error}`, details);
+    }
     case 'stopped':
       return fail('ReplyStopped', `Somebody stopped the reply in ${where}; start a new run to ask again`, details);
     case 'gone':

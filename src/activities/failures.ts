@@ -129,6 +129,8 @@ export interface StepNotes {
   searchAttributes?: boolean;
   /** Of a step that puts the turn into the chat: something of it may stand in Open WebUI. */
   written?: boolean;
+  /** The model's provider has trouble that passes, and has written nothing: the model may be asked again. */
+  passing?: { retryAfterMs?: number };
   /** The generation is dead, and the model may be asked again: for this reason, or without a known one. */
   dead?: { evidence?: string };
 }

@@ -5,6 +5,7 @@ import { aboutTurn, replyBudgetMs, triggering, waiting } from './activityOptions
 import { mayBeUnderWay, mayExistSince } from './earlierRuns';
 import { notesOf } from './failures';
 import type { Progress } from './progress';
+import { ProviderPatience } from './providerPatience';
 
 /** What is known of a turn so far; the place of its answer changes when the model is asked again. */
 export interface Asked {
@@ -19,7 +20,10 @@ export interface Answer {
   repliedAt: number;
 }
 
-/** Asks, and asks again where a generation is known to be dead, as often as is allowed. */
+/**
+ * Asks, and asks again: where a generation is known to be dead as often as is allowed, where the model's provider has passing
+ * trouble as long as is allowed.
+ */
 export async function answerTo(
   input: OrchestrateChatInput,
   turnKey: string,
@@ -31,7 +35,8 @@ export async function answerTo(
     const reason = 'the run was started anew';
     if (await placeForAnother(input, turnKey, asked, generation + 1, reason)) generation++;
   }
-  const last = generation + (input.maxGenerations ?? DEFAULT_MAX_GENERATIONS) - 1;
+  const patience = new ProviderPatience(input, progress);
+  let last = generation + (input.maxGenerations ?? DEFAULT_MAX_GENERATIONS) - 1;
   for (;;) {
     try {
       if (asked.triggered === undefined) {
@@ -42,10 +47,12 @@ export async function answerTo(
       const reply = await replyTo(input, asked.turn, asked.triggered, progress);
       return { reply, triggeredAt, repliedAt: Date.now() };
     } catch (error) {
-      const reason = reasonToAskAgain(error, input, asked.triggered);
-      if (reason === undefined || generation >= last) throw error;
+      const waited = await patience.wait(error);
+      const reason = waited ? "the model's provider could not answer" : reasonToAskAgain(error, input, asked.triggered);
+      if (reason === undefined || (!waited && generation >= last)) throw error;
       if (!(await placeForAnother(input, turnKey, asked, generation + 1, reason))) continue;
       generation++;
+      if (waited) last++;
       progress.replaced(asked.turn);
     }
   }

@@ -58,7 +58,8 @@ function namedCause(error: unknown): ApplicationFailure | undefined {
   return applicationCause(error, (cause) => TYPES.has(cause.type ?? ''));
 }
 
-function applicationCause(
+/** The first failure of a step, or of the workflow itself, in a chain of causes. */
+export function applicationCause(
   error: unknown,
   isWanted: (failure: ApplicationFailure) => boolean = () => true,
 ): ApplicationFailure | undefined {

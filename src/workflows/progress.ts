@@ -47,6 +47,7 @@ export class Progress {
   /** Costs no history event. */
   enter(stage: Stage): void {
     this.current = { ...this.current, stage, stageSince: Date.now() };
+    delete this.current.again;
     this.show();
   }
 
@@ -76,6 +77,12 @@ export class Progress {
       { key: KEYS.chatId, value: place.chatId },
       { key: KEYS.connection, value: this.current.connection },
     ]);
+  }
+
+  /** The model's provider has passing trouble: it is asked again at that time, in ms since the epoch. */
+  pausing(at: number, reason: string): void {
+    this.current = { ...this.current, again: { at, reason } };
+    this.show();
   }
 
   /** The model is to be asked again, for another message. */

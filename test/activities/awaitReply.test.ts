@@ -106,7 +106,7 @@ describe.each(RELEASES)('awaitReply on %s', (release) => {
 
   it('tells the error that the model answered', async () => {
     const bench = await start({ release });
-    const { awaiting, turn } = await bench.ask({ prompt: 'x [fail=429]' });
+    const { awaiting, turn } = await bench.ask({ prompt: 'x [fail=400]' });
     const failure = await failureOf(bench.run('awaitReply', awaiting));
     expect(failure).toMatchObject({
       type: 'ReplyFailed',
@@ -114,8 +114,22 @@ describe.each(RELEASES)('awaitReply on %s', (release) => {
       details: [{ messageId: turn.messageId }],
     });
     expect(failure.message).toMatch(
-      /^The model's reply in chat .* on connection default failed: .*scripted failure 429/,
+      /^The model's reply in chat .* on connection default failed: .*scripted failure 400/,
     );
+  });
+
+  it('tells trouble of the provider that passes, and the pause that it names', async () => {
+    const bench = await start({ release });
+    const { awaiting } = await bench.ask({
+      prompt: 'x [fail=429] [says=Rate limit reached. Please try again in 20s.]',
+    });
+    const failure = await failureOf(bench.run('awaitReply', awaiting));
+    expect(failure).toMatchObject({
+      type: 'ProviderUnavailable',
+      nonRetryable: true,
+      details: [{ retryAfterMs: 20_000 }, { passing: { retryAfterMs: 20_000 } }],
+    });
+    expect(failure.message).toMatch(/^The model's provider could not answer in chat .*: .*Rate limit reached/);
   });
 
   it('tells an answer of nothing but white space', async () => {
@@ -142,7 +156,7 @@ describe.each(RELEASES)('awaitReply on %s', (release) => {
 it('awaitReply tells at once on 0.6.15 that the model refused, of which there is no event', async () => {
   const bench = await start({ release: '0.6.15', credential: 'jwt' });
   await bench.run('awaitReply', (await bench.ask({ prompt: 'x [slow=50]' })).awaiting);
-  const { awaiting } = await bench.ask({ prompt: 'x [fail=500]' });
+  const { awaiting } = await bench.ask({ prompt: 'x [fail=400]' });
   expect(awaiting.taskId).toBeUndefined();
   expect(bench.connection.watcher.missesNothingOf(awaiting.turn.chatId, awaiting.turn.messageId)).toBe(true);
   const asked = Date.now();

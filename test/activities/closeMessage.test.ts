@@ -127,7 +127,7 @@ describe.each(RELEASES)('closeMessage on %s', (release) => {
   });
 
   it('leaves no failed reply that looks as if it went on', async () => {
-    const { turn, triggered } = await bench.ask({ prompt: 'x [fail=500]' });
+    const { turn, triggered } = await bench.ask({ prompt: 'x [fail=400]' });
     await bench.untilNoTask(turn.chatId);
     await bench.run('closeMessage', { turn, reason: REASON, ...triggered });
     const message = await bench.message(turn);

@@ -140,7 +140,7 @@ describe('a lost reply is dead', () => {
           const failure = await later(bench, cut);
           expect(failure).toMatchObject({ type: 'ReplyFailed', nonRetryable: true });
           expect([release, deadOf(failure)]).toEqual([release, { evidence: 'the stream from the model broke off' }]);
-          const refused = await bench.ask({ prompt: 'x [fail=500]', title: 'b' });
+          const refused = await bench.ask({ prompt: 'x [fail=400]', title: 'b' });
           await bench.untilNoTask(refused.turn.chatId);
           expect([release, deadOf(await later(bench, refused))]).toEqual([release, undefined]);
         }),

@@ -128,10 +128,10 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('triggerCompletion on %s
   });
 
   it('leaves it to the wait to tell how the model refused', async () => {
-    const { awaiting } = await bench.ask({ prompt: 'x [fail=500]' });
+    const { awaiting } = await bench.ask({ prompt: 'x [fail=400]' });
     const failure = await failureOf(bench.run('awaitReply', awaiting));
     expect(failure).toMatchObject({ type: 'ReplyFailed', nonRetryable: true });
-    expect(failure.message).toMatch(/scripted failure 500/);
+    expect(failure.message).toMatch(/scripted failure 400/);
     expect(bench.generations()).toHaveLength(1);
   });
 

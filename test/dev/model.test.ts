@@ -84,6 +84,10 @@ describe('the scripted model', () => {
     expect([json.status, json.headers.get('retry-after')]).toEqual([429, '7']);
     expect(await json.json()).toMatchObject({ error: { message: 'scripted failure 429' } });
     expect((await ask('[fail=429] [retry-after=7] [times=1]')).status).toBe(200);
+    const told = await ask('[fail=400] [says=[Errno 28\\] No space left]');
+    expect(await told.json()).toMatchObject({
+      error: { message: '[Errno 28] No space left', type: 'invalid_request_error' },
+    });
     const html = await ask('[html=502]');
     expect([html.status, html.headers.get('content-type')]).toEqual([502, expect.stringContaining('text/html')]);
     expect(await last()).toMatchObject({ state: 'failed', status: 502 });

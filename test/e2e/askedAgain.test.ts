@@ -51,7 +51,7 @@ describe.each(realVersions())('on a real Open WebUI %s', (version) => {
   describe('a run that is retried', () => {
     it('after its reply failed asks again in the same chat, for a message beside the failed one', async () => {
       const word = mark();
-      const run = await start(`${word} [fail=500] [times=1]`);
+      const run = await start(`${word} [fail=400] [times=1]`);
       const error = await endOf(run);
       const outcome = await (await worker.orchestrator.run(run.requestKey).retry()).result();
       expect(outcome.chatId).toBe(error.details.chatId);
@@ -79,7 +79,7 @@ describe.each(realVersions())('on a real Open WebUI %s', (version) => {
     it('in a chat that goes on puts the question there once', async () => {
       const { outcome: first } = await ask(worker, { prompt: `First ${mark()}`, model: 'model-a' });
       const word = mark();
-      const run = await start(`${word} [fail=500] [times=1]`, { chat: { id: first.chatId } });
+      const run = await start(`${word} [fail=400] [times=1]`, { chat: { id: first.chatId } });
       await endOf(run);
       const outcome = await (await run.retry()).result();
       const { messages = {} } = (await user.chat(first.chatId)).chat.history ?? {};
@@ -89,7 +89,7 @@ describe.each(realVersions())('on a real Open WebUI %s', (version) => {
 
     it('again and again asks each time, and counts on', async () => {
       const word = mark();
-      const run = await start(`${word} [fail=500] [times=2]`);
+      const run = await start(`${word} [fail=400] [times=2]`);
       await endOf(run);
       await endOf(await run.retry());
       const outcome = await (await run.retry()).result();

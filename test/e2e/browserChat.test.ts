@@ -101,12 +101,12 @@ describe.each(realVersions())('the page of a chat in Open WebUI %s', (version) =
   });
 
   it('shows the error of a reply that failed', async () => {
-    const question = `Fail ${mark()} [fail=500]`;
+    const question = `Fail ${mark()} [fail=400]`;
     const { type, details } = await failureOf(worker, { prompt: question, model });
     expect(type).toBe('ReplyFailed');
     await expectFinishedChat(await openChat(context, String(details.url)), {
       question,
-      reply: isOld ? '500: scripted failure 500' : 'scripted failure 500',
+      reply: isOld ? '400: scripted failure 400' : 'scripted failure 400',
     });
   });
 

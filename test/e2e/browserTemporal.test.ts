@@ -83,10 +83,10 @@ describe('the page of a run in the Temporal Web UI', () => {
   });
 
   it('shows why a run failed', async () => {
-    const run = await worker.orchestrator.startChat({ prompt: `Fail ${mark()} [fail=500]`, model });
+    const run = await worker.orchestrator.startChat({ prompt: `Fail ${mark()} [fail=400]`, model });
     expect((await endOf(run)).type).toBe('ReplyFailed');
     const page = await openRun(context, run, worker.namespace);
-    await eventually(async () => expect(await textOf(page)).toMatch(/Failed[\s\S]*scripted failure 500/));
+    await eventually(async () => expect(await textOf(page)).toMatch(/Failed[\s\S]*scripted failure 400/));
     await openTab(page, 'User Metadata');
     const current = markdownOf(page, 'currentDetails').locator('body');
     await eventually(async () => expect(await current.innerText()).toMatch(/^failed: .*ReplyFailed/));

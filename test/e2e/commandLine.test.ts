@@ -111,7 +111,7 @@ describe(`the command line at a real Open WebUI ${VERSION}`, () => {
       chat('x', '--knowledge', NOBODY),
       chat('x', '--file', NOBODY),
       chat('x', '--chat', NOBODY),
-      chat('x [fail=500]'),
+      chat('x [fail=400]'),
       chat('x', '--follow', '--model', 'model-x'),
     ]);
     expect(results.map(({ stderr }) => /^\w+(?=:)/m.exec(stderr.replace(/^.* s {2}.*\n/gm, ''))?.[0])).toEqual([

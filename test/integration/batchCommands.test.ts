@@ -73,7 +73,7 @@ describe('batch run', () => {
   it('holds a conversation a row, and the same command again repeats nothing', async () => {
     const path = file(
       'questions.jsonl',
-      rowsOf(6, (i) => `Question ${i}${i === 2 ? ' [fail=500]' : ''}`),
+      rowsOf(6, (i) => `Question ${i}${i === 2 ? ' [fail=400]' : ''}`),
     );
     const first = await batch(['run', path, '--window', '3']);
     expect(first).toMatchObject({ code: 2, stdout: 'done: 5 completed, 1 failed, 0 cancelled, of 6\n' });

@@ -3,7 +3,7 @@ import { heartbeat, sleep as cancellableSleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { StepNotes } from '../../src/activities';
 import { OrchestrationError, type ChatRun } from '../../src/client';
-import { PLACED, REPLY, WorkflowBench, searchAttributesOf } from '../support/workflowBench';
+import { PLACED, REPLY, WorkflowBench, searchAttributesOf, type Fakes } from '../support/workflowBench';
 
 let bench: WorkflowBench;
 beforeAll(async () => {
@@ -175,6 +175,68 @@ describe('a reply that was lost without proof', () => {
     bench.reset({ awaitReply: fails(failure('ReplyFailed', 'Refused')) });
     await errorOf(await bench.start({ regenerateUnexplained: true }));
     expect(bench.names()).not.toContain('regenerate');
+  });
+});
+
+describe('a model whose provider has passing trouble', () => {
+  const TROUBLE = failure(
+    'ProviderUnavailable',
+    'Overloaded',
+    { passing: { retryAfterMs: 300 } },
+    { chatId: 'chat-1', retryAfterMs: 300 },
+  );
+  const regenerate: Fakes['regenerate'] = async ({ generation }) => ({
+    messageId: `assistant-${generation}`,
+    unwritten: 'nothing',
+  });
+
+  it('is asked again after the pause that the provider names, and not counted in maxGenerations', async () => {
+    bench.reset({ awaitReply: failsAtFirst(2, TROUBLE, REPLY), regenerate });
+    const run = await bench.start({ maxGenerations: 1 });
+    expect(await run.result()).toMatchObject({ messageId: 'assistant-3', content: 'Paris.', generations: 3 });
+    expect(inputsOf('regenerate')).toMatchObject([
+      { turn: PLACED, generation: 2, reason: expect.stringContaining('provider could not answer') as string },
+      { turn: { messageId: 'assistant-2' }, generation: 3 },
+    ]);
+    const { events } = await run.handle.fetchHistory();
+    const timers = (events ?? []).flatMap(({ timerStartedEventAttributes: timer }) => timer?.startToFireTimeout ?? []);
+    expect(timers.map(({ seconds }) => Number(seconds))).toEqual([1, 1]);
+  });
+
+  it('leaves what is allowed for replies that were lost as it is', async () => {
+    const errors = [TROUBLE, LOST, LOST];
+    bench.reset({ awaitReply: async () => Promise.reject(errors.shift() ?? LOST), regenerate });
+    const run = await bench.start();
+    expect(await errorOf(run)).toMatchObject({ type: 'ReplyLost', details: { messageId: 'assistant-3' } });
+    expect(await run.status()).toMatchObject({ generations: 3 });
+  });
+
+  it('says when it is asked again, and why it could not answer', async () => {
+    const later = failure('ProviderUnavailable', 'Overloaded', { passing: {} });
+    bench.reset({ awaitReply: fails(later) });
+    const before = Date.now();
+    const run = await bench.start();
+    await bench.called('awaitReply');
+    let status = await run.status();
+    while (status.again === undefined) status = await run.status();
+    expect(status).toMatchObject({ stage: 'waiting', again: { reason: 'Overloaded' } });
+    expect(status.again.at).toBeGreaterThan(before + 4_000);
+    await run.cancel();
+    expect(await errorOf(run)).toMatchObject({ type: 'Cancelled' });
+    expect(bench.names()).toEqual(['createChat', 'triggerCompletion', 'awaitReply', 'closeMessage']);
+    expect(await run.status()).not.toHaveProperty('again');
+  });
+
+  it.each([
+    [1_500, /^Overloaded; asked 2 times in \d+ s, the next try, after 1 s, is beyond providerBudgetMs \(2 s\)/, 2],
+    [0, /^Overloaded$/, 1],
+  ])('ends the run where a budget of %i ms ends before the next try', async (providerBudgetMs, message, times) => {
+    bench.reset({ awaitReply: fails(TROUBLE), regenerate });
+    const error = await errorOf(await bench.start({ providerBudgetMs }));
+    expect(error).toMatchObject({ type: 'ProviderUnavailable', details: { retryAfterMs: 300 } });
+    expect(error.message).toMatch(message);
+    expect(inputsOf('triggerCompletion')).toHaveLength(times);
+    expect(bench.names().at(-1)).toBe('closeMessage');
   });
 });
 

@@ -34,6 +34,7 @@ const READINGS: Record<Field, Reading> = {
   regenerateUnexplained: 'json',
   replyBudgetMs: 'json',
   serverBudgetMs: 'json',
+  providerBudgetMs: 'json',
   runBudgetMs: 'json',
 };
 

@@ -20,11 +20,11 @@ const afterCut = (release: string): Expected =>
   isAtLeast(release, '0.6.23') ? { ends: ['done'], orphans: 1, leastGenerations: 2 } : { ends: ['ReplyLost'] };
 
 const FAILING: Failing[] = [
-  { name: 'the model answers 500', directives: '[fail=500]', expected: () => ({ ends: ['ReplyFailed'] }), real: true },
+  { name: 'the model answers 400', directives: '[fail=400]', expected: () => ({ ends: ['ReplyFailed'] }), real: true },
   {
     name: "a gateway's error page",
     directives: '[html=502]',
-    expected: () => ({ ends: ['ReplyFailed', 'ReplyLost'] }),
+    expected: () => ({ ends: ['ProviderUnavailable', 'ReplyLost'] }),
   },
   { name: 'an empty reply', directives: '[empty]', expected: () => ({ ends: ['ReplyEmpty', 'ReplyLost'] }) },
   { name: 'a blank reply', directives: '[blank]', expected: () => ({ ends: ['ReplyEmpty'] }) },
@@ -50,7 +50,7 @@ const failing: Play[] = FAILING.map(({ name, directives, expected, on, real = fa
   ...(on === undefined ? {} : { on }),
   run: async (scene) => {
     await scene.worker();
-    await scene.ask(directives);
+    await scene.ask(directives, { providerBudgetMs: 0 });
     await scene.until('the model is asked', () => scene.generations().length > 0);
     return expected(scene.release);
   },

@@ -93,7 +93,7 @@ const failed: Play = {
   name: 'the model had failed',
   run: async (scene) => {
     await scene.worker();
-    await scene.ask('[fail=500] [times=1]');
+    await scene.ask('[fail=400] [times=1]');
     await retry(scene, 'ReplyFailed');
     return ASKED_AGAIN;
   },
