@@ -2,6 +2,7 @@
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import type { z } from 'zod';
 import type { Credentials } from './credentials';
+import { Deadline } from './deadline';
 import {
   AuthenticationError,
   NetworkError,
@@ -23,6 +24,8 @@ export interface HttpOptions {
   credentials: Credentials;
   /** Largest answer in bytes. @default 64 MiB */
   maxResponseBytes?: number;
+  /** Time from the first byte of an answer to its last, in milliseconds. @default 60 000 */
+  bodyTimeoutMs?: number;
   /** Sockets to the server. @default 64 */
   sockets?: number;
   /** Awaited right before a request that changes something. What it throws is thrown instead of sending. */
@@ -62,7 +65,9 @@ export interface HttpAnswer<T> {
 }
 
 const DEFAULT_HEADERS_TIMEOUT_MS = 30_000;
-const BODY_TIMEOUT_MS = 30_000;
+const DEFAULT_BODY_TIMEOUT_MS = 60_000;
+/** Between two parts of an answer. */
+const SILENCE_TIMEOUT_MS = 30_000;
 const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 /** What is read of an error page, in characters. */
 const LONGEST_PAGE = 20_000;
@@ -88,6 +93,7 @@ export class Http {
   private readonly basePath: string;
   private readonly credentials: Credentials;
   private readonly maxResponseBytes: number;
+  private readonly bodyTimeoutMs: number;
   private readonly beforeWriting: (() => Promise<void>) | undefined;
   private readonly onUnreachable: (gone: boolean) => void;
   private readonly onReachable: () => void;
@@ -98,13 +104,14 @@ export class Http {
     this.credentials = options.credentials;
     this.basePath = url.pathname.replace(/\/+$/, '');
     this.maxResponseBytes = options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES;
+    this.bodyTimeoutMs = options.bodyTimeoutMs ?? DEFAULT_BODY_TIMEOUT_MS;
     this.beforeWriting = options.beforeWriting;
     this.onUnreachable = options.onUnreachable ?? (() => undefined);
     this.onReachable = options.onReachable ?? (() => undefined);
     this.pool = new Pool(url.origin, {
       connections: options.sockets ?? 64,
       pipelining: 1,
-      bodyTimeout: BODY_TIMEOUT_MS,
+      bodyTimeout: SILENCE_TIMEOUT_MS,
       connect: { timeout: 10_000 },
     });
   }
@@ -168,6 +175,8 @@ export class Http {
   ): Promise<RawAnswer> {
     request.signal?.throwIfAborted();
     if (request.writes ?? request.method !== 'GET') await this.beforeWriting?.();
+    const { headersTimeoutMs = DEFAULT_HEADERS_TIMEOUT_MS } = request;
+    const deadline = new Deadline(headersTimeoutMs + this.bodyTimeoutMs, request.signal);
     let begun = false;
     try {
       const response = await this.pool.request({
@@ -179,8 +188,8 @@ export class Http {
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         },
         body: request.body === undefined ? null : JSON.stringify(request.body),
-        headersTimeout: request.headersTimeoutMs ?? DEFAULT_HEADERS_TIMEOUT_MS,
-        ...(request.signal === undefined ? {} : { signal: request.signal }),
+        headersTimeout: headersTimeoutMs,
+        signal: deadline.signal,
       });
       begun = true;
       return {
@@ -190,9 +199,13 @@ export class Http {
       };
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
-      const failure = transportError(error, context, begun);
+      const failure = deadline.passed
+        ? new RequestTimeoutError('The answer took too long to be whole', context)
+        : transportError(error, context, begun);
       this.onUnreachable(failure instanceof NetworkError && GONE.test(codeOf(error) ?? ''));
       throw failure;
+    } finally {
+      deadline.clear();
     }
   }
 

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { Pool } from 'undici';
 import { z } from 'zod';
@@ -302,12 +302,47 @@ describe('a connection that fails', () => {
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 
+  it.each<[string, (response: ServerResponse, socket: Socket) => void]>([
+    ['its body', (response) => response.writeHead(200, { 'content-type': 'application/json' }).write('{')],
+    ['its headers', (_response, socket) => socket.write('HTTP/1.1 200 OK\r\nx-drip: ')],
+  ])(
+    'drips %s for ever: it is waited for as long as both time-outs are together',
+    async (_, begin) => {
+      await http.close();
+      http = connect({ bodyTimeoutMs: 300 });
+      let dripped = 0;
+      answer = (request, response) => {
+        begin(response, request.socket);
+        const drip = setInterval(() => {
+          dripped++;
+          request.socket.write(response.headersSent ? '1\r\n \r\n' : '.');
+        }, 20);
+        request.socket.once('close', () => clearInterval(drip));
+      };
+      const started = performance.now();
+      const error = await failureOf({ headersTimeoutMs: 200 });
+      expect(error).toBeInstanceOf(RequestTimeoutError);
+      expect(error.message).toContain('The answer took too long to be whole');
+      expect(dripped).toBeGreaterThan(5);
+      expect(performance.now() - started).toBeGreaterThanOrEqual(490);
+    },
+    10_000,
+  );
+
   it('does not harm the next request', async () => {
     answer = (request) => request.socket.resetAndDestroy();
     await failureOf();
     answer = json({ ok: true });
     expect(await get()).toMatchObject({ value: { ok: true } });
   });
+});
+
+it('does not hold up the end of the connection, whatever the server does', async () => {
+  const asked = new Promise<void>((heard) => (answer = () => heard()));
+  const failing = failureOf();
+  await asked;
+  await http.close();
+  expect(await failing).toBeInstanceOf(NetworkError);
 });
 
 describe('an abort', () => {
