@@ -236,6 +236,11 @@ describe('connections from a file', () => {
 
   it.each([
     ['an unknown key', { a: { url: 'http://h', apikey: API_KEY } }, /"a\.apikey" in .* did you mean "apiKey"\?/],
+    [
+      'a name that objects have',
+      { ['__proto__']: { url: 'http://h', apiKey: API_KEY } },
+      /"__proto__" in .* is no name/,
+    ],
     ['a bad name', { 'Team A': { url: 'http://h', apiKey: API_KEY } }, /"Team A" in .* is no name/],
     ['a list', [], /must be a JSON object/],
     ['no connection', {}, /holds no connection/],

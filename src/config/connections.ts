@@ -96,11 +96,11 @@ function fromEnvironment(env: NodeJS.ProcessEnv): RawProfile | undefined {
 
 function addFromFile(file: string, generations: GenerationsSettings, { profiles, warnings }: Connections): void {
   const raws = readProfiles(file);
-  if (Object.keys(raws).length === 0) {
+  if (raws.size === 0) {
     throw new ConfigError(`${CONNECTIONS_FILE_VARIABLE} names ${file}, which holds no connection: add one.`);
   }
   let secretInline = false;
-  for (const [name, raw] of Object.entries(raws)) {
+  for (const [name, raw] of raws) {
     const origin: Origin = { name, directory: dirname(file), setting: (key) => `"${name}.${key}" in ${file}` };
     secretInline ||= raw.apiKey !== undefined || raw.password !== undefined;
     profiles.set(name, profileOf(raw, origin, generations, warnings));

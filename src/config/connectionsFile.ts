@@ -37,7 +37,7 @@ export const profileSchema = z.strictObject({
 export type RawProfile = z.infer<typeof profileSchema>;
 
 /** @throws ConfigError */
-export function readProfiles(file: string): Record<string, RawProfile> {
+export function readProfiles(file: string): Map<string, RawProfile> {
   let content: string;
   try {
     content = readFileSync(file, 'utf8');
@@ -45,12 +45,12 @@ export function readProfiles(file: string): Record<string, RawProfile> {
     throw new ConfigError(`${CONNECTIONS_FILE_VARIABLE} names ${file}, which ${whyUnreadable(error)}.`);
   }
   const json = parseJson(content, file);
-  const table = z.record(z.string(), z.unknown()).safeParse(json);
-  if (!table.success) {
+  // Not by zod: what it reads lacks a name like __proto__.
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new ConfigError(`${file} (${CONNECTIONS_FILE_VARIABLE}) must be a JSON object of connections by name.`);
   }
-  const profiles: Record<string, RawProfile> = {};
-  for (const [name, value] of Object.entries(table.data)) {
+  const profiles = new Map<string, RawProfile>();
+  for (const [name, value] of Object.entries(json)) {
     if (!NAME.test(name)) {
       throw new ConfigError(
         `"${name}" in ${file} is no name for a connection: use lower-case letters, digits and hyphens, a letter or digit first.`,
@@ -58,7 +58,7 @@ export function readProfiles(file: string): Record<string, RawProfile> {
     }
     const parsed = profileSchema.safeParse(value);
     if (!parsed.success) throw new ConfigError(whatIsWrong(parsed.error, name, file));
-    profiles[name] = parsed.data;
+    profiles.set(name, parsed.data);
   }
   return profiles;
 }
