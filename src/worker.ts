@@ -1,6 +1,5 @@
 /** The worker process: configuration → connections → workers → run → close. */
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { Client } from '@temporalio/client';
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerTuner } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -18,18 +17,16 @@ import {
   type ConnectionProfile,
   type WorkerSettings,
 } from './config';
-import { CONNECTION_VARIABLES } from './config/connections';
-import { CONNECTIONS_FILE_VARIABLE } from './config/connectionsFile';
 import { maskSecrets } from './config/secret';
-import { DEFAULT_CONNECTION, TASK_QUEUES } from './contract';
+import { TASK_QUEUES } from './contract';
 import { endAtOnce, onInterrupt } from './interrupts';
 import { createLogger, installRuntime } from './logging';
-import { Connection, UnsupportedReleaseError } from './openwebui/connection';
+import { Connection } from './openwebui/connection';
 import { credentialsFor } from './openwebui/credentials';
-import { AuthenticationError, ForbiddenError, NotOpenWebUIError } from './openwebui/errors';
 import { warnOfPriorities } from './priorities';
 import { ensureSearchAttributes } from './searchAttributes';
 import { TemporalUnavailableError, confirmAttempt, connectWorker } from './temporal';
+import { checkConnections } from './worker/checkConnections';
 import { workerCommand } from './workerHelp';
 
 /** Sockets to a server besides those of triggers. */
@@ -142,43 +139,6 @@ function tunerOf(slots: ActivitySlots): WorkerTuner {
     nexusTaskSlotSupplier: none,
     activityTaskSlotSupplier: slots,
   };
-}
-
-/**
- * Looks at every Open WebUI once. An unreachable one may come later; a wrong key or URL is a setting, and stops the process
- * unless other connections work.
- */
-export async function checkConnections(
-  connections: ReadonlyMap<string, Connection>,
-  log: Logger,
-  env: NodeJS.ProcessEnv,
-): Promise<void> {
-  const wrong: Array<{ name: string; error: Error }> = [];
-  for (const connection of connections.values()) {
-    try {
-      const version = await connection.check();
-      connection.watcher.open();
-      log.info({ connection: connection.name, version }, `Open WebUI ${version} answers at ${connection.url}`);
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      const setting = [AuthenticationError, ForbiddenError, NotOpenWebUIError, UnsupportedReleaseError].some(
-        (kind) => error instanceof kind,
-      );
-      if (setting) wrong.push({ name: connection.name, error });
-      log.warn({ connection: connection.name }, `Connection ${connection.name} cannot be used now: ${error.message}`);
-    }
-  }
-  const [first] = wrong;
-  if (first === undefined || wrong.length < connections.size) return;
-  throw new ConfigError(
-    `No connection to Open WebUI can be used; correct ${settingOf(first.name, env)}: ${first.error.message}`,
-  );
-}
-
-function settingOf(name: string, env: NodeJS.ProcessEnv): string {
-  const isOfEnvironment = name === DEFAULT_CONNECTION && Boolean(env[CONNECTION_VARIABLES.url]?.trim());
-  if (isOfEnvironment) return `${CONNECTION_VARIABLES.url} or its credential`;
-  return `"${name}" in ${resolve(env[CONNECTIONS_FILE_VARIABLE]?.trim() ?? '')} (${CONNECTIONS_FILE_VARIABLE})`;
 }
 
 /** Temporal's runtime ends the workers at the first, and hears no other: the next one would end the process while they drain. */

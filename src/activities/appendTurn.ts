@@ -36,7 +36,7 @@ export async function appendTurn(
       throw finalFailure('InvalidInput', 'Input field chat.id is missing; name the chat to go on in.');
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
-    const capabilities = await connection.capabilities();
+    const capabilities = await connection.capabilities(signal);
     await connection.model(request.model, signal);
     const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
     const key = turnKeyOf(deps, turnKey);

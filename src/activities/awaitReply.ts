@@ -56,7 +56,7 @@ async function deadNote(
   }
   if (state.kind !== 'lost' && state.kind !== 'untriggered') return undefined;
   if ((attempt.wentAwayAt() ?? 0) >= triggeredAt) return { evidence: 'Open WebUI went away meanwhile' };
-  const { taskIdOnMessage } = await connection.capabilities();
+  const { taskIdOnMessage } = await connection.capabilities(cancellationSignal());
   if (taskIdOnMessage && taskIdOf(message) !== undefined) return { evidence: 'Open WebUI no longer has its task' };
   return {};
 }

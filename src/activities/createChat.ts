@@ -72,7 +72,7 @@ export async function createChat(
     const request = parseChatInput(input, deps.limits);
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
-    const capabilities = await connection.capabilities();
+    const capabilities = await connection.capabilities(signal);
     await connection.model(request.model, signal);
     const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
     await checkFolder(connection, request.folderId, signal);

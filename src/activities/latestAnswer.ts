@@ -26,6 +26,6 @@ export async function latestAnswer(
   const ids = turnIds(key, generation);
   const message = messageOf(history, ids.messageId);
   const taskIds = await connection.tasks(id, signal);
-  const { kind } = replyState({ taskIds, message }, await connection.capabilities());
+  const { kind } = replyState({ taskIds, message }, await connection.capabilities(signal));
   return { ids, generation, spent: kind === 'failed' || kind === 'stopped' };
 }

@@ -29,7 +29,7 @@ export async function prepareBatch(
     });
     const unknownModels: PreparedBatch['unknownModels'] = [];
     for (const { on, ids } of named) {
-      await on.capabilities();
+      await on.capabilities(signal);
       for (const model of await unknownOf(on, ids, signal)) unknownModels.push({ connection: on.name, model });
     }
     const folderIds: Record<string, string> = {};

@@ -46,7 +46,7 @@ export async function regenerate(deps: ActivityDependencies, input: RegenerateIn
     if (!closed) throw finalFailure('ChatGone', `The message that held the lost reply was deleted from ${turn.chatId}`);
     await othersFinished(connection, turn.chatId, signal);
     if (!connection.placements.begin(turn.chatId, messageId)) throw chatBusy(turn.chatId);
-    const { turnProtocol } = await connection.capabilities();
+    const { turnProtocol } = await connection.capabilities(signal);
     if (turnProtocol === 'turn') return { messageId, unwritten: 'answer' };
     await writePlace(connection, turn, messageId);
     return { messageId, unwritten: 'nothing' };

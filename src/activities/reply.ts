@@ -37,7 +37,7 @@ export async function readReply(
   { chatId, messageId, taskId }: { chatId: string; messageId: string; taskId?: string | undefined },
   signal?: AbortSignal,
 ): Promise<ReplyReading> {
-  const capabilities = await connection.capabilities();
+  const capabilities = await connection.capabilities(signal);
   const taskIds = await connection.tasks(chatId, signal);
   const chat = await connection.client.chat(chatId, signal);
   const message = chat.chat.history?.messages[messageId];

@@ -57,7 +57,7 @@ function triggerStep(
 ): Promise<Triggered> {
   return turnStep(deps, turn.connection, { serverBudgetMs: input.serverBudgetMs }, async (connection, attempt) => {
     const request = parseChatInput(withPrompt(input, turn), deps.limits);
-    const capabilities = await connection.capabilities();
+    const capabilities = await connection.capabilities(cancellationSignal());
     if (mayExist || attempt.earlierAt !== undefined) {
       const sentAt = lastSentAt(attempt.earlierAt, mayBeUnderWay);
       if (sentAt !== undefined) await untilCommitted(sentAt, cancellationSignal());

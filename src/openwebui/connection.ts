@@ -63,6 +63,7 @@ export class Connection {
   /** Its processes do not know of each other's tasks: one of them may miss what another lists. */
   hasSeveralProcesses = false;
   private readonly publicUrl: string;
+  private readonly credentials: Credentials;
   private readonly http: Http;
   private readonly warn: (message: string) => void;
   private found: Capabilities | undefined;
@@ -71,7 +72,7 @@ export class Connection {
   private goneAt: number | undefined;
   private gapAt = 0;
   private gapTimer: NodeJS.Timeout | undefined;
-  private finding: Promise<Capabilities> | undefined;
+  private readonly finding = new SharedFlight<Capabilities>();
   private modelList: ModelList | undefined;
   private readonly listing = new SharedFlight<ModelList>();
 
@@ -81,6 +82,7 @@ export class Connection {
     this.origin = new URL(options.url).origin;
     this.publicUrl = options.publicUrl ?? options.url;
     this.warn = options.warn;
+    this.credentials = options.credentials;
     this.http = new Http({
       connection: options.name,
       url: options.url,
@@ -125,10 +127,9 @@ export class Connection {
    * What the server can do: found out once, looked at again after a gap and every ten minutes.
    * @throws UnsupportedReleaseError, and whatever the requests throw
    */
-  async capabilities(): Promise<Capabilities> {
+  async capabilities(signal?: AbortSignal): Promise<Capabilities> {
     if (this.found !== undefined && Date.now() - this.checkedAt < CAPABILITIES_AGE_MS) return this.found;
-    this.finding ??= this.findOut().finally(() => (this.finding = undefined));
-    return this.finding;
+    return this.finding.join((shared) => this.findOut(shared), signal);
   }
 
   /** The tasks of a chat, of all the server's processes. */
@@ -146,6 +147,7 @@ export class Connection {
     const { version } = await this.capabilities();
     // Not kept: a run that comes much later asks for itself.
     await this.listModels();
+    await this.credentials.check?.();
     return version;
   }
 
@@ -180,16 +182,16 @@ export class Connection {
     await this.http.close();
   }
 
-  private async findOut(): Promise<Capabilities> {
+  private async findOut(signal: AbortSignal): Promise<Capabilities> {
     if (this.found !== undefined) {
-      const version = await this.client.version();
+      const version = await this.client.version(signal);
       if (version === this.found.version) {
         this.checkedAt = Date.now();
         return this.found;
       }
       this.modelList = undefined;
     }
-    const found = await findCapabilities(this.client);
+    const found = await findCapabilities(this.client, signal);
     const { verdict, reason } = judgeRelease(found.version);
     if (verdict === 'refuse') {
       const context = { connection: this.name, method: 'GET', path: '/api/config' };

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { ConnectionProfile } from '../config/connections';
 import type { SecretSource } from '../config/secret';
+import { PatientRead } from './patientRead';
 import { PasswordCredentials, signInOver } from './signIn';
 import { isApiKey, isJwt } from './token';
 import { TokenStore } from './tokenStore';
@@ -16,6 +17,11 @@ export interface Credentials {
   token(signal?: AbortSignal): Promise<string>;
   /** Says that Open WebUI refused this token, so that the next `token()` looks for a newer one. */
   rejected(token: string): void;
+  /**
+   * Looks whether what was set is right, although a token that was kept may still serve. Missing where that cannot be.
+   * @throws AuthenticationError
+   */
+  check?(signal?: AbortSignal): Promise<void>;
 }
 
 /** What credentials report; pino's signature. */
@@ -56,6 +62,7 @@ export function fixedToken(token: string): Credentials {
 class TokenFileCredentials implements Credentials {
   private current: string;
   private version: string | undefined;
+  private readonly look = new PatientRead(() => this.readIfChanged());
 
   constructor(
     private readonly connection: string,
@@ -72,21 +79,25 @@ class TokenFileCredentials implements Credentials {
 
   async token(): Promise<string> {
     try {
-      const { mtimeMs, ino, size } = await stat(this.file);
-      const version = `${mtimeMs} ${ino} ${size}`;
-      if (version !== this.version) {
-        this.version = version;
-        this.adopt((await readFile(this.file, 'utf8')).trim());
-      }
+      await this.look.result();
     } catch (error) {
       // A file that is being replaced may be away for a moment; what was read before may still be good.
-      this.warn(`cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
+      const { code, name } = error as NodeJS.ErrnoException;
+      this.warn(`cannot be read (${typeof code === 'string' ? code : name})`);
     }
     return this.current;
   }
 
   rejected(token: string): void {
     if (token === this.current) this.version = undefined;
+  }
+
+  private async readIfChanged(): Promise<void> {
+    const { mtimeMs, ino, size } = await stat(this.file);
+    const version = `${mtimeMs} ${ino} ${size}`;
+    if (version === this.version) return;
+    this.version = version;
+    this.adopt((await readFile(this.file, 'utf8')).trim());
   }
 
   private adopt(token: string): void {

@@ -14,6 +14,7 @@ import {
   type RequestContext,
 } from './errors';
 import { Http } from './http';
+import { PatientRead } from './patientRead';
 import { sessionSchema, type Session } from './schemas';
 import { SharedFlight } from './sharedFlight';
 import { jwtExpiry } from './token';
@@ -90,6 +91,7 @@ export class PasswordCredentials implements Credentials {
   readonly push = true;
   private readonly clock: Clock;
   private readonly flight = new SharedFlight<StoredToken>();
+  private readonly passwordFile: PatientRead<string> | undefined;
   private current: StoredToken | undefined;
   /** The last token that Open WebUI refused. */
   private refused: string | undefined;
@@ -99,6 +101,8 @@ export class PasswordCredentials implements Credentials {
 
   constructor(private readonly options: PasswordCredentialsOptions) {
     this.clock = options.clock ?? SYSTEM_CLOCK;
+    const { file } = options.user.password;
+    if (file !== undefined) this.passwordFile = new PatientRead(() => readFile(file, 'utf8'));
   }
 
   async token(signal?: AbortSignal): Promise<string> {
@@ -121,6 +125,18 @@ export class PasswordCredentials implements Credentials {
     if (this.current?.token !== token) return;
     this.refused = token;
     this.current = undefined;
+  }
+
+  /** Signs in where that was not tried yet; a limit or a trouble of the server's is no answer. */
+  async check(signal?: AbortSignal): Promise<void> {
+    if (this.lastSignInAt !== -Infinity) return;
+    try {
+      await this.flight.join(async (shared) => (this.current = await this.signIn(false, shared)), signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof AuthenticationError) throw error;
+      this.log('info', 'The password could not be checked; going on with the token that was kept', error);
+    }
   }
 
   /** @param patient whether to wait where Open WebUI limits signing in */
@@ -212,12 +228,11 @@ export class PasswordCredentials implements Credentials {
   }
 
   private async password(): Promise<string> {
-    const { value, file } = this.options.user.password;
-    if (file === undefined) return value.reveal();
+    const value = this.options.user.password.value.reveal();
     try {
-      return (await readFile(file, 'utf8')).trim() || value.reveal();
+      return (await this.passwordFile?.result())?.trim() || value;
     } catch {
-      return value.reveal();
+      return value;
     }
   }
 

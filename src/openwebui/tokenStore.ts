@@ -3,6 +3,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { FILE_PATIENCE_MS, PatientRead } from './patientRead';
+import { unlessAborted } from './sharedFlight';
 
 const tokenSchema = z.object({
   token: z.string().min(1),
@@ -17,6 +19,7 @@ export type StoredToken = z.infer<typeof tokenSchema>;
 export class TokenStore {
   readonly file: string;
   private readonly directory: string;
+  private readonly look = new PatientRead(() => readFile(this.file, 'utf8'));
 
   /** @param owner whatever tells one token from another: connection, URL, user */
   constructor(stateDirectory: string, owner: readonly string[]) {
@@ -28,14 +31,19 @@ export class TokenStore {
   /** @returns undefined where there is none, or nothing that can be used. */
   async read(): Promise<StoredToken | undefined> {
     try {
-      return tokenSchema.parse(JSON.parse(await readFile(this.file, 'utf8')));
+      return tokenSchema.parse(JSON.parse(await this.look.result()));
     } catch {
       return undefined;
     }
   }
 
-  /** Replaces the file as a whole, so that another process reads either the old token or the new one. */
+  /** @throws where the file cannot be written, or takes too long to be */
   async write(token: StoredToken): Promise<void> {
+    await unlessAborted(this.replace(token), AbortSignal.timeout(FILE_PATIENCE_MS));
+  }
+
+  /** As a whole, so that another process reads either the old token or the new one. */
+  private async replace(token: StoredToken): Promise<void> {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     await chmod(this.directory, 0o700);
     const draft = `${this.file}.${randomUUID()}`;

@@ -1,8 +1,20 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../src/config';
 import { credentialsFor, type Credentials } from '../../src/openwebui/credentials';
 import { AuthenticationError, RateLimitedError } from '../../src/openwebui/errors';
@@ -171,6 +183,28 @@ describe('a key file', () => {
   });
 });
 
+describe('a key file on a network that hangs', () => {
+  it('is waited for a while, and holds up no other file', async () => {
+    const [hanging, other] = [join(directory, 'hanging'), join(directory, 'other')];
+    for (const file of [hanging, other]) writeFileSync(file, 'sk-first0000000000\n');
+    const credentials = fromEnvironment({ OPENWEBUI_API_KEY_FILE: hanging });
+    const others = fromEnvironment({ OPENWEBUI_API_KEY_FILE: other });
+    rmSync(hanging);
+    // Whoever opens it to read waits until somebody opens it to write.
+    execFileSync('mkfifo', [hanging]);
+    try {
+      const started = performance.now();
+      const asked = Array.from({ length: 8 }, () => credentials.token());
+      expect(await others.token()).toBe('sk-first0000000000');
+      expect(performance.now() - started).toBeLessThan(4_000);
+      expect(new Set(await Promise.all(asked))).toEqual(new Set(['sk-first0000000000']));
+      expect(logged.join()).toContain('The key file cannot be read (TimeoutError); going on with the last key');
+    } finally {
+      closeSync(openSync(hanging, 'r+'));
+    }
+  }, 20_000);
+});
+
 describe('e-mail and password', () => {
   it('sign in once, without a bearer token, for many who ask at the same time', async () => {
     const credentials = passwordCredentials();
@@ -319,8 +353,11 @@ describe('e-mail and password', () => {
   it('can be aborted while they wait for the limit, with real time', async () => {
     server.answer = () => ({ status: 429, body: { detail: 'Too many' }, headers: { 'retry-after': '60' } });
     const credentials = fromEnvironment({ OPENWEBUI_EMAIL: EMAIL, OPENWEBUI_PASSWORD: PASSWORD });
-    expect((await failure(credentials, AbortSignal.timeout(50))).name).toBe('TimeoutError');
-    expect(logged.join()).toContain('limits signing in; waiting 60 s');
+    const leaving = new AbortController();
+    const left = failure(credentials, leaving.signal);
+    while (!logged.join().includes('limits signing in; waiting 60 s')) await sleep(5);
+    leaving.abort(new Error('cancelled'));
+    expect((await left).message).toBe('cancelled');
   });
 
   it('name the settings, not the values, when the password is wrong, and try it at most once a minute', async () => {
@@ -369,6 +406,43 @@ describe('e-mail and password', () => {
   it('keep the password out of what a failing server repeats', async () => {
     server.answer = () => ({ status: 500, body: { detail: `traceback {'password': '${PASSWORD}'}` } });
     expect((await failure(passwordCredentials())).message).not.toContain('canary');
+  });
+
+  describe('are checked although a token was kept', () => {
+    const signIns = (): number => server.requests.length;
+    beforeEach(async () => void (await passwordCredentials().token()));
+
+    it('with one sign-in, whose token is used from then on', async () => {
+      const credentials = passwordCredentials();
+      expect(await credentials.token()).toBe(jwt('t1'));
+      await credentials.check();
+      await credentials.check();
+      expect(signIns()).toBe(2);
+      expect(await credentials.token()).toBe(jwt('t2'));
+    });
+
+    it('and so a wrong password is told', async () => {
+      server.answer = () => ({ status: 400, body: { detail: 'wrong' } });
+      await expect(passwordCredentials().check()).rejects.toThrow(/OPENWEBUI_PASSWORD: correct them/);
+    });
+
+    it('without another sign-in where one was needed anyway', async () => {
+      const credentials = passwordCredentials();
+      credentials.rejected(await credentials.token());
+      await credentials.token();
+      await credentials.check();
+      expect(signIns()).toBe(2);
+    });
+
+    it.each([429, 500])('and a server that answers %d says nothing about them', async (status) => {
+      server.answer = () => ({ status, body: { detail: 'not now' } });
+      const credentials = passwordCredentials();
+      expect(await credentials.token()).toBe(jwt('t1'));
+      await credentials.check();
+      expect(clock.waits).toEqual([]);
+      expect(await credentials.token()).toBe(jwt('t1'));
+      expect(logged.join()).toContain('could not be checked');
+    });
   });
 
   it('never write the password to disk', async () => {

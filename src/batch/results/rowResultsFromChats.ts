@@ -64,7 +64,8 @@ export class ChatReader {
   }
 
   async close(): Promise<void> {
-    for (const open of this.connections.values()) if (!(open instanceof Error)) await open.connection.close();
+    const opened = [...this.connections.values()].flatMap((open) => (open instanceof Error ? [] : [open.connection]));
+    await Promise.all(opened.map((connection) => connection.close()));
   }
 
   private async lengthened(row: RowResult, outcome: ChatOutcome): Promise<WholeRow> {
@@ -109,7 +110,7 @@ export class ChatReader {
 
   private async read(row: RowResult, connection: Connection, chat: Chat, key: TurnKey): Promise<WholeRow> {
     const { ids, message, generations } = latestOf(chat, key);
-    const state = replyState({ taskIds: [], message }, await connection.capabilities());
+    const state = replyState({ taskIds: [], message }, await connection.capabilities(this.options.signal));
     const place = { chatId: chat.id, messageId: ids.messageId, url: connection.chatUrl(chat.id) };
     const failure = failureOf(state, message);
     if (message === undefined || failure !== undefined) {
