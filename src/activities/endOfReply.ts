@@ -55,7 +55,7 @@ export class EndOfReply {
   async reading(): Promise<ReplyReading | undefined> {
     const { turn, taskId } = this.awaited;
     const { chatId, messageId } = turn;
-    const watch = this.connection.watcher.watch({ chatId, messageId, taskId });
+    const watch = this.connection.watcher.watch({ chatId, messageId, taskId, isNew: this.isFirst });
     try {
       for (;;) {
         const now = Date.now();

@@ -31,7 +31,7 @@ export interface Capabilities {
   /** Who runs outlet filters after a reply. */
   outletFilters: 'client' | 'server';
   /** How one request tells of many chats in flight. */
-  watch: 'activeInList' | 'activeChats' | 'updatedAt';
+  watch: 'activeInList' | 'activeChats' | 'allTasks';
   /** Whether uploaded files are processed in the background. */
   fileProcessing: 'sync' | 'async';
   /** Where the files of a knowledge collection are listed. */
@@ -120,7 +120,7 @@ export function capabilitiesFrom(version: string, has: ProbeAnswers): Capabiliti
     triggerAnswers: has.processStatus ? 'at once' : 'when the model begins',
     stopRoute: has.chatStop ? 'chat' : 'task',
     outletFilters: has.chatStop ? 'server' : 'client',
-    watch: has.userVariables ? 'activeInList' : has.activeChats ? 'activeChats' : 'updatedAt',
+    watch: has.userVariables ? 'activeInList' : has.activeChats ? 'activeChats' : 'allTasks',
     fileProcessing: has.processStatus ? 'async' : 'sync',
     knowledgeFiles: has.knowledgeFiles ? 'paged' : 'inline',
   };

@@ -56,7 +56,7 @@ export class Generations {
     const { chatId, taskId } = watched;
     const { watcher, safetyReadMs } = this.connection;
     const startedAt = now();
-    const watch = watcher.watch(watched);
+    const watch = watcher.watch({ ...watched, isNew: true });
     try {
       for (;;) {
         const leftMs = longestMs - msSince(startedAt);

@@ -1,5 +1,5 @@
 /** One party that waits for something to happen to a message. */
-import { now, type Instant } from '../clocks';
+import { msSince, now, type Instant } from '../clocks';
 
 /** Why a watch woke: `time` when nothing happened within the time asked for. */
 export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
@@ -13,18 +13,28 @@ export interface Watched {
   messageId: string;
   /** The server's task; undefined where it is not known. */
   taskId?: string | undefined;
+  /** It has just been triggered, and may have ended before long. @default false */
+  isNew?: boolean;
 }
+
+/** A state that was seen already wakes again after this pause, in milliseconds: the first and the longest. It doubles. */
+const SEEN_AGAIN_MS: [number, number] = [2_000, 30_000];
 
 export class Watch implements Watched {
   readonly since = now();
   readonly chatId: string;
   readonly messageId: string;
   readonly taskId: string | undefined;
+  readonly isNew: boolean;
+  /** The chat's time of change when its tasks were last seen, by Open WebUI's clock. */
+  updatedAt: number | undefined;
+  private seenAgainMs = 0;
+  private seenEndedAt: Instant<'process'> | undefined;
   private reason: WakeReason | undefined;
   private wakeUp: (() => void) | undefined;
 
   constructor(
-    { chatId, messageId, taskId }: Watched,
+    { chatId, messageId, taskId, isNew = false }: Watched,
     /** When an event of the message was last heard on the socket that is still joined. */
     public heardAt: Instant<'process'> | undefined,
     private readonly onClose: (watch: Watch) => void,
@@ -32,6 +42,7 @@ export class Watch implements Watched {
     this.chatId = chatId;
     this.messageId = messageId;
     this.taskId = taskId;
+    this.isNew = isNew;
   }
 
   /**
@@ -51,6 +62,20 @@ export class Watch implements Watched {
   wake(reason: WakeReason): void {
     if (this.reason === undefined || reason === 'event') this.reason = reason;
     this.wakeUp?.();
+  }
+
+  /**
+   * A poll says what the server's task list does. It may lie for long: one process of several does not list what another one does.
+   * So an end that nobody believed wakes again, but less and less often.
+   */
+  seen(state: 'at work' | 'ended'): void {
+    if (state === 'at work') this.seenAgainMs = 0;
+    else if (this.seenEndedAt === undefined || msSince(this.seenEndedAt) >= this.seenAgainMs) {
+      const [shortest, longest] = SEEN_AGAIN_MS;
+      this.seenAgainMs = Math.min(Math.max(shortest, this.seenAgainMs * 2), longest);
+      this.seenEndedAt = now();
+      this.wake('poll');
+    }
   }
 
   close(): void {

@@ -2,15 +2,14 @@
  * One watcher for each connection and process, shared by all chats in flight on it. Whoever waits registers a chat and is
  * woken when there is a reason to read it: a pushed event, a shared poll, or a gap in either.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { msFrom, now, type Instant } from '../clocks';
+import { msFrom, msSince, now, type Instant } from '../clocks';
 import type { Capabilities } from './capabilities';
 import type { OpenWebUIClient } from './client';
 import type { Credentials } from './credentials';
+import { PollRound } from './pollRound';
 import { Push, type Heard } from './push';
 import { Recent } from './recent';
-import type { ChatRow } from './schemas';
-import { SilentEnds } from './silentEnds';
+import { SharedPoll } from './sharedPoll';
 import { Watch, type WakeReason, type Watched } from './watch';
 
 export interface WatcherOptions {
@@ -18,25 +17,28 @@ export interface WatcherOptions {
   credentials: Credentials;
   client: Pick<OpenWebUIClient, 'chatList' | 'activeChats' | 'chatTasks'>;
   capabilities: () => Promise<Capabilities>;
-  /** All tasks of the server. Asked for where {@link SilentEnds} are. */
+  /** All tasks of the server. */
   allTasks: (signal: AbortSignal) => Promise<string[]>;
   /** The server broke the event socket off. */
   onGone?: () => void;
-  /** Shortest and longest pause between two shared polls, in milliseconds. @default [100, 2000] */
+  /** Shared polls: first pause for what was just triggered, and the pause for all others, in milliseconds. @default [100, 2000] */
   pollPauseMs?: [number, number];
-  /** Pause between two looks for ends that old releases tell nobody, in milliseconds. @default 10 000 */
-  silentPauseMs?: number;
+  /** Pause between two looks at everybody, in milliseconds. @default a minute; 10 s on releases that tell some ends to nobody */
+  everybodyMs?: number;
 }
 
 const DEFAULT_PAUSES_MS: [number, number] = [100, 2_000];
-const PAUSE_GROWTH = 1.5;
-/** Rows on one page of the list of chats. */
-const LIST_PAGE = 60;
+/** Within this time of its trigger an event of each message is heard, or the socket does not hear of it, in milliseconds. */
+const HEARD_WITHIN_MS = 5_000;
+/** Pause between two looks at everybody, also at those who are heard, in milliseconds: what one was to hear may get lost. */
+const EVERYBODY_MS = 60_000;
+/**
+ * The same up to 0.7.2, which tell some ends to nobody: of a stream that broke off, a provider's page of HTML, titles after a
+ * reply there is no event. But the task leaves the list, and one request tells of all tasks.
+ */
+const SILENT_ENDS_MS = 10_000;
 /** How long is kept what was heard, or sent, of a chat that nobody watches yet, in milliseconds. */
 const KEPT_EVENT_MS = 60_000;
-/** `updated_at` is in whole seconds: a chat counts as moved while that is this close to the server's clock. */
-const UPDATED_WITHIN_MS = 2_000;
-
 export class Watcher {
   private readonly watches = new Map<string, Set<Watch>>();
   /** Messages of which an end was heard, and chats where it was not said of which. */
@@ -45,24 +47,19 @@ export class Watcher {
   private readonly heard = new Recent(KEPT_EVENT_MS);
   /** Messages that this process was about to trigger. */
   private readonly expected = new Recent(KEPT_EVENT_MS);
-  private readonly lastUpdate = new Map<string, number>();
   private readonly push: Push | undefined;
   private readonly closing = new AbortController();
-  private readonly silentEnds: SilentEnds;
-  private readonly pauses: [number, number];
-  private pauseMs: number;
-  private polling = false;
+  private readonly poll: SharedPoll;
 
   constructor(private readonly options: WatcherOptions) {
-    this.pauses = options.pollPauseMs ?? DEFAULT_PAUSES_MS;
-    this.pauseMs = this.pauses[0];
-    this.silentEnds = new SilentEnds({
-      allTasks: options.allTasks,
-      chatTasks: options.client.chatTasks.bind(options.client),
-      watches: () => [...this.watches.values()].flatMap((all) => [...all]),
-      mayHappen: async () => (await options.capabilities()).watch === 'updatedAt',
-      signal: this.closing.signal,
-      pauseMs: options.silentPauseMs,
+    const { signal } = this.closing;
+    this.poll = new SharedPoll({
+      watches: () => this.all(),
+      isDeafTo: (watch) => this.isDeafTo(watch),
+      round: new PollRound({ ...options, signal }),
+      everybodyMs: () => this.everybodyMs(),
+      pausesMs: options.pollPauseMs ?? DEFAULT_PAUSES_MS,
+      signal,
     });
     if (options.credentials.push) {
       this.push = new Push({
@@ -92,9 +89,7 @@ export class Watcher {
     const all = this.watches.get(chatId) ?? new Set();
     this.watches.set(chatId, all.add(watch));
     if ((this.ends.get(messageId) ?? this.ends.get(chatId)) !== undefined) watch.wake('event');
-    this.pauseMs = this.pauses[0];
-    if (!this.polling) void this.poll();
-    void this.silentEnds.look();
+    this.poll.begin();
     return watch;
   }
 
@@ -134,9 +129,7 @@ export class Watcher {
   /** Something was missed: everybody looks for himself. */
   gap(): void {
     if (!this.isListening) this.forgetHeard();
-    for (const all of this.watches.values()) for (const watch of all) watch.wake('gap');
-    this.pauseMs = this.pauses[0];
-    if (!this.polling && this.watches.size > 0) void this.poll();
+    for (const watch of this.all()) watch.wake('gap');
   }
 
   close(): void {
@@ -160,7 +153,7 @@ export class Watcher {
   /** Another socket may lead to another process of the server, which tells of others. */
   private forgetHeard(): void {
     this.heard.clear();
-    for (const all of this.watches.values()) for (const watch of all) watch.heardAt = undefined;
+    for (const watch of this.all()) watch.heardAt = undefined;
   }
 
   /** Something happened in a chat: whoever waits for it looks. */
@@ -171,77 +164,27 @@ export class Watcher {
   private forget(watch: Watch): void {
     const all = this.watches.get(watch.chatId);
     all?.delete(watch);
-    if (all?.size === 0) {
-      this.watches.delete(watch.chatId);
-      this.lastUpdate.delete(watch.chatId);
-    }
+    if (all?.size === 0) this.watches.delete(watch.chatId);
   }
 
-  /** Runs while somebody waits and the socket does not hear. */
-  private async poll(): Promise<void> {
-    this.polling = true;
-    let missed = false;
-    try {
-      while (this.watches.size > 0 && !this.closing.signal.aborted) {
-        await sleep(this.pauseMs, undefined, { signal: this.closing.signal });
-        this.pauseMs = Math.min(this.pauseMs * PAUSE_GROWTH, this.pauses[1]);
-        if (this.push?.hearingSince !== undefined) return;
-        try {
-          await this.pollOnce();
-          if (missed) this.gap();
-          missed = false;
-        } catch {
-          // The requests of those who wait report what is wrong; here it only means that something was missed.
-          missed = true;
-        }
-      }
-    } catch {
-      // Closed.
-    } finally {
-      this.polling = false;
-    }
+  private all(): Watch[] {
+    return [...this.watches.values()].flatMap((all) => [...all]);
   }
 
-  private async pollOnce(): Promise<void> {
-    const { watch } = await this.options.capabilities();
-    const chatIds = [...this.watches.keys()];
-    if (watch === 'activeChats') {
-      const active = new Set(await this.options.client.activeChats(chatIds, this.closing.signal));
-      for (const chatId of chatIds) if (!active.has(chatId)) this.wake(chatId, 'poll');
-      return;
-    }
-    const { rows, serverTimeMs } = await this.rowsOf(chatIds);
-    for (const chatId of chatIds) {
-      const row = rows.get(chatId);
-      if (row === undefined) await this.pollTasks(chatId);
-      else if (watch === 'activeInList' && typeof row.active === 'boolean') {
-        if (!row.active) this.wake(chatId, 'poll');
-      } else if (this.wasUpdated(chatId, row.updated_at, serverTimeMs)) this.wake(chatId, 'poll');
-    }
+  /** A socket that hears of some messages need not hear of all: the server's processes may not pass their events to each other. */
+  private isDeafTo({ heardAt, since }: Watch): boolean {
+    const joinedAt = this.push?.hearingSince;
+    if (joinedAt === undefined) return true;
+    return heardAt === undefined && Math.min(msSince(since), msSince(joinedAt)) >= HEARD_WITHIN_MS;
   }
 
-  /** As many pages as it takes if nobody else uses the account: chats in flight are the newest ones. */
-  private async rowsOf(chatIds: string[]): Promise<{ rows: Map<string, ChatRow>; serverTimeMs: number }> {
-    const rows = new Map<string, ChatRow>();
-    let serverTimeMs = Date.now();
-    for (let page = 1; (page - 1) * LIST_PAGE < chatIds.length; page++) {
-      const answer = await this.options.client.chatList(page, this.closing.signal);
-      for (const row of answer.value) rows.set(row.id, row);
-      serverTimeMs = answer.serverTimeMs ?? serverTimeMs;
-      if (answer.value.length < LIST_PAGE || chatIds.every((chatId) => rows.has(chatId))) break;
-    }
-    return { rows, serverTimeMs };
-  }
-
-  /** For a chat that the list does not show: in a folder, archived, or with many newer ones. */
-  private async pollTasks(chatId: string): Promise<void> {
-    const tasks = await this.options.client.chatTasks(chatId, this.closing.signal);
-    if (tasks.length === 0) this.wake(chatId, 'poll');
-  }
-
-  private wasUpdated(chatId: string, updatedAt: number, serverTimeMs: number): boolean {
-    const before = this.lastUpdate.get(chatId);
-    this.lastUpdate.set(chatId, updatedAt);
-    return before !== updatedAt || serverTimeMs - updatedAt * 1000 <= UPDATED_WITHIN_MS;
+  private async everybodyMs(): Promise<number> {
+    const { everybodyMs, capabilities } = this.options;
+    if (everybodyMs !== undefined) return everybodyMs;
+    const way = await capabilities().then(
+      ({ watch }) => watch,
+      () => undefined,
+    );
+    return way === 'allTasks' ? SILENT_ENDS_MS : EVERYBODY_MS;
   }
 }

@@ -14,7 +14,7 @@ export function aboutTurns(driver: () => Driver, release: string): void {
     expect(await driver().tasks(turn)).toEqual(ids ?? [id]);
     const all = async (): Promise<unknown> => (await driver().call('GET', '/api/tasks')).body;
     // Where ends are told to nobody.
-    const isAsked = driver().can.watch === 'updatedAt';
+    const isAsked = driver().can.watch === 'allTasks';
     if (isAsked) expect(await all()).toEqual({ tasks: expect.arrayContaining([id]) as unknown });
     await driver().letGoOn(turn);
     await driver().untilIdle(turn);

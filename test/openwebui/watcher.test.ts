@@ -18,14 +18,12 @@ class Server {
   active = new Set<string>();
   tasks = new Map<string, string[]>();
   fails = false;
-  /** By the server's clock, which need not be ours. */
-  clockMs = 0;
 
   readonly client: WatcherOptions['client'] = {
     chatList: async (page) => {
       this.note(`list ${page}`);
       const value = this.rows.slice((page - 1) * 60, page * 60);
-      return { value, status: 200, serverTimeMs: Date.now() + this.clockMs };
+      return { value, status: 200, serverTimeMs: Date.now() };
     },
     activeChats: async (ids) => {
       this.note('active');
@@ -105,23 +103,25 @@ describe('a watcher without the event socket', () => {
     expect(await woken).toEqual(['poll', 'time']);
   });
 
-  it('wakes whoever waits for a chat whose time of change moved, and once at the beginning', async () => {
-    start('updatedAt');
-    const a = server.row('a');
-    const waiting = waitFor('a');
-    expect(await waiting.moved(5_000, never)).toBe('poll');
-    expect(await waiting.moved(100, never)).toBe('time');
-    a.updated_at = now() - 50;
-    expect(await waiting.moved(5_000, never)).toBe('poll');
-    expect(await waiting.moved(100, never)).toBe('time');
+  it('wakes whoever waits for a task that is missing among all of the server', async () => {
+    start('allTasks');
+    for (const id of ['a', 'b', 'c']) server.tasks.set(id, [`task of ${id}`]);
+    const waits = ['a', 'b', 'c'].map((id) => waitFor(id, `task of ${id}`));
+    const woken = Promise.all(waits.map((waiting, i) => waiting.moved(i === 1 ? 5_000 : 200, never)));
+    await sleep(50);
+    server.tasks.set('b', ["another's"]);
+    expect(await woken).toEqual(['time', 'poll', 'time']);
+    expect(new Set(server.requests)).toEqual(new Set(['all tasks']));
   });
 
-  it('goes on waking while a change is so recent, by the clock of the server, that another may hide in the same second', async () => {
-    start('updatedAt');
-    server.clockMs = -3_600_000;
-    server.row('a', { updated_at: now() - 3_600 });
-    const waiting = waitFor('a');
-    for (let i = 0; i < 3; i++) expect(await waiting.moved(5_000, never)).toBe('poll');
+  it('wakes whoever waits for a chat without a task, where the task is not known', async () => {
+    start('allTasks');
+    server.tasks.set('a', ['t']);
+    const waits = [waitFor('a'), waitFor('a')];
+    expect(await waits[0]?.moved(50, never)).toBe('time');
+    server.tasks.delete('a');
+    expect(await Promise.all(waits.map((waiting) => waiting.moved(5_000, never)))).toEqual(['poll', 'poll']);
+    expect(new Set(server.requests)).toEqual(new Set(['tasks a']));
   });
 
   it('asks for the tasks of a chat that the list does not show', async () => {
@@ -135,7 +135,7 @@ describe('a watcher without the event socket', () => {
 
   it.each([
     ['activeInList', 50, ['list 1']],
-    ['updatedAt', 50, ['list 1']],
+    ['allTasks', 300, ['all tasks']],
     ['activeChats', 300, ['active']],
     ['activeInList', 300, ['list 1', 'list 2', 'list 3', 'list 4', 'list 5']],
   ] as const)('by %s asks for %i chats with %j', async (how, chats, requests) => {
@@ -143,7 +143,8 @@ describe('a watcher without the event socket', () => {
     for (let i = 0; i < chats; i++) {
       server.row(`c${i}`, { active: true });
       server.active.add(`c${i}`);
-      waitFor(`c${i}`);
+      server.tasks.set(`c${i}`, [`task of c${i}`]);
+      waitFor(`c${i}`, `task of c${i}`);
     }
     await sleep(60);
     expect(server.requests.length).toBeGreaterThanOrEqual(requests.length);
@@ -164,74 +165,20 @@ describe('a watcher without the event socket', () => {
     expect(server.requests).toHaveLength(before);
   });
 
-  it('polls less and less often while nothing happens, and soon again for a new chat', async () => {
-    start('activeInList', { pollPauseMs: [10, 10_000] });
-    server.row('a', { active: true });
-    waitFor('a');
-    await sleep(400);
-    expect(server.requests.length).toBeLessThan(12);
-  });
-
-  it('wakes everybody when it could not ask for a while', async () => {
+  it('sees what ended while it could not ask, and disturbs nobody else', async () => {
     start('activeInList');
-    for (const id of ['a', 'b']) server.row(id, { active: true });
-    const watches = [waitFor('a'), waitFor('b')];
+    const [a] = ['a', 'b'].map((id) => server.row(id, { active: true }));
+    const waits = [waitFor('a'), waitFor('b')];
     server.fails = true;
     await sleep(50);
+    if (a) a.active = false;
     server.fails = false;
-    expect(await Promise.all(watches.map((watch) => watch.moved(5_000, never)))).toEqual(['gap', 'gap']);
+    expect(await Promise.all(waits.map((waiting) => waiting.moved(1_000, never)))).toEqual(['poll', 'time']);
   });
 
   it('is sure to see whatever ended before a wait began, because it looks at states', () => {
     start('activeInList');
     expect(watcher.missesNothingOf('a', messageOf('a'))).toBe(true);
-  });
-});
-
-describe('ends that Open WebUI up to 0.7.2 tells nobody', () => {
-  /** As with the event socket: no shared poll comes in between. */
-  const quiet = { pollPauseMs: [60_000, 60_000] as [number, number], silentPauseMs: 10 };
-
-  it('are seen by the task that is listed no more, with one request for all chats', async () => {
-    start('updatedAt', quiet);
-    for (const id of ['a', 'b', 'c']) server.tasks.set(id, [`task of ${id}`]);
-    const watches = ['a', 'b', 'c'].map((id) => waitFor(id, `task of ${id}`));
-    const woken = Promise.all(watches.map((watch, i) => watch.moved(i === 1 ? 5_000 : 200, never)));
-    await sleep(50);
-    server.tasks.set('b', ["another's"]);
-    expect(await woken).toEqual(['time', 'poll', 'time']);
-    expect(new Set(server.requests)).toEqual(new Set(['all tasks']));
-  });
-
-  it('are seen by an empty list of the chat where the task is not known', async () => {
-    start('updatedAt', quiet);
-    server.tasks.set('a', ['t']);
-    const watches = [waitFor('a'), waitFor('a')];
-    expect(await watches[0]?.moved(50, never)).toBe('time');
-    server.tasks.delete('a');
-    expect(await Promise.all(watches.map((watch) => watch.moved(5_000, never)))).toEqual(['poll', 'poll']);
-    expect(new Set(server.requests)).toEqual(new Set(['tasks a']));
-  });
-
-  it('are looked for again after the server could not be asked, and as long as somebody waits', async () => {
-    start('updatedAt', quiet);
-    const waiting = waitFor('a', 't');
-    server.fails = true;
-    expect(await waiting.moved(50, never)).toBe('time');
-    server.fails = false;
-    expect(await waiting.moved(5_000, never)).toBe('poll');
-    waiting.close();
-    await sleep(30);
-    const { length } = server.requests;
-    await sleep(50);
-    expect(server.requests).toHaveLength(length);
-    expect(await waitFor('a', 't').moved(5_000, never)).toBe('poll');
-  });
-
-  it.each(['activeChats', 'activeInList'] as const)('are not looked for on releases with %s', async (how) => {
-    start(how, quiet);
-    expect(await waitFor('a', 't').moved(60, never)).toBe('time');
-    expect(server.requests).toEqual([]);
   });
 });
 
@@ -284,13 +231,15 @@ describe('a wait', () => {
   });
 });
 
-describe.each(['0.6.15', '0.12.4'])('a watcher with the event socket of %s', (release) => {
-  const connect = async (): Promise<StandIn> => {
+describe.each([
+  ['0.6.15', 'allTasks'],
+  ['0.8.12', 'activeChats'],
+  ['0.12.4', 'activeInList'],
+] as const)('a watcher with the event socket of %s', (release, way) => {
+  const connect = async (everybodyMs = 3_600_000): Promise<StandIn> => {
     standIn = await startStandIn({ release });
-    start(release === '0.12.4' ? 'activeInList' : 'updatedAt', {
-      url: standIn.url,
-      credentials: fixedToken(standIn.user.token),
-    });
+    const { url, user } = standIn;
+    start(way, { url, credentials: fixedToken(user.token), everybodyMs });
     watcher.open();
     while (!watcher.isListening) await sleep(5);
     return standIn;
@@ -396,6 +345,75 @@ describe.each(['0.6.15', '0.12.4'])('a watcher with the event socket of %s', (re
     while (!watcher.isListening) await sleep(5);
     watcher.expect('later');
     expect([messageOf('a'), 'later'].map((message) => watcher.missesNothingOf('c', message))).toEqual([false, true]);
+  });
+
+  describe('that hears some and not all', () => {
+    const laterBy = (ms: number): void => {
+      const now = performance.now.bind(performance);
+      jest.spyOn(performance, 'now').mockImplementation(() => now() + ms);
+    };
+    afterEach(() => {
+      jest.restoreAllMocks();
+    });
+
+    /** A reply that is at work by whatever the poll asks. */
+    const atWork = async (open: StandIn, prompt: string): Promise<{ chatId: string; waiting: Watch }> => {
+      const chatId = await ask(open, prompt);
+      server.row(chatId, { active: true });
+      server.active.add(chatId);
+      server.tasks.set(chatId, ['t']);
+      return { chatId, waiting: watcher.watch({ chatId, messageId: 'a', taskId: 't' }) };
+    };
+    const end = (chatId: string): void => {
+      server.rows = server.rows.map((row) => ({ ...row, active: row.id !== chatId }));
+      server.active.delete(chatId);
+      server.tasks.delete(chatId);
+    };
+
+    it('sees by the poll the end of one of which nothing came within five seconds', async () => {
+      const open = await connect();
+      open.deafen(() => true);
+      const { chatId, waiting } = await atWork(open, 'x [stall=1]');
+      expect(await waiting.moved(100, never)).toBe('time');
+      expect(server.requests).toEqual([]);
+      laterBy(5_000);
+      while (server.requests.length === 0) await sleep(5);
+      expect(await waiting.moved(50, never)).toBe('time');
+      end(chatId);
+      expect(await waiting.moved(5_000, never)).toBe('poll');
+    });
+
+    it('leaves in peace one of which anything came, however silent it is and whoever else is not heard', async () => {
+      const open = await connect();
+      const { chatId, waiting } = await atWork(open, 'x [stall=1]');
+      while (watcher.hears(chatId, 'a') === undefined) await sleep(5);
+      laterBy(30_000);
+      await sleep(100);
+      expect(server.requests).toEqual([]);
+      waiting.close();
+    });
+
+    it('leaves the poll when it hears at last', async () => {
+      const open = await connect();
+      open.deafen(() => true);
+      const { chatId } = await atWork(open, 'x [slow=100]');
+      laterBy(5_000);
+      while (server.requests.length === 0) await sleep(5);
+      open.deafen();
+      while (watcher.hears(chatId, 'a') === undefined) await sleep(5);
+      await sleep(30);
+      const { length } = server.requests;
+      await sleep(100);
+      expect(server.requests).toHaveLength(length);
+    });
+
+    it('looks at everybody now and then: what was to be heard may have been lost', async () => {
+      const open = await connect(200);
+      const { chatId, waiting } = await atWork(open, 'x [stall=1]');
+      while (watcher.hears(chatId, 'a') === undefined) await sleep(5);
+      end(chatId);
+      expect(await waiting.moved(5_000, never)).toBe('poll');
+    });
   });
 
   it('has heard nothing of anybody on a socket that it has only just joined', async () => {
