@@ -5,7 +5,7 @@
  * batch holds no row, only who may have how many conversations in flight. It tells the pages by orders, and they tell it by
  * reports how far they are.
  */
-import { FAILURES, type FailureDetails, type OrchestrateChatInput } from './contract';
+import { DEFAULT_PROVIDER_BUDGET_MS, FAILURES, type FailureDetails, type OrchestrateChatInput } from './contract';
 
 /** Workflow type names. */
 export const RUN_BATCH = 'runBatch';
@@ -46,6 +46,7 @@ const TROUBLES: ReadonlySet<string> = new Set([
   FAILURES.AuthenticationFailed,
   FAILURES.RateLimited,
   FAILURES.NotOpenWebUI,
+  FAILURES.ProviderUnavailable,
 ]);
 /** How often a row may fail of these when no other one of its page is left that could fail in its place. */
 const MOST_COUNTED = 3;
@@ -65,6 +66,18 @@ export interface BatchRow {
   input: Partial<OrchestrateChatInput>;
 }
 
+/** How a row's run has failed. */
+export interface FailedTry {
+  /** Of its failure. */
+  type: string;
+  /** Of `ModelNotFound`: the model was there, as when the batch was prepared. */
+  away?: boolean | undefined;
+  /** How long after the row was first started it ended, in milliseconds. */
+  sinceStartMs: number;
+  /** The row's own. @default 30 minutes */
+  providerBudgetMs?: number | undefined;
+}
+
 /** How often a row was tried. */
 export interface RowTries {
   /** How many times it was started. */
@@ -73,9 +86,13 @@ export interface RowTries {
   counted: number;
 }
 
-/** Whether a row that has failed is not done with. @param type of its failure */
-export function waitsAgain(type: string, { counted }: RowTries): boolean {
-  return TROUBLES.has(type) && counted <= MOST_COUNTED;
+/** Whether a row that has failed is not done with: a provider's trouble is given as long as a run outside of a batch gives it. */
+export function waitsAgain(
+  { type, away = false, sinceStartMs, providerBudgetMs = DEFAULT_PROVIDER_BUDGET_MS }: FailedTry,
+  { counted }: RowTries,
+): boolean {
+  if (type === FAILURES.ProviderUnavailable && sinceStartMs < providerBudgetMs) return true;
+  return (TROUBLES.has(type) || away) && counted <= MOST_COUNTED;
 }
 
 /** Input of `runPage`. The page waits for orders. */
@@ -137,6 +154,8 @@ export interface PageReport {
   failures: RowFailure[];
   /** A row failed for a reason that lies with Open WebUI as a whole; it waits again. */
   trouble?: string;
+  /** That reason lies with the model's provider, which may ask for a pause (in ms). */
+  provider?: { retryAfterMs?: number };
   /** All rows have ended. */
   ended: boolean;
 }
@@ -206,6 +225,8 @@ export type PausedBy = 'caller' | 'failures' | 'server' | 'start';
 export interface BatchPause {
   by: PausedBy;
   reason: string;
+  /** It lies with the model's provider, of which only the rows can tell: the pause ends with its time. */
+  of?: 'provider';
   /** Until then, in ms since the epoch, nothing is started though the server answers. */
   until?: number;
 }

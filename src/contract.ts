@@ -345,6 +345,8 @@ export interface FailureDetails {
   content?: string;
   /** Of `ProviderUnavailable`: the pause that the provider asks for, in milliseconds. */
   retryAfterMs?: number;
+  /** Of `ModelNotFound`: it was there before, and was waited for. */
+  away?: boolean;
   /** Stopping the reply has stopped somebody else's in the same chat too: only an administrator can stop one of several. */
   stoppedOthers?: boolean;
   /** As in the outcome. */

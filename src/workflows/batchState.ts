@@ -16,6 +16,7 @@ import {
 } from '../batchContract';
 import type { OpenPage } from './openPage';
 import { OpenPages, noPages, type SavedPages } from './openPages';
+import { cautionOf, narrowed, pauseOf, widened, type NarrowRecord, type ProviderTrouble } from './narrowing';
 import { NO_ROWS, endedOf } from './rowCounts';
 import { Rate, type RateRecord } from './rate';
 import { Troubles, type TroubleRecord } from './troubles';
@@ -38,6 +39,8 @@ export interface SavedBatch extends SavedPages {
   failures: RowFailure[];
   rate: RateRecord;
   troubles: TroubleRecord;
+  /** The model's provider had trouble: fewer rows are in flight than the window allows. */
+  narrow?: NarrowRecord;
 }
 
 export interface PageOrderOf extends PageOrder {
@@ -140,7 +143,7 @@ export class BatchState {
     if (report.ended) this.close(page, now);
     if (failed > 0) this.miss(failed, report.failures.at(-1), now);
     // What a page met before it heard of a pause is of the trouble that was paused for.
-    if (report.trouble !== undefined && isUpToDate) this.trouble(report.trouble, now);
+    if (report.trouble !== undefined && isUpToDate) this.trouble(report.trouble, report.provider, now);
     this.pauseIfTooManyFail();
     this.share();
   }
@@ -176,7 +179,9 @@ export class BatchState {
     this.pages.askSilent(now);
     const { pause } = this.data;
     if (pause?.by === 'start' && now >= (this.input.startAt ?? 0)) this.resume(now);
-    if (pause?.until !== undefined && now >= pause.until) delete pause.until;
+    if (pause?.until === undefined || now < pause.until) return;
+    delete pause.until;
+    if (pause.of === 'provider') this.goOn();
   }
 
   /** Why it is paused, where a caller has said it: whoever pauses it again without a reason takes none away. */
@@ -196,6 +201,7 @@ export class BatchState {
   resume(now: number): void {
     const { pause } = this.data;
     this.troubles.end();
+    delete this.data.narrow;
     if (pause?.by !== 'start') this.data.mayMiss = true;
     if (pause !== undefined) {
       this.data.forgiven = this.counts.failed;
@@ -210,7 +216,10 @@ export class BatchState {
   /** Open WebUI answers again. */
   recovered(): void {
     const { pause } = this.data;
-    if (pause?.by !== 'server' || pause.until !== undefined) return;
+    if (pause?.by === 'server' && pause.until === undefined) this.goOn();
+  }
+
+  private goOn(): void {
     delete this.data.pause;
     this.pauseIfTooManyFail();
     this.share();
@@ -238,7 +247,7 @@ export class BatchState {
     const { stage } = this;
     const expectedAt =
       perMinute === 0 || left === 0 || stage !== 'running' ? undefined : now + (left / perMinute) * 60_000;
-    const reason = pause?.reason ?? (stage === 'running' ? this.troubles.caution : undefined);
+    const reason = pause?.reason ?? (stage === 'running' ? this.caution : undefined);
     const warning = this.warning(expectedAt);
     return {
       batchKey: this.batchKey,
@@ -255,6 +264,11 @@ export class BatchState {
       ...(warning === undefined ? {} : { warning }),
       failures,
     };
+  }
+
+  private get caution(): string | undefined {
+    const { narrow } = this.data;
+    return this.troubles.caution ?? (narrow === undefined ? undefined : cautionOf(narrow));
   }
 
   private warning(expectedAt = 0): string | undefined {
@@ -278,25 +292,30 @@ export class BatchState {
   }
 
   private share(): void {
-    const { cancelled, pause, window } = this.data;
+    const { cancelled, pause, window, narrow } = this.data;
+    const most = Math.min(window, this.troubles.mostInFlight, narrow?.window ?? window);
     if (cancelled) this.pages.cancelMore();
-    else this.pages.share(pause === undefined ? Math.min(window, this.troubles.mostInFlight) : 0);
+    else this.pages.share(pause === undefined ? most : 0);
   }
 
   private count(page: OpenPage, counts: RowCounts, now: number): void {
     // What has ended under a batch before this one is no news of now.
     if (!page.unheard) {
       this.rate.count(endedOf(counts) - endedOf(page.counts), now);
-      if (counts.completed > page.counts.completed) this.serves();
+      if (counts.completed > page.counts.completed) this.serves(counts.completed - page.counts.completed);
     }
     page.counts = counts;
   }
 
-  private serves(): void {
+  private serves(completed: number): void {
+    const { narrow, pause, window } = this.data;
     this.troubles.end();
     delete this.data.missing;
     delete this.data.mayMiss;
-    delete this.data.pause?.until;
+    if (pause?.of !== 'provider') delete pause?.until;
+    const wider = narrow && widened(window, narrow, completed);
+    if (wider === undefined) delete this.data.narrow;
+    else this.data.narrow = wider;
   }
 
   /** One row alone names what there is not; many in a row, and what serves the models may be away. */
@@ -307,12 +326,16 @@ export class BatchState {
     const most = this.troubles.mostInFlight === 1 ? 1 : MOST_MISSING;
     if (this.data.missing < most) return;
     delete this.data.missing;
-    this.trouble(`rows in a row have failed: ${last.message}`, now);
+    this.trouble(`rows in a row have failed: ${last.message}`, undefined, now);
   }
 
   /** One that comes while nothing is started anyway is of those that were known. */
-  private trouble(reason: string, now: number): void {
-    if (this.data.pause === undefined) this.pause(this.troubles.another(reason, now));
+  private trouble(reason: string, provider: PageReport['provider'], now: number): void {
+    if (this.data.pause !== undefined) return;
+    if (provider === undefined) return this.pause(this.troubles.another(reason, now));
+    const trouble: ProviderTrouble = { reason, ...provider };
+    this.data.narrow = narrowed(this.data.window, this.data.narrow, trouble);
+    this.pause(pauseOf(this.data.narrow, trouble, now));
   }
 
   private close(page: OpenPage, now: number): void {

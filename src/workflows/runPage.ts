@@ -21,7 +21,7 @@ import {
   type RowCounts,
   type RowFailure,
 } from '../batchContract';
-import type { FailureDetails } from '../contract';
+import { FAILURES, type FailureDetails } from '../contract';
 import { pageDetails } from './batchDetails';
 import { runRow, type PendingRow } from './batchRow';
 
@@ -57,7 +57,7 @@ class Page {
   private reports = 0;
   /** A row has failed for a reason that lies with Open WebUI as a whole: nothing is started before the next order. */
   private isTroubled = false;
-  private untoldTrouble: string | undefined;
+  private untoldTrouble: Pick<PageReport, 'trouble' | 'provider'> | undefined;
   /** Something has happened that the batch does not know yet; it waits for what it can give to other pages. */
   private news: 'none' | 'some' | 'awaited' = 'none';
 
@@ -160,17 +160,21 @@ class Page {
   /** @returns whether the row has failed, and for good */
   private ended(pending: PendingRow, error: unknown): boolean {
     const failure = failureOf(pending, error);
-    const isPostponed = waitsAgain(failure.type, pending);
+    const { providerBudgetMs } = { ...this.input.common, ...pending.row.input };
+    const sinceStartMs = Date.now() - (pending.since ?? Date.now());
+    const details = detailsOf(error);
+    const failed = { type: failure.type, away: details.away, sinceStartMs, providerBudgetMs };
+    const isPostponed = waitsAgain(failed, pending);
     // A row that waits again is cancelled with those that wait, whichever came first.
     const isCancelled = isCancellation(error) || (isPostponed && this.children.consideredCancelled);
     if (isCancelled) {
       this.counts.cancelled++;
     } else if (isPostponed) {
-      pending.chatId = chatIdOf(error) ?? pending.chatId;
+      pending.chatId = details.chatId ?? pending.chatId;
       this.waiting.push(pending);
       this.counts.waiting++;
       this.isTroubled = true;
-      this.untoldTrouble = failure.message;
+      this.untoldTrouble = { trouble: failure.message, ...providerOf(failure, details) };
     } else {
       this.counts.failed++;
       this.failures.push(failure);
@@ -196,7 +200,7 @@ class Page {
       order: this.order.number,
       counts: { ...this.counts },
       failures: [...this.failures],
-      ...(trouble === undefined ? {} : { trouble }),
+      ...trouble,
       ended: this.isOver,
     };
     setCurrentDetails(pageDetails(told));
@@ -227,9 +231,14 @@ function typeOf(cause: unknown): string {
   return cause instanceof Error ? cause.name.replace(/Failure$/, '') : 'Unknown';
 }
 
-function chatIdOf(error: unknown): string | undefined {
+function detailsOf(error: unknown): FailureDetails {
   const cause = causeOf(error);
-  if (!(cause instanceof ApplicationFailure)) return undefined;
+  if (!(cause instanceof ApplicationFailure)) return {};
   const [details] = (cause.details ?? []) as Array<FailureDetails | undefined>;
-  return details?.chatId;
+  return details ?? {};
+}
+
+function providerOf({ type }: RowFailure, { retryAfterMs }: FailureDetails): Pick<PageReport, 'provider'> {
+  if (type !== FAILURES.ProviderUnavailable) return {};
+  return { provider: retryAfterMs === undefined ? {} : { retryAfterMs } };
 }

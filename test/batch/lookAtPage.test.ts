@@ -21,6 +21,20 @@ describe('a row that Open WebUI has failed as a whole', () => {
     expect(await statusesOf({ rows })).toEqual(['waiting', 'waiting', 'failed']);
   });
 
+  it("waits longer where it was the model's provider: as long as one outside of a batch would", async () => {
+    const busy: End = { failed: 'ProviderUnavailable', message: 'Overloaded' };
+    const rowsWith = (input: object) => [{ ...rowOf('a', ...Array<End>(9).fill(busy)), input }];
+    expect(await statusesOf({ rows: rowsWith({}) })).toEqual(['waiting']);
+    expect(await statusesOf({ rows: rowsWith({ providerBudgetMs: 5_000 }) })).toEqual(['failed']);
+    expect(await statusesOf({ rows: rowsWith({}), common: { providerBudgetMs: 5_000 } })).toEqual(['failed']);
+  });
+
+  it('waits where its model was there before, and not where it never was', async () => {
+    const away: End = { failed: 'ModelNotFound', details: { away: true } };
+    const rows = [rowOf('a', away), rowOf('b', { failed: 'ModelNotFound' })];
+    expect(await statusesOf({ rows })).toEqual(['waiting', 'failed']);
+  });
+
   it('has not done so as long as others of its page were never started: these are next', async () => {
     const rows = [rowOf('a', ...Array<End>(9).fill(DOWN)), rowOf('b')];
     expect(await statusesOf({ rows })).toEqual(['waiting', 'waiting']);

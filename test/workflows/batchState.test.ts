@@ -165,6 +165,7 @@ interface Happening {
   /** Of the failures. */
   type?: string;
   trouble?: string;
+  provider?: PageReport['provider'];
 }
 
 /** One page of many rows, whose rows come to trouble and to their ends. */
@@ -181,14 +182,15 @@ class Story {
   }
 
   /** Rows that were in flight have ended, or wait again; the others go on. */
-  report({ completed = 0, failed = 0, trouble, type = 'ReplyFailed' }: Happening): void {
+  report({ completed = 0, failed = 0, trouble, provider, type = 'ReplyFailed' }: Happening): void {
     const { counts } = this;
     const inFlight = Math.max(0, this.slots - completed - failed - (trouble === undefined ? 0 : 1));
     const ended = { completed: counts.completed + completed, failed: counts.failed + failed };
     this.counts = { ...counts, ...ended, inFlight, waiting: 1_000 - ended.completed - ended.failed - inFlight };
     const order = this.batch.saved().pages[0]?.order ?? 0;
     const failures = failed === 0 ? [] : [{ id: `row-${this.reports}`, type, message: 'it failed' }];
-    const more = { failures, ...(trouble === undefined ? {} : { trouble }) };
+    const about = provider === undefined ? {} : { provider };
+    const more = { failures, ...(trouble === undefined ? {} : { trouble }), ...about };
     this.batch.hear({ ...report(0, this.reports++, 0, this.counts, more), order }, this.now);
     this.settle();
   }
@@ -217,6 +219,79 @@ class Story {
     this.batch.dueOrders(this.now);
   }
 }
+
+describe("passing trouble of a model's provider", () => {
+  const OVERLOADED = { trouble: 'overloaded', provider: {} };
+
+  it('halves the window, and pauses longer each time that nothing has completed since', () => {
+    const story = new Story({ window: 20 });
+    const opened = Array.from({ length: 8 }, () => {
+      story.report(OVERLOADED);
+      const [minutes, slots] = story.untilOpen();
+      return [minutes * 60, slots];
+    });
+    expect(opened).toEqual([
+      [5, 10],
+      [15, 5],
+      [45, 2],
+      [135, 1],
+      [405, 1],
+      [900, 1],
+      [900, 1],
+      [900, 1],
+    ]);
+  });
+
+  it('widens it by one for each row that completes, up to what the batch was told', () => {
+    const story = new Story({ window: 8 });
+    story.report(OVERLOADED);
+    story.untilOpen();
+    expect(story.slots).toBe(4);
+    story.report({ completed: 3 });
+    expect(story.slots).toBe(7);
+    expect(story.reason).toBe('7 rows at a time, one more for each that completes: overloaded');
+    story.report({ completed: 3 });
+    expect(story.slots).toBe(8);
+    expect(story.reason).toBeUndefined();
+    story.report(OVERLOADED);
+    expect(story.untilOpen()).toEqual([5 / 60, 4]);
+  });
+
+  it('pauses for as long as the provider asks, though rows complete that were in flight, and at most a quarter of an hour', () => {
+    const story = new Story({ window: 8 });
+    story.report({ trouble: 'rate limit', provider: { retryAfterMs: 60_000 } });
+    expect(story.reason).toMatch(/^rate limit; tried again at 20\d\d-.*, with 4 rows at a time$/);
+    expect(story.batch.mindUntil).toBeUndefined();
+    story.report({ completed: 1 });
+    expect(story.batch.progress(story.now)).toMatchObject({ stage: 'paused', pausedBy: 'server' });
+    expect(story.untilOpen()).toEqual([1, 5]);
+    story.report({ trouble: 'rate limit', provider: { retryAfterMs: 86_400_000 } });
+    expect(story.untilOpen()).toEqual([15, 2]);
+  });
+
+  it('counts what comes at once as one trouble', () => {
+    const story = new Story({ window: 8 });
+    for (let times = 0; times < 4; times++) story.report(OVERLOADED);
+    expect(story.untilOpen()).toEqual([5 / 60, 4]);
+  });
+
+  it('is over where a person says so, and is carried over', () => {
+    const story = new Story({ window: 8 });
+    story.report(OVERLOADED);
+    const saved = JSON.parse(JSON.stringify(story.batch.saved())) as SavedBatch;
+    const carried = batchOf({ pageRows: [1_000], window: 8 }, saved);
+    carried.tick(START + 5_000);
+    expect(slotsOf(carried.dueOrders(START + 5_000))).toEqual([[0, 4]]);
+    story.batch.resume(story.now);
+    expect(story.slots).toBe(8);
+  });
+
+  it('is not kept from a batch that is begun anew', () => {
+    const story = new Story({ window: 8 });
+    story.report(OVERLOADED);
+    expect(story.batch.steering).toEqual({ window: 8, forgiven: 0 });
+  });
+});
 
 describe('Open WebUI that answers and yet serves no row', () => {
   it('is tried more and more rarely, and with one row', () => {

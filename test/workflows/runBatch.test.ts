@@ -378,6 +378,35 @@ describe('runBatch', () => {
     expect((await batch.progress()).counts).toMatchObject({ completed: 20, failed: 0 });
   });
 
+  it("halves its window where the model's provider has passing trouble, pauses, and runs the rows again", async () => {
+    let troubles = 3;
+    const conversations = new Conversations();
+    const { awaitReply, ...fakes } = conversations.fakes();
+    bench.reset({
+      ...fakes,
+      awaitReply: async (input) => {
+        const reply = await awaitReply!(input);
+        if (troubles-- <= 0) return reply;
+        throw ApplicationFailure.create({
+          type: 'ProviderUnavailable',
+          message: 'Rate limit reached',
+          nonRetryable: true,
+          details: [{ chatId: input.turn.chatId, retryAfterMs: 2_000 }, { passing: { retryAfterMs: 2_000 } }],
+        });
+      },
+    });
+    const batch = await start([12], { window: 4 });
+    const paused = await until(batch, ({ stage }) => stage === 'paused');
+    expect(paused.reason).toMatch(/^Rate limit reached; tried again at .*, with 2 rows at a time$/);
+    await until(batch, ({ counts: { inFlight } }) => inFlight === 0);
+    // The rows themselves wait for nothing, and hold no slot.
+    expect(bench.names().filter((name) => name === 'regenerate')).toEqual([]);
+    await batch.ended();
+    expect(await batch.progress()).toMatchObject({ counts: { completed: 12, failed: 0 } });
+    expect(conversations.prompts).toHaveLength(15);
+    expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(Array(12).fill('completed'));
+  });
+
   it('gives a row up that fails whatever its server does, once the others are done', async () => {
     const conversations = new Conversations();
     const { createChat, ...fakes } = conversations.fakes();

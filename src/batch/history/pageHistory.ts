@@ -5,6 +5,7 @@ import {
   ORDER_SIGNAL,
   rowRequestKey,
   waitsAgain,
+  type FailedTry,
   type PageInput,
   type PageOrder,
   type RowTries,
@@ -58,6 +59,8 @@ export interface PageHistory {
 interface Attempt extends RowTries {
   /** Its page has not started it: it does not wait there. */
   isForeign?: true;
+  /** When the row was first started. */
+  firstAt: number;
   runId?: string | undefined;
   startedAt?: number;
   endedAt?: number;
@@ -120,8 +123,9 @@ class PageReader {
       this.runId = started.originalExecutionRunId ?? '';
     } else if (initiated) {
       const workflowId = initiated.workflowId ?? '';
-      const { starts, counted } = this.attempts.get(workflowId) ?? { starts: 0, counted: 0 };
-      const attempt: Attempt = { starts: starts + 1, counted };
+      const none = { starts: 0, counted: 0, firstAt: millisecondsOf(event.eventTime) };
+      const { starts, counted, firstAt } = this.attempts.get(workflowId) ?? none;
+      const attempt: Attempt = { starts: starts + 1, counted, firstAt };
       this.attempts.set(workflowId, attempt);
       this.open.set(String(event.eventId), attempt);
     } else {
@@ -179,7 +183,7 @@ class PageReader {
     const { starts: attempts, runId, startedAt, endedAt } = attempt;
     return {
       ...row,
-      ...(await this.toldOf(row.workflowId, attempt)),
+      ...(await this.toldOf(row, attempt)),
       ...(runId === undefined ? {} : { runId }),
       ...(startedAt === undefined ? {} : { startedAt }),
       ...(endedAt === undefined ? {} : { endedAt }),
@@ -187,20 +191,26 @@ class PageReader {
     };
   }
 
-  private async toldOf(workflowId: string, { end, isForeign, ...tries }: Attempt): Promise<ToldEnd> {
+  private async toldOf(
+    { workflowId, input: { providerBudgetMs } }: Pick<PageRow, 'workflowId' | 'input'>,
+    { end, endedAt, firstAt, isForeign, ...tries }: Attempt,
+  ): Promise<ToldEnd> {
     if (end === undefined) return { status: 'inFlight' };
     if (end === 'neverStarted') return this.neverStarted();
     const told = await decodedEnd(this.client.options.loadedDataConverter, end, workflowId);
-    if (isForeign || told.failure === undefined || !this.mayWait(told.failure.type, tries)) return told;
+    if (isForeign || told.failure === undefined) return told;
+    const { type, details } = told.failure;
+    const failed = { type, away: details.away, sinceStartMs: (endedAt ?? firstAt) - firstAt, providerBudgetMs };
+    if (!this.mayWait(failed, tries)) return told;
     if (!this.startsNothing) return { status: 'waiting' };
     const message = `The run was cancelled while it waited for Open WebUI: ${told.failure.message}`;
-    return { status: 'cancelled', failure: { type: 'Cancelled', message, details: told.failure.details } };
+    return { status: 'cancelled', failure: { type: 'Cancelled', message, details } };
   }
 
   /** A page that came to its end by itself had none that waits. */
-  private mayWait(type: string, tries: RowTries): boolean {
+  private mayWait(failed: FailedTry, tries: RowTries): boolean {
     const isDone = this.pageEnd?.kind === 'completed' && !this.isCancelled;
-    return !isDone && waitsAgain(type, tries);
+    return !isDone && waitsAgain(failed, tries);
   }
 
   private get startsNothing(): boolean {

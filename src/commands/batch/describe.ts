@@ -30,7 +30,7 @@ export function figuresOf(progress: BatchProgress, now: number): string {
 /** `running: 498 of 1000 rows ended, 3 failed, …` */
 export function lineOf(progress: BatchProgress, now: number): string {
   const { stage, reason, pausedBy, rows } = progress;
-  const itself = pausedBy === 'server' ? '; it goes on by itself when Open WebUI answers' : '';
+  const itself = pausedBy === 'server' ? '; it goes on by itself' : '';
   const why = reason === undefined ? '' : ` (${oneLine(reason)}${itself})`;
   return `${stage}${why}: ${endedRows(progress)} of ${rows} rows ended, ${figuresOf(progress, now)}`;
 }
