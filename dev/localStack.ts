@@ -8,6 +8,7 @@ import { silentProgress, type Progress } from './progress';
 import { onEnd } from './signals';
 import { givenTemporal, startTemporal, type Temporal, type TemporalServer } from './temporal';
 import { temporalExecutable } from './temporalExecutable';
+import { prepareTopology, startTopology } from './topology';
 
 /** Temporal, Open WebUI and a model, ready to be worked with. */
 export interface Stack {
@@ -23,14 +24,19 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+/** What Open WebUI runs on: one process with SQLite, or several behind nginx on PostgreSQL and Redis. */
+export type TopologyName = 'single' | 'pg-redis';
+
 export interface StackOptions {
   /** Default: `OPENWEBUI_VERSION`, else `0.12.4`. */
   openWebUIVersion?: string | undefined;
+  /** Of an Open WebUI of our own. Default `single`. */
+  topology?: TopologyName | undefined;
   /** Take the scripted model, whatever else there is. */
   scriptedModel?: boolean | undefined;
   /** Used in place of the one that would be chosen, and stopped with the stack. */
   model?: ChosenModel | undefined;
-  /** Keeps the databases. Default: temporary, and gone at the end. */
+  /** Keeps the databases. Default: temporary, and gone at the end. Only with the topology `single`. */
   dataDirectory?: string | undefined;
   /** Default: free ones. */
   ports?: { temporal?: number; temporalWeb?: number; openWebUI?: number };
@@ -50,13 +56,14 @@ export function isOwn<T extends TemporalServer | OpenWebUIServer>(part: Temporal
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { progress = silentProgress } = options;
+  if (!isSingle(options) && options.dataDirectory) throw new Error('This topology keeps nothing: leave out --data.');
   const parts = new Parts();
   if (options.model) parts.add(options.model);
   try {
     const [given, version] = [await givenParts(), openWebUIVersion(options)];
     // All that may ask or take minutes comes first, and one after the other.
     if (!given.temporal) await temporalExecutable(progress);
-    if (!given.openWebUI) await prepareOpenWebUI(version, progress);
+    if (!given.openWebUI) await (isSingle(options) ? prepareOpenWebUI : prepareTopology)(version, progress);
     if (options.dataDirectory) await mkdir(options.dataDirectory, { recursive: true, mode: 0o700 });
     const temporal = given.temporal ?? startOwnTemporal(options, parts);
     const served = given.openWebUI ? { openWebUI: given.openWebUI } : startOwnOpenWebUI(version, options, parts);
@@ -68,6 +75,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     await parts.stop();
     throw error;
   }
+}
+
+function isSingle({ topology = 'single' }: StackOptions): boolean {
+  return topology === 'single';
 }
 
 async function givenParts() {
@@ -87,14 +98,12 @@ async function startOwnTemporal(options: StackOptions, parts: Parts): Promise<Te
 
 async function startOwnOpenWebUI(version: string, options: StackOptions, parts: Parts) {
   const model = options.model ?? parts.add(await chooseModel({ scripted: options.scriptedModel }));
-  const openWebUI = await startOpenWebUI({
-    version,
-    modelUrl: model.url,
-    modelKey: model.key,
-    port: options.ports?.openWebUI,
-    dataDirectory: options.dataDirectory && join(options.dataDirectory, `open-webui-${version}`),
-    progress: options.progress,
-  });
+  const { ports, progress } = options;
+  const access = { version, modelUrl: model.url, modelKey: model.key, port: ports?.openWebUI, progress };
+  const dataDirectory = options.dataDirectory && join(options.dataDirectory, `open-webui-${version}`);
+  const openWebUI = isSingle(options)
+    ? await startOpenWebUI({ ...access, dataDirectory })
+    : await startTopology(access);
   return { model, openWebUI: parts.add(openWebUI) };
 }
 

@@ -88,7 +88,8 @@ export async function startOpenWebUI(options: OpenWebUIOptions): Promise<OpenWeb
   }
 }
 
-async function signedIn(
+/** A server that runs, with its first user signed in. */
+export async function signedIn(
   server: { version: string; port: number; dataDirectory: string },
   service: Service,
   keys: Keys,

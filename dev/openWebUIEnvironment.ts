@@ -73,6 +73,18 @@ async function install(uv: string, version: string, directory: string, progress:
   progress.say(`Installed Open WebUI ${version} in ${Math.round((Date.now() - started) / 1000)} s.`);
 }
 
+/** Puts packages from PyPI into a directory of their own, for the Python that is named. */
+export async function installInto(
+  directory: string,
+  python: string,
+  packages: string[],
+  progress: Progress,
+): Promise<void> {
+  const uv = await findUv(progress);
+  const target = ['--python', python, '--target', directory];
+  await run(uv, ['pip', 'install', '--quiet', ...target, ...packages], { environment: uvEnvironment() });
+}
+
 /** Reads uv's `Downloading scipy (33.7MiB)` and ` Downloaded scipy`, and gives the megabytes that have arrived. */
 function downloadMeter(onChange: (megabytes: number) => void): (line: string) => void {
   const sizes = new Map<string, number>();

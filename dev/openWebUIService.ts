@@ -12,6 +12,8 @@ export interface OpenWebUIProcess {
   model: ModelEndpoint;
   /** Settings that win over ours. */
   environment?: Record<string, string> | undefined;
+  /** Default: in the data directory. */
+  logFile?: string | undefined;
 }
 
 /** A slow disk and the first start of a release, which compiles its Python, included. */
@@ -25,7 +27,7 @@ export async function serveOpenWebUI(process: OpenWebUIProcess): Promise<Service
     command: program,
     args: ['serve', '--host', '127.0.0.1', '--port', String(port)],
     environment: { ...inherited(), ...settings(process), ...process.environment },
-    logFile: logFile(dataDirectory),
+    logFile: process.logFile ?? logFile(dataDirectory),
     readyWithin: BOOT_LIMIT,
     ready: async () => (await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(2_000) })).ok,
     // It waits for open connections, of which a test may have left some.

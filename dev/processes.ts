@@ -22,14 +22,16 @@ export interface ServiceDescription {
   ready(): Promise<boolean>;
   /** Milliseconds. */
   readyWithin: number;
-  /** How long SIGTERM has before SIGKILL follows. Milliseconds, default 10 000. */
+  /** What asks it to end. Default SIGTERM. */
+  stopSignal?: 'SIGTERM' | 'SIGINT';
+  /** How long that has before SIGKILL follows. Milliseconds, default 10 000. */
   grace?: number;
 }
 
 export interface Service {
   /** The process id; another one after a restart, undefined while it does not run. */
   readonly pid: number | undefined;
-  /** SIGTERM, then SIGKILL. */
+  /** Asks it to end, then SIGKILL. */
   stop(): Promise<void>;
   /** SIGKILL. Resolves when the process is gone. */
   kill(): Promise<void>;
@@ -52,19 +54,20 @@ export async function startService(description: ServiceDescription): Promise<Ser
       throw error;
     }
   };
-  const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
+  const end = async (signal: NodeJS.Signals) => {
     await child?.end(signal, description.grace);
     child = undefined;
   };
+  const stop = () => end(description.stopSignal ?? 'SIGTERM');
   await start();
   return {
     get pid() {
       return child?.ended === undefined ? child?.pid : undefined;
     },
-    stop: () => end('SIGTERM'),
+    stop,
     kill: () => end('SIGKILL'),
     restart: async () => {
-      await end('SIGTERM');
+      await stop();
       await start();
     },
   };
@@ -75,7 +78,7 @@ interface RunningChild {
   pid: number | undefined;
   /** How it ended; undefined while it runs. */
   ended: string | undefined;
-  end(signal: 'SIGTERM' | 'SIGKILL', grace?: number): Promise<void>;
+  end(signal: NodeJS.Signals, grace?: number): Promise<void>;
 }
 
 function startChild({ command, args, environment, logFile }: ServiceDescription): RunningChild {
@@ -94,7 +97,7 @@ function startChild({ command, args, environment, logFile }: ServiceDescription)
   });
   if (running.pid) guard(running.pid);
 
-  async function end(signal: 'SIGTERM' | 'SIGKILL', grace = 10_000): Promise<void> {
+  async function end(signal: NodeJS.Signals, grace = 10_000): Promise<void> {
     if (running.ended !== undefined) return;
     signalGroup(running.pid, signal);
     const patience = new AbortController();

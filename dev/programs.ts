@@ -2,9 +2,9 @@ import { access, constants } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 
-/** The path of a program that `PATH` leads to. */
-export async function onPath(program: string): Promise<string | undefined> {
-  for (const directory of (process.env.PATH ?? '').split(delimiter).filter(Boolean)) {
+/** The path of a program that `PATH`, or another list of directories, leads to. */
+export async function onPath(program: string, directories = process.env.PATH ?? ''): Promise<string | undefined> {
+  for (const directory of directories.split(delimiter).filter(Boolean)) {
     const path = join(directory, program);
     if (await isExecutable(path)) return path;
   }

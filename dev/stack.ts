@@ -1,13 +1,14 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { temporalLines } from './firstSteps';
 import { terminalProgress } from './progress';
-import { exportLines, startStack, type Stack } from './localStack';
+import { exportLines, startStack, type Stack, type TopologyName } from './localStack';
 
 const EXAMPLES = `
 Examples:
   npm run stack                                        all there is to work with, on free ports
   npm run stack -- --openwebui 0.6.15 --scripted       an old Open WebUI, and a model that does as it is told
   npm run stack -- --data ./data                       chats and runs are there again next time
+  npm run stack -- --topology pg-redis                 two processes of Open WebUI behind nginx, on PostgreSQL and Redis
   OPENWEBUI_URL=https://chat.example.com OPENWEBUI_API_KEY=sk-... npm run stack
 
 Each part is used if it is given, found if it is there, and fetched if not:
@@ -17,6 +18,7 @@ Each part is used if it is given, found if it is there, and fetched if not:
 
 interface Flags {
   openwebui?: string;
+  topology: TopologyName;
   scripted?: boolean;
   data?: string;
   yes?: boolean;
@@ -27,6 +29,11 @@ async function main(): Promise<void> {
   const flags = new Command('npm run stack --')
     .description('Starts Temporal, Open WebUI and a model on this machine, and stops them on Ctrl-C.')
     .option('--openwebui <version>', 'the release of Open WebUI to start (default: OPENWEBUI_VERSION, else 0.12.4)')
+    .addOption(
+      new Option('--topology <name>', 'what Open WebUI runs on: one process with SQLite, or as in production')
+        .choices(['single', 'pg-redis'])
+        .default('single'),
+    )
     .option('--scripted', 'use the scripted model, whatever else there is')
     .option('--data <directory>', 'keep the databases there (default: temporary)')
     .option('-y, --yes', 'fetch what is missing without asking')
@@ -36,6 +43,7 @@ async function main(): Promise<void> {
     .opts<Flags>();
   const stack = await startStack({
     openWebUIVersion: flags.openwebui,
+    topology: flags.topology,
     dataDirectory: flags.data,
     scriptedModel: flags.scripted,
     progress: terminalProgress({ yes: flags.yes }),

@@ -50,6 +50,18 @@ function pidServed(): Promise<number | undefined> {
 }
 
 describe('a service', () => {
+  it('is asked to end by the signal that it takes for that', async () => {
+    const ends = (signal: string) => `process.on('${signal}', () => process.exit()); ${SERVER}`;
+    const args = ['-e', ends('SIGINT')];
+    service = await startService(
+      description({ args, environment: { PORT: String(port), STUBBORN: 'yes' }, stopSignal: 'SIGINT' }),
+    );
+    const startedAt = Date.now();
+    await service.stop();
+    expect(Date.now() - startedAt).toBeLessThan(5_000);
+    expect(await pidServed()).toBeUndefined();
+  });
+
   it('serves once it is started, and is gone once it is stopped', async () => {
     service = await startService(description());
     expect(await pidServed()).toBe(service.pid);
