@@ -321,7 +321,7 @@ export const FAILURES = {
   ReplyFailed: 'ReplyFailed',
   /** Somebody stopped the generation. */
   ReplyStopped: 'ReplyStopped',
-  /** The generation ended without a text. */
+  /** The generation ended without a text, and without a picture or another file. */
   ReplyEmpty: 'ReplyEmpty',
   /** The generation is gone without a trace. */
   ReplyLost: 'ReplyLost',

@@ -2,8 +2,8 @@
 import { cancellationSignal, type ApplicationFailure } from '@temporalio/activity';
 import { FAILURES, type FailureDetails, type FailureType } from '../contract';
 import type { Connection } from '../openwebui/connection';
-import { taskIdOf } from '../openwebui/messageParts';
-import { hasText } from '../openwebui/replyState';
+import { hasContent } from '../openwebui/messageMarks';
+import { filesOf, taskIdOf } from '../openwebui/messageParts';
 import { replyText } from '../openwebui/replyText';
 import { EndOfReply, type Awaited } from './endOfReply';
 import { finalFailure, withNotes, type StepNotes } from './failures';
@@ -31,7 +31,7 @@ export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyIn
       throw dead === undefined ? failure : withNotes(failure, { dead });
     }
     const reply = reportReply(deps, chat, message);
-    if (reply.content.trim() === '') throw emptyReply(connection, input, reading);
+    if (reply.content === '' && filesOf(message).length === 0) throw emptyReply(connection, input, reading);
     return input.turn.needsCompletion === true ? { ...reply, digest: digestOf(message) } : reply;
   });
 }
@@ -39,7 +39,7 @@ export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyIn
 /** The model's provider had trouble that passes, before anything was written that another try would lose. */
 function passingTrouble({ state, message }: ReplyReading): StepNotes['passing'] {
   if (state.kind !== 'failed' || state.trouble.kind !== 'passing') return undefined;
-  if (message === undefined || hasText(message)) return undefined;
+  if (message === undefined || hasContent(message)) return undefined;
   const { retryAfterMs } = state.trouble;
   return retryAfterMs === undefined ? {} : { retryAfterMs };
 }

@@ -1,14 +1,14 @@
 /** Puts an unfinished message away: its generation is stopped, and the page shows why it has no reply. */
 import type { Capabilities } from '../openwebui/capabilities';
-import { closeMessage } from '../openwebui/chatTree';
+import { closeMessage, emptyHistory } from '../openwebui/chatTree';
 import type { Connection } from '../openwebui/connection';
 import { ForbiddenError } from '../openwebui/errors';
+import { hasError, isWhole } from '../openwebui/messageMarks';
 import { ownTasksOf } from '../openwebui/messageParts';
-import { replyText } from '../openwebui/replyText';
 import type { History, Message } from '../openwebui/schemas';
 import type { PlacedTurn } from './createChat';
 import { chatBusy, notYet } from './failures';
-import { readReply, type ReplyReading } from './reply';
+import { readMessage, type MessageReading } from './reply';
 
 export interface Unfinished {
   turn: Pick<PlacedTurn, 'chatId' | 'messageId' | 'model'>;
@@ -20,6 +20,8 @@ export interface Unfinished {
 export interface PutAway {
   /** Whether the message has an end now. It cannot have one where it was deleted. */
   closed: boolean;
+  /** It had come to its end by itself meanwhile, and was left as it is. */
+  whole?: true;
   /** Somebody else's reply in the same chat was stopped too. */
   stoppedOthers?: boolean;
 }
@@ -29,6 +31,8 @@ interface Stopped {
   /** Tasks that were stopped and are listed all the same: there is nothing behind them. */
   ghosts: readonly string[];
   others: boolean;
+  /** A task of ours was there to be stopped. */
+  ours: boolean;
 }
 
 /** Servers take a moment to end a task that they were told to stop: looks, and pause between them in milliseconds. */
@@ -38,57 +42,69 @@ const LOOK_PAUSE_MS = 300;
 const UNSTABLE_PAUSE_MS = 2_000;
 
 /** Stops and closes. Harmless when done again. @param reading of right before, which says what there is to stop */
-export async function putAway(connection: Connection, unfinished: Unfinished, reading: ReplyReading): Promise<PutAway> {
+export async function putAway(
+  connection: Connection,
+  unfinished: Unfinished,
+  reading: MessageReading,
+): Promise<PutAway> {
   const { chatId, messageId } = unfinished.turn;
   const capabilities = await connection.capabilities();
-  const { ghosts, others } = await stopGeneration(connection, capabilities, unfinished, reading);
-  const closed = await finish(connection, capabilities, unfinished, ghosts);
+  const stopped = await stopGeneration(connection, capabilities, unfinished, reading);
+  const end = await finish(connection, capabilities, unfinished, stopped);
   connection.generations.ended(messageId);
   connection.placements.end(chatId, messageId);
-  return { closed, ...(others ? { stoppedOthers: true } : {}) };
+  return {
+    closed: end !== 'gone',
+    ...(end === 'whole' ? { whole: true } : {}),
+    ...(stopped.others ? { stoppedOthers: true } : {}),
+  };
 }
 
 async function stopGeneration(
   connection: Connection,
   capabilities: Capabilities,
   { turn, taskId }: Unfinished,
-  { message, taskIds }: ReplyReading,
+  { message, taskIds }: MessageReading,
 ): Promise<Stopped> {
   const ours = tasksOf(message, taskId, taskIds);
   let wholeChat = false;
+  let found = false;
   let listed = taskIds;
   let left = ours;
   for (let look = 0; look < LOOKS && left.length > 0; look++) {
     if (look > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_PAUSE_MS));
     // Once more each time: up to 0.11.3 the stop of a chat passes over every second task.
-    wholeChat = (await stop(connection, capabilities, turn.chatId, left, listed)) || wholeChat;
+    const stopped = await stop(connection, capabilities, turn.chatId, left, listed);
+    wholeChat ||= stopped.wholeChat;
+    found ||= stopped.found;
     listed = await connection.tasks(turn.chatId);
     left = ours.filter((task) => listed.includes(task));
   }
   const others = wholeChat && taskIds.some((task) => !ours.includes(task) && !listed.includes(task));
-  return { ghosts: left, others };
+  return { ghosts: left, others, ours: found };
 }
 
-/** @returns whether the whole chat was stopped, with other tasks in it */
+/** @returns whether there was something to stop, and whether the whole chat was stopped, with other tasks in it */
 async function stop(
   { client }: Connection,
   { stopRoute }: Capabilities,
   chatId: string,
   tasks: readonly string[],
   listed: readonly string[],
-): Promise<boolean> {
+): Promise<{ found: boolean; wholeChat: boolean }> {
   const alone = tasks.length === listed.length;
+  let found = false;
   try {
     if (stopRoute === 'task' || !alone) {
-      for (const task of tasks) await client.stopTask(task);
-      return false;
+      for (const task of tasks) if (await client.stopTask(task)) found = true;
+      return { found, wholeChat: false };
     }
   } catch (error) {
     // Somebody else's reply is under way: an administrator can stop ours alone, others only the whole chat.
     if (!(error instanceof ForbiddenError) || stopRoute === 'task') throw error;
   }
   await client.stopChat(chatId);
-  return !alone;
+  return { found: true, wholeChat: !alone };
 }
 
 /** Those of the chat's tasks that are ours: a message that was never triggered has none, and others' replies go on. */
@@ -98,27 +114,46 @@ function tasksOf(message: Message | undefined, taskId: string | undefined, liste
   return message?.model ? listed : [];
 }
 
+/** Writes the end of a message right after it was read without one. */
 async function finish(
   connection: Connection,
   capabilities: Capabilities,
-  { turn, taskId, reason }: Unfinished,
-  ghosts: readonly string[],
-): Promise<boolean> {
+  { turn, reason }: Unfinished,
+  stopped: Stopped,
+): Promise<'closed' | 'whole' | 'gone'> {
   for (let look = 0; look < LOOKS; look++) {
-    const reading = await readReply(connection, { ...turn, taskId });
-    const { message, chat } = reading;
-    if (message === undefined || chat.chat.history === undefined) return false;
-    if (isClosed(reading, capabilities)) return true;
-    if (capabilities.historyWrite === 'guarded' && message.done !== true) {
-      await endUnfinished(connection, reading, ghosts);
+    let reading = await readMessage(connection, turn);
+    let end = endOf(reading, capabilities, stopped);
+    if (end === undefined && capabilities.historyWrite === 'guarded' && reading.message?.done !== true) {
+      await endUnfinished(connection, reading, stopped.ghosts);
+      reading = await readMessage(connection, turn);
+      end = endOf(reading, capabilities, stopped);
     }
-    const { chat: fresh } = await readReply(connection, { ...turn, taskId });
-    const history = fresh.chat.history;
-    if (history?.messages[turn.messageId] === undefined) return false;
-    const closed = closeMessage(history, turn.messageId, reason, turn.model);
+    if (end !== undefined) return end;
+    const closed = closeMessage(historyOf(reading), turn.messageId, reason, turn.model);
     await connection.client.updateChat(turn.chatId, { history: toWrite(capabilities, closed, turn.messageId) });
   }
   throw notYet('ChatBusy', `The message does not stay closed in chat ${turn.chatId}`, UNSTABLE_PAUSE_MS);
+}
+
+function historyOf({ chat }: MessageReading): History {
+  return chat.chat.history ?? emptyHistory();
+}
+
+/**
+ * The end that a message has: an error that the page shows and an author, or a whole reply. Pages of servers that never write
+ * `done` do without it; there a text that we stopped looks like a whole one.
+ */
+function endOf(
+  { message }: MessageReading,
+  capabilities: Capabilities,
+  stopped: Stopped,
+): 'closed' | 'whole' | 'gone' | undefined {
+  if (message === undefined) return 'gone';
+  const { doneMark } = capabilities;
+  if (hasError(message)) return message.model && (message.done === true || doneMark === 'none') ? 'closed' : undefined;
+  if (doneMark === 'none' && stopped.ours) return undefined;
+  return isWhole(message, capabilities) ? 'whole' : undefined;
 }
 
 /** Where the server merges, our message alone: a person's reply that ends at this moment is not written over with what it was. */
@@ -130,20 +165,9 @@ function toWrite({ historyWrite }: Capabilities, history: History, messageId: st
 /** A guarded store keeps what it holds of an unfinished message until the whole chat is told to stop. */
 async function endUnfinished(
   connection: Connection,
-  { chat, taskIds }: ReplyReading,
+  { chat, taskIds }: MessageReading,
   ghosts: readonly string[],
 ): Promise<void> {
   if (taskIds.some((task) => !ghosts.includes(task))) throw chatBusy(chat.id);
   await connection.client.stopChat(chat.id);
-}
-
-/**
- * Ended with a whole text or an error that the page shows, and with an author. Pages of servers that never write `done` do
- * without it.
- */
-function isClosed({ message, state }: ReplyReading, { doneMark }: Capabilities): boolean {
-  if (!message?.model) return false;
-  const hasError = message.error !== undefined && message.error !== null;
-  if (message.done !== true) return hasError && doneMark === 'none';
-  return hasError || (state.kind !== 'stopped' && replyText(message).content !== '');
 }

@@ -42,7 +42,8 @@ export async function regenerate(deps: ActivityDependencies, input: RegenerateIn
       return { messageId: turn.messageId, unwritten: 'nothing', alive: true };
     }
     historyWithQuestion(reading.chat, turn.userMessageId);
-    const { closed } = await putAway(connection, { turn, taskId, reason }, reading);
+    const { closed, whole } = await putAway(connection, { turn, taskId, reason }, reading);
+    if (whole === true) return { messageId: turn.messageId, unwritten: 'nothing', alive: true };
     if (!closed) throw finalFailure('ChatGone', `The message that held the lost reply was deleted from ${turn.chatId}`);
     await othersFinished(connection, turn.chatId, signal);
     if (!connection.placements.begin(turn.chatId, messageId)) throw chatBusy(turn.chatId);

@@ -24,25 +24,42 @@ export interface Reply {
   digest?: string;
 }
 
-export interface ReplyReading {
-  state: ReplyState;
+/** A message as it stands in its chat, and the chat's tasks. */
+export interface MessageReading {
   chat: Chat;
   message: Message | undefined;
   taskIds: string[];
 }
 
+export interface ReplyReading extends MessageReading {
+  state: ReplyState;
+}
+
+interface Place {
+  chatId: string;
+  messageId: string;
+}
+
 /** Task list first, then the chat: the other order can see a task end between the two and take its reply for lost. */
+export async function readMessage(
+  connection: Connection,
+  { chatId, messageId }: Place,
+  signal?: AbortSignal,
+): Promise<MessageReading> {
+  const taskIds = await connection.tasks(chatId, signal);
+  const chat = await connection.client.chat(chatId, signal);
+  return { chat, message: chat.chat.history?.messages[messageId], taskIds };
+}
+
+/** @param place with the task that the trigger returned, if its answer arrived */
 export async function readReply(
   connection: Connection,
-  { chatId, messageId, taskId }: { chatId: string; messageId: string; taskId?: string | undefined },
+  { taskId, ...place }: Place & { taskId?: string | undefined },
   signal?: AbortSignal,
 ): Promise<ReplyReading> {
   const capabilities = await connection.capabilities(signal);
-  const taskIds = await connection.tasks(chatId, signal);
-  const chat = await connection.client.chat(chatId, signal);
-  const message = chat.chat.history?.messages[messageId];
-  const state = replyState({ taskIds, message }, capabilities, taskId === undefined ? undefined : { taskId });
-  return { state, chat, message, taskIds };
+  const reading = await readMessage(connection, place, signal);
+  return { ...reading, state: replyState(reading, capabilities, taskId === undefined ? undefined : { taskId }) };
 }
 
 /** What of a finished reply the run reports. */

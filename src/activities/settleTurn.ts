@@ -14,7 +14,7 @@ import { findChats } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
 import { untilCommitted, untilSettled } from './lateEffects';
 import { putAway } from './putAway';
-import { readReply } from './reply';
+import { readMessage } from './reply';
 import { turnStep, type ActivityDependencies } from './step';
 
 /** Shown in a second chat that cannot be deleted. */
@@ -84,12 +84,10 @@ async function close(
   reason: string,
 ): Promise<Pick<Settled, 'place'>> {
   try {
-    const reading = await readReply(connection, { chatId, messageId });
+    const reading = await readMessage(connection, { chatId, messageId });
     connection.placements.end(chatId, messageId);
-    if (reading.state.kind === 'gone') return {};
-    if (reading.state.kind !== 'finished') {
-      await putAway(connection, { turn: { chatId, messageId, model }, reason }, reading);
-    }
+    if (reading.message === undefined) return {};
+    await putAway(connection, { turn: { chatId, messageId, model }, reason }, reading);
     return { place: { chatId, messageId, url: connection.chatUrl(chatId) } };
   } catch (error) {
     if (error instanceof NotFoundError) return {};

@@ -2,6 +2,7 @@
  * The tree of a chat: messages by id, linked both ways, and the tip that the page shows. Nothing here mutates what it is
  * given, and keys that we do not know are kept: a history that we read is written back whole.
  */
+import { hasError } from './messageMarks';
 import { childrenOf, parentIdOf } from './messageParts';
 import type { History, Message } from './schemas';
 
@@ -91,10 +92,10 @@ export function branchTo(history: History, messageId: string): Message[] {
     seen.add(id);
     const message = messageOf(history, id);
     if (message === undefined) break;
-    branch.unshift(typeof message.id === 'string' ? message : { ...message, id });
+    branch.push(typeof message.id === 'string' ? message : { ...message, id });
     id = parentIdOf(message);
   }
-  return branch;
+  return branch.reverse();
 }
 
 /** The message that the page shows last, be it a leaf or not; where the chat names none, the newest leaf. Null if empty. */
@@ -116,7 +117,12 @@ export function closeMessage(history: History, messageId: string, errorText: str
   const message = messageOf(history, messageId);
   if (message === undefined) return history;
   const author = message.model || model === undefined ? {} : { model };
-  const closed = { ...message, ...author, error: message.error ?? { content: errorText }, done: true };
+  const closed = {
+    ...message,
+    ...author,
+    error: hasError(message) ? message.error : { content: errorText },
+    done: true,
+  };
   return { ...history, messages: { ...history.messages, [messageId]: closed } };
 }
 

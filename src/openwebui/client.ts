@@ -17,6 +17,7 @@ import {
   modelSchema,
   readableChatsSchema,
   releaseSchema,
+  stopAnswerSchema,
   taskListSchema,
   triggerAnswerSchema,
   type Chat,
@@ -222,14 +223,18 @@ export class OpenWebUIClient {
 
   /**
    * POST /api/tasks/stop/{id}: any user up to 0.8.12, administrators later. The answer may say "failed" although it worked, and
-   * a task that has gone is answered 404, or 500 by releases up to 0.6.26.
+   * a task that has gone is answered 404, 500 by releases up to 0.6.26, or 200 and "not found".
+   * @returns whether there was such a task
    */
-  async stopTask(taskId: string, signal?: AbortSignal): Promise<void> {
+  async stopTask(taskId: string, signal?: AbortSignal): Promise<boolean> {
     try {
-      await this.post(`/api/tasks/stop/${encodeURIComponent(taskId)}`, undefined, z.unknown(), signal);
+      const path = `/api/tasks/stop/${encodeURIComponent(taskId)}`;
+      const { message } = await this.post(path, undefined, stopAnswerSchema, signal);
+      return !/not found/i.test(message);
     } catch (error) {
       const isGone = error instanceof NotFoundError || (error instanceof ServerError && error.context.status === 500);
       if (!isGone) throw error;
+      return false;
     }
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { maskSecrets } from '../config/secret';
+import { cutTo } from './text';
 
 /** Which request failed; carried by every error so that a message alone is enough to find it in a log. */
 export interface RequestContext {
@@ -83,9 +84,11 @@ const NAMED_SECRET = /((?:password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\
 
 /** Text of a foreign server made fit to stand in a message: secrets out, one line, at most 500 characters. */
 export function redact(text: string): string {
-  const masked = maskSecrets(text.replace(STATEMENT, '').slice(0, 4 * LONGEST_QUOTE)).replace(NAMED_SECRET, '$1***');
+  const beginning = text.slice(0, 4 * LONGEST_QUOTE).replace(STATEMENT, '');
+  const masked = maskSecrets(beginning).replace(NAMED_SECRET, '$1***');
   const clean = masked.replace(/\s+/g, ' ').trim();
-  return clean.length > LONGEST_QUOTE ? `${clean.slice(0, LONGEST_QUOTE)}…` : clean;
+  const quote = cutTo(clean, LONGEST_QUOTE);
+  return clean.length > LONGEST_QUOTE ? `${quote}…` : quote;
 }
 
 // Open WebUI says 401 both for a bad credential and for a chat that is missing or someone else's; only the text differs.

@@ -1,6 +1,7 @@
 /** One connection's HTTP: a pool, explicit limits, and every failure turned into an {@link OpenWebUIError}. */
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import type { z } from 'zod';
+import { depthOf } from '../replyJson';
 import type { Credentials } from './credentials';
 import { Deadline } from './deadline';
 import {
@@ -15,6 +16,7 @@ import {
   redact,
   type RequestContext,
 } from './errors';
+import { jsonOf, recordOf } from './json';
 
 export interface HttpOptions {
   /** Named in every error. */
@@ -69,8 +71,10 @@ const DEFAULT_BODY_TIMEOUT_MS = 60_000;
 /** Between two parts of an answer. */
 const SILENCE_TIMEOUT_MS = 30_000;
 const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
-/** What is read of an error page, in characters. */
-const LONGEST_PAGE = 20_000;
+/** What is read of a failed answer, in characters. */
+const LONGEST_DETAIL = 20_000;
+/** What is read may be written back, and whoever writes JSON recurses. Open WebUI's own answers end at a quarter of that. */
+const DEEPEST = 1_000;
 
 interface RawAnswer {
   status: number;
@@ -238,6 +242,9 @@ export class Http {
     } catch {
       throw new ServerError('The answer is cut or is not JSON', context);
     }
+    if (depthOf(answer.text) > DEEPEST) {
+      throw new UnexpectedShapeError(`The answer nests deeper than ${DEEPEST} levels`, context);
+    }
     const parsed = request.schema.safeParse(json);
     if (parsed.success) return parsed.data;
     const issue = parsed.error.issues[0];
@@ -282,12 +289,14 @@ function queryString(query: HttpRequest<unknown>['query']): string {
 
 /** `detail` is a string, a list of validation problems, or missing where a proxy answered. */
 function detailOf(answer: RawAnswer): string {
+  const page = answer.text.slice(0, LONGEST_DETAIL);
   try {
-    const body = JSON.parse(answer.text) as { detail?: unknown; message?: unknown };
-    const detail = body.detail ?? body.message ?? body;
-    return typeof detail === 'string' ? detail : JSON.stringify(detail);
+    const body: unknown = JSON.parse(answer.text);
+    const { detail, message } = recordOf(body);
+    const said = detail ?? message ?? body;
+    return (typeof said === 'string' ? said : (jsonOf(said) ?? page)).slice(0, LONGEST_DETAIL);
   } catch {
-    return answer.text.slice(0, LONGEST_PAGE).replace(/<[^<>]*>/g, ' ');
+    return page.replace(/<[^<>]*>/g, ' ');
   }
 }
 

@@ -32,6 +32,11 @@ export function sourcesOf({ sources }: Message): unknown[] {
   return listOf(sources);
 }
 
+/** Of an assistant message: pictures that a model, a pipe or the image generation made. */
+export function filesOf({ files }: Message): unknown[] {
+  return listOf(files).filter((file) => file !== null);
+}
+
 /** Tokens, as the model's provider reports them. */
 export function usageOf({ usage }: Message): Record<string, unknown> | undefined {
   return isRecord(usage) ? usage : undefined;

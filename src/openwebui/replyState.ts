@@ -1,6 +1,8 @@
 /** What a task list and a message, read in this order, say about a reply. */
 import { redact } from './errors';
-import { outputOf, ownTasksOf, taskIdOf } from './messageParts';
+import { jsonOf, recordOf } from './json';
+import { awaitsPerson, hasContent, hasError, isAtWork, isCutShort, isFinal } from './messageMarks';
+import { taskIdOf, textOf } from './messageParts';
 import { troubleIn, type Trouble } from './providerTrouble';
 import type { Message } from './schemas';
 
@@ -9,7 +11,7 @@ export type ReplyState =
   | { kind: 'untriggered' }
   /** The server works on it, or waits for a person to allow a tool call (bounded by the caller's reply budget). */
   | { kind: 'running' }
-  /** Final. The text may still be blank: an empty answer, or tool calls only. */
+  /** Final. The text may still be blank: an empty answer, pictures or tool calls only. */
   | { kind: 'finished' }
   /**
    * The message carries an error; `error` is cut and redacted, never blank. `cutStream`: it says that the stream from the model
@@ -53,51 +55,16 @@ export function replyState(
   if (error !== undefined) {
     return { kind: 'failed', error, cutStream: CUT_STREAM.test(error), trouble: troubleOf(message) };
   }
-  if (isAtWork(taskIds, ownTasksOf(message, ours.taskId))) return { kind: 'running' };
+  if (isAtWork(message, taskIds, ours.taskId)) return { kind: 'running' };
   if (isFinal(message, profile)) return { kind: isCutShort(message) ? 'stopped' : 'finished' };
   if (awaitsPerson(message)) return { kind: 'running' };
   return isTouched(message, profile, ours) ? { kind: 'lost' } : { kind: 'untriggered' };
 }
 
-// Outlet filters, titles and tags run in the reply's own task, after the text and even `done` are written. Where the task's id
-// is known, another one in the list is somebody else's answer in the same chat; where it is not, any may be ours.
-function isAtWork(taskIds: readonly string[], own: readonly string[]): boolean {
-  return own.length === 0 ? taskIds.length > 0 : own.some((id) => taskIds.includes(id));
-}
-
-// Servers that never write `done` leave it to pages, which set it on load on whatever they show: it means nothing there.
-// Elsewhere every end that has written an answer, be it an empty one, leaves `output`; `done` alone is the mark of a chat stop
-// that found no task, that is, of a dead generation put away.
-function isFinal(message: Message, profile: ReplyProfile): boolean {
-  if (profile.doneMark === 'none') return hasText(message);
-  return message.done === true && (hasText(message) || Array.isArray(message.output));
-}
-
-/** Whether anything of an answer was written: text, or a step towards it. */
-export function hasText(message: Message): boolean {
-  const { content } = message;
-  return (
-    ((typeof content === 'string' || Array.isArray(content)) && content.length > 0) || outputOf(message).length > 0
-  );
-}
-
-function isCutShort(message: Message): boolean {
-  return hasItemIn(message, ['in_progress', 'incomplete']);
-}
-
-// A tool call that waits for a person has no task: the answer to it starts a new one on the same message.
-function awaitsPerson(message: Message): boolean {
-  return message.done !== true && hasItemIn(message, ['pending', 'queued', 'requires_approval']);
-}
-
-function hasItemIn(message: Message, statuses: readonly string[]): boolean {
-  return outputOf(message).some((item) => item.status !== undefined && statuses.includes(item.status));
-}
-
-// A message with text, or one put away by a stop, must not be triggered again even if nothing says that it ever was: old
+// A message with content, or one put away by a stop, must not be triggered again even if nothing says that it ever was: old
 // releases append to what is there, new ones refuse.
 function isTouched(message: Message, profile: ReplyProfile, ours: { taskId?: string }): boolean {
-  if (hasText(message) || ours.taskId !== undefined) return true;
+  if (hasContent(message) || ours.taskId !== undefined) return true;
   if (profile.doneMark !== 'none' && message.done === true) return true;
   return taskIdOf(message) !== undefined || (!profile.taskIdOnMessage && Boolean(message.model));
 }
@@ -111,30 +78,29 @@ const NO_REASON = 'The server gives no reason';
 /** The message's error as text; undefined where it has none. */
 function errorOf(message: Message): string | undefined {
   const { error } = message;
-  if (error === undefined || error === null || error === false) return undefined;
-  const text = error === true ? message.content : errorText(error);
-  return (typeof text === 'string' && redact(text)) || NO_REASON;
+  if (!hasError(message)) return undefined;
+  return redact(error === true ? textOf(message.content) : errorText(error)) || NO_REASON;
 }
 
 /** From the words, and from what else the provider's own object says, where a release hands it on. */
 function troubleOf({ error, content }: Message): Trouble {
-  const words = error === true ? content : errorText(error);
-  const { content: inner = error } = fieldsOf(error);
-  const about = Object.entries(fieldsOf(inner)).filter(([name]) => ['type', 'code', 'status'].includes(name));
-  return troubleIn([words, ...about.map(([name, value]) => `"${name}":"${String(value)}"`)].join(' '));
+  const words = error === true ? textOf(content) : errorText(error);
+  const { content: inner = error } = recordOf(error);
+  const about = Object.entries(recordOf(inner)).filter(([name]) => ['type', 'code', 'status'].includes(name));
+  const said = about.filter(([, value]) => typeof value === 'string' || typeof value === 'number');
+  return troubleIn([words, ...said.map(([name, value]) => `"${name}":"${String(value)}"`)].join(' '));
 }
 
-function fieldsOf(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-}
+const ERROR_KEYS = ['content', 'message', 'detail', 'error'];
 
 // A string, {content}, {content:{message}} (the provider's own object), {message}, {detail}, or something new.
 function errorText(error: unknown): string {
-  if (typeof error === 'string') return error;
-  if (error === null || typeof error !== 'object') return '';
-  for (const key of ['content', 'message', 'detail', 'error']) {
-    const inner = (error as Record<string, unknown>)[key];
-    if (inner !== undefined && inner !== null) return errorText(inner);
+  let found = error;
+  while (typeof found === 'object' && found !== null) {
+    const parts = found as Record<string, unknown>;
+    const key = ERROR_KEYS.find((name) => parts[name] !== undefined && parts[name] !== null);
+    if (key === undefined) return Object.values(parts).some((value) => value !== null) ? (jsonOf(parts) ?? '') : '';
+    found = parts[key];
   }
-  return Object.values(error).some((value) => value !== null) ? JSON.stringify(error) : '';
+  return typeof found === 'string' ? found : '';
 }

@@ -25,9 +25,9 @@ export function replyText(message: Message): ReplyText {
   const output = outputOf(message);
   const written = textOf(message.content);
   const blocks = splitBlocks(written);
-  const content = (written.trim() === '' ? textOfOutput(output) : joined(blocks.texts, '\n')).trim();
+  const content = (written.trim() === '' ? textOfOutput(output) : joined(blocks.texts, '\n')).trim().toWellFormed();
   const thoughts = output.filter((item) => item.type === 'reasoning').map(thoughtOf);
-  const reasoning = joined(thoughts, '\n\n') || joined(blocks.reasoning, '\n\n');
+  const reasoning = (joined(thoughts, '\n\n') || joined(blocks.reasoning, '\n\n')).toWellFormed();
   const hasToolCalls = blocks.toolCalls || output.some(isToolCall);
   return reasoning === '' ? { content, hasToolCalls } : { content, reasoning, hasToolCalls };
 }
@@ -59,20 +59,40 @@ function splitBlocks(content: string): Blocks {
   for (let mark = marks.exec(content); mark !== null; mark = marks.exec(content)) {
     const [, fence, kind] = mark;
     const bodyStart = marks.lastIndex;
-    // The server closes its blocks at the beginning of a line; what the model thought has a quote mark before it.
-    const close = fence === undefined ? /^<\/details>/gm : new RegExp(`^[ \\t]*${fence}`, 'gm');
-    close.lastIndex = bodyStart;
-    const end = close.exec(content);
-    if (end === null) break;
-    marks.lastIndex = close.lastIndex;
+    const close = fence === undefined ? endOfBlock(content, bodyStart) : endOfFence(content, bodyStart, fence);
+    if (close === undefined) break;
+    marks.lastIndex = close.end;
     if (kind === undefined) continue;
     blocks.texts.push(content.slice(taken, mark.index));
-    taken = close.lastIndex;
-    if (kind === 'reasoning') blocks.reasoning.push(unquoted(content.slice(bodyStart, end.index)));
+    taken = close.end;
+    if (kind === 'reasoning') blocks.reasoning.push(unquoted(content.slice(bodyStart, close.start)));
     else blocks.toolCalls = true;
   }
   blocks.texts.push(content.slice(taken));
   return blocks;
+}
+
+interface Close {
+  start: number;
+  end: number;
+}
+
+/** The server closes its blocks at the beginning of a line; what the model thought has a quote mark before it. */
+function endOfBlock(content: string, from: number): Close | undefined {
+  const closing = /^<\/details>/gm;
+  closing.lastIndex = from;
+  const found = closing.exec(content);
+  return found === null ? undefined : { start: found.index, end: closing.lastIndex };
+}
+
+/** A fence is closed by one that is at least as long, of the same character. */
+function endOfFence(content: string, from: number, fence: string): Close | undefined {
+  const fences = /^[ \t]*(```+|~~~+)/gm;
+  fences.lastIndex = from;
+  for (let found = fences.exec(content); found !== null; found = fences.exec(content)) {
+    if (found[1]?.startsWith(fence)) return { start: found.index, end: fences.lastIndex };
+  }
+  return undefined;
 }
 
 /** The body of a reasoning block as the model wrote it. Some releases escape it, quote marks and all; the others do not. */

@@ -116,6 +116,9 @@ export const triggerAnswerSchema = z.looseObject({
   task_ids: z.array(z.string()).nullish(),
 });
 
+/** What a stop says it has come to; of any shape, since nothing hangs on it but whether there was a task. */
+export const stopAnswerSchema = z.looseObject({ message: z.string().catch('') }).catch({ message: '' });
+
 export const taskListSchema = z.looseObject({ task_ids: z.array(z.string()) });
 export const allTasksSchema = z.looseObject({ tasks: z.array(z.string()) });
 export const activeChatsSchema = z.looseObject({ active_chat_ids: z.array(z.string()) });

@@ -12,7 +12,7 @@ import { fittedOutcome } from './outcomeSize';
 import { failureTypeOf, runFailure } from './failures';
 import { Progress } from './progress';
 import { withinBudget } from './runBudget';
-import { replyJson } from './replyJson';
+import { replyJson } from '../replyJson';
 import { runTurn } from './turn';
 
 // --- Messages ---

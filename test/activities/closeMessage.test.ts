@@ -250,9 +250,11 @@ describe('closeMessage', () => {
       const stopTask = client.stopTask.bind(client);
       jest.spyOn(client, 'stopTask').mockImplementation(async (taskId) => {
         await bench.untilNoTask(turn.chatId);
-        await stopTask(taskId);
+        return stopTask(taskId);
       });
-      expect(await bench.run('closeMessage', { turn, reason: REASON, ...triggered })).toEqual({ closed: true });
+      const closed = { closed: true, whole: true };
+      expect(await bench.run('closeMessage', { turn, reason: REASON, ...triggered })).toEqual(closed);
+      expect(await bench.message(turn)).not.toHaveProperty('error');
     },
   );
 });

@@ -15,6 +15,7 @@ import {
   RequestTimeoutError,
   ResponseTooLargeError,
   ServerError,
+  UnexpectedShapeError,
 } from '../../src/openwebui/errors';
 import { Http, parseRetryAfter, type HttpOptions, type HttpRequest } from '../../src/openwebui/http';
 
@@ -196,6 +197,24 @@ describe('a refusal', () => {
     const started = performance.now();
     expect(await failureOf()).toBeInstanceOf(ServerError);
     expect(performance.now() - started).toBeLessThan(10_000);
+  });
+
+  it.each([
+    ['nothing', 'null', 'null'],
+    ['a list', '["x"]', '["x"]'],
+    ['what nests too deep', `{"detail":${'['.repeat(50_000)}${']'.repeat(50_000)}}`, '{"detail":[[['],
+    ['what is cut', '{"detail":"x', '{"detail":"x'],
+  ])('is told where its body is %s', async (_, body, told) => {
+    answer = raw((response) => response.writeHead(500, { 'content-type': 'application/json' }).end(body));
+    const error = await failureOf();
+    expect(error).toBeInstanceOf(ServerError);
+    expect(error.message).toContain(`Open WebUI failed: ${told}`);
+    expect(error.message.length).toBeLessThan(700);
+  });
+
+  it('does not end in half of a character', async () => {
+    answer = json({ detail: `${'x'.repeat(499)}😀😀` }, 500);
+    expect((await failureOf()).message.isWellFormed()).toBe(true);
   });
 
   it('never quotes the token, and keeps the request id', async () => {
@@ -474,5 +493,23 @@ describe('a server is gone', () => {
     answer = () => controller.abort(new Error('cancelled'));
     await expect(get({ signal: controller.signal })).rejects.toThrow('cancelled');
     expect(told).toEqual([]);
+  });
+});
+
+describe('an answer of JSON that nests deep', () => {
+  const nested = (levels: number): string => `{"x":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`;
+  const answering = (body: string): RequestListener =>
+    raw((response) => response.writeHead(200, { 'content-type': 'application/json' }).end(body));
+
+  it('is read', async () => {
+    answer = answering(nested(1_000));
+    expect(Object.keys((await get()) as object)).toEqual(['value', 'status', 'serverTimeMs']);
+  });
+
+  it.each([1_001, 1_000_000])('is of no shape that could be written back, at %d levels', async (levels) => {
+    answer = answering(nested(levels));
+    const error = await failureOf();
+    expect(error).toBeInstanceOf(UnexpectedShapeError);
+    expect(error.message).toMatch(/^The answer nests deeper than 1000 levels \[team: GET/);
   });
 });

@@ -22,7 +22,11 @@ describe('the bundle of the workflows', () => {
     const own = withPath('/src/').filter((module) => !module.includes('node_modules'));
     const paths = own.map((module) => /\/src\/(.*)$/.exec(module)?.[1] ?? module);
     expect(paths).toContain('workflows/orchestrateChat.ts');
-    expect(paths.filter((path) => !path.startsWith('workflows/'))).toEqual(['batchContract.ts', 'contract.ts']);
+    expect(paths.filter((path) => !path.startsWith('workflows/'))).toEqual([
+      'batchContract.ts',
+      'contract.ts',
+      'replyJson.ts',
+    ]);
   });
 
   it.each(['activities', 'openwebui', 'client', 'chatInput', 'config', 'logging'])(

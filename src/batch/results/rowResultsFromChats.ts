@@ -5,10 +5,10 @@ import { turnIds, type TurnIds, type TurnKey } from '../../activities/ids';
 import { messageOf, sameTurn } from '../../openwebui/chatTree';
 import type { Connection } from '../../openwebui/connection';
 import { replyState, type ReplyState } from '../../openwebui/replyState';
-import { usageOf } from '../../openwebui/messageParts';
+import { filesOf, usageOf } from '../../openwebui/messageParts';
 import { replyText } from '../../openwebui/replyText';
 import type { Chat, Message } from '../../openwebui/schemas';
-import { replyJson } from '../../workflows/replyJson';
+import { replyJson } from '../../replyJson';
 import { ChatsByMessage, readableChat } from './chatsByMessage';
 import type { RowResult } from './rowResults';
 
@@ -168,7 +168,8 @@ function failureOf(
   message: Message | undefined,
 ): { type: FailureType; message: string } | undefined {
   if (state.kind === 'failed') return { type: FAILURES.ReplyFailed, message: state.error };
-  if (state.kind === 'finished' && message !== undefined && replyText(message).content === '') {
+  const isEmpty = message !== undefined && replyText(message).content === '' && filesOf(message).length === 0;
+  if (state.kind === 'finished' && isEmpty) {
     return { type: FAILURES.ReplyEmpty, message: 'The reply is empty' };
   }
   return FAILURES_OF_STATES[state.kind];

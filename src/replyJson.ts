@@ -1,4 +1,4 @@
-/** JSON out of a reply, however the model wraps it. Runs in the workflow sandbox: no imports, linear time. */
+/** JSON out of a reply, however the model wraps it. In linear time, and without imports: see the end of orchestrateChat.ts. */
 
 export type ReplyJson =
   /** `text` is the JSON as it stands in the reply. */
@@ -36,55 +36,84 @@ function tooDeep(): ReplyJson {
   return { ok: false, reason: `The reply's JSON is nested deeper than ${DEEPEST} levels` };
 }
 
-/** Nesting of a text that is known to be JSON. */
-function depthOf(json: string): number {
+const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d];
+
+/** How deep a text nests that is known to be JSON. */
+export function depthOf(json: string): number {
   let depth = 0;
   let deepest = 0;
   for (let at = 0; at < json.length; at++) {
-    const char = json.charAt(at);
-    if (char === '"') at = endOfString(json, at) - 1;
-    else if (char === '{' || char === '[') deepest = Math.max(deepest, ++depth);
-    else if (char === '}' || char === ']') depth--;
+    const code = json.charCodeAt(at);
+    if (code === QUOTE) {
+      at = endOfJsonString(json, at);
+    } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      depth++;
+      if (depth > deepest) deepest = depth;
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) {
+      depth--;
+    }
   }
   return deepest;
+}
+
+/** The index of the closing quote. */
+function endOfJsonString(json: string, start: number): number {
+  let end = json.indexOf('"', start + 1);
+  while (isEscaped(json, end)) end = json.indexOf('"', end + 1);
+  return end;
+}
+
+function isEscaped(json: string, at: number): boolean {
+  let before = at;
+  while (json.charCodeAt(before - 1) === BACKSLASH) before--;
+  return (at - before) % 2 === 1;
 }
 
 /** The contents of the code fences, in order; the last one may lack its end. A fence inside a JSON string never fills a line. */
 function fenced(text: string): string[] {
   const contents: string[] = [];
-  let body: string[] | undefined;
-  for (const line of text.split('\n')) {
-    const fence = /^\s*(?:```+|~~~+)(\S*)/.exec(line);
-    if (fence === null) {
-      body?.push(line);
-    } else {
-      if (body !== undefined) contents.push(body.join('\n').trim());
-      body = body === undefined || fence[1] !== '' ? [] : undefined;
-    }
+  const fences = /(?<![^\n])[^\S\n]*(?:```+|~~~+)(\S*)/g;
+  let bodyStart: number | undefined;
+  for (let fence = fences.exec(text); fence !== null; fence = fences.exec(text)) {
+    if (bodyStart !== undefined) contents.push(text.slice(bodyStart, fence.index).trim());
+    const isOpening = bodyStart === undefined || fence[1] !== '';
+    bodyStart = isOpening ? endOfLine(text, fences.lastIndex) : undefined;
   }
-  if (body !== undefined) contents.push(body.join('\n').trim());
+  if (bodyStart !== undefined) contents.push(text.slice(bodyStart).trim());
   return contents;
 }
 
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf('\n', from);
+  return end === -1 ? text.length : end + 1;
+}
+
 function firstContainer(text: string): ReplyJson {
-  const dead = new Set<number>();
+  const dead = new Uint8Array(text.length);
   let citation: ReplyJson | undefined;
   const openers = /\{(?=\s*["}])|\[(?=\s*["[{\dtfn\]-])/g;
-  for (let opener = openers.exec(text); opener !== null; opener = openers.exec(text)) {
-    const end = endOfContainer(text, opener.index, dead);
+  for (let start = nextOpener(text, openers); start !== -1; start = nextOpener(text, openers)) {
+    if (citation !== undefined && isCitation(text, start)) continue;
+    const end = dead[start] === 1 ? undefined : endOfContainer(text, start, dead);
     if (end === 'too deep') return tooDeep();
-    const attempt = end === undefined ? undefined : parsed(text.slice(opener.index, end));
+    const attempt = end === undefined ? undefined : parsed(text.slice(start, end));
     if (end === undefined || attempt === undefined) continue;
-    if (!isCitation(attempt)) return attempt;
-    citation ??= attempt;
+    if (!isCitation(text, start)) return attempt;
+    citation = attempt;
     openers.lastIndex = end;
   }
   return citation ?? { ok: false, reason: 'The reply contains no JSON' };
 }
 
+function nextOpener(text: string, openers: RegExp): number {
+  return openers.test(text) ? openers.lastIndex - 1 : -1;
+}
+
 /** `[1]` in a sentence refers to a source; it is what was asked for only if there is nothing else. */
-function isCitation(found: ReplyJson): boolean {
-  return found.ok && Array.isArray(found.json) && found.json.every((item) => typeof item === 'number');
+function isCitation(text: string, start: number): boolean {
+  const numbers = /\[[\s\d.,eE+-]*\]/y;
+  numbers.lastIndex = start;
+  return numbers.test(text);
 }
 
 type Expected = 'value' | 'first value' | 'key' | 'first key' | 'colon' | 'separator';
@@ -96,7 +125,7 @@ const OPENS: Record<string, Expected> = { '{': 'first key', '[': 'first value' }
  * Where the object or array that opens at `start` ends; undefined if it is not JSON. What was found open then can never close,
  * wherever one starts to read: it is noted in `dead` and not tried again, which keeps the whole search linear.
  */
-function endOfContainer(text: string, start: number, dead: Set<number>): number | 'too deep' | undefined {
+function endOfContainer(text: string, start: number, dead: Uint8Array): number | 'too deep' | undefined {
   const open: Array<{ at: number; first: Expected }> = [];
   let expected: Expected = 'value';
   for (let at = start; at < text.length;) {
@@ -106,7 +135,7 @@ function endOfContainer(text: string, start: number, dead: Set<number>): number 
     const takesKey: boolean = expected === 'key' || expected === 'first key';
     let end = at + 1;
     if (first !== undefined) {
-      if (!takesValue || dead.has(at)) break;
+      if (!takesValue || dead[at] === 1) break;
       if (open.push({ at, first }) > DEEPEST) return 'too deep';
       expected = first;
     } else if (CLOSES[char] !== undefined) {
@@ -126,7 +155,7 @@ function endOfContainer(text: string, start: number, dead: Set<number>): number 
     }
     at = end;
   }
-  for (const { at } of open) dead.add(at);
+  for (const { at } of open) dead[at] = 1;
   return undefined;
 }
 

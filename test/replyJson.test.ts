@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
-import { replyJson } from '../../src/workflows/replyJson';
-import { RELEASES, momentsOf } from '../openwebui/recordings';
-import { replyText } from '../../src/openwebui/replyText';
+import { replyJson } from '../src/replyJson';
+import { RELEASES, momentsOf } from './openwebui/recordings';
+import { replyText } from '../src/openwebui/replyText';
 
 const object = { result: 'Paris', confidence: 0.99, tags: ['a', { b: null }] };
 const text = JSON.stringify(object);
@@ -203,6 +203,6 @@ it('does not read what can never close again from each of its brackets', () => {
 });
 
 it('imports nothing, as it runs in the workflow sandbox', () => {
-  const source = readFileSync(path.join(__dirname, '..', '..', 'src', 'workflows', 'replyJson.ts'), 'utf8');
+  const source = readFileSync(path.join(__dirname, '..', 'src', 'replyJson.ts'), 'utf8');
   expect(source).not.toMatch(/\b(?:import|require)\b\s*[({'"]|^import\b/m);
 });
