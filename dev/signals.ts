@@ -1,5 +1,5 @@
 /** The end of a program that has something to tidy up. */
-import { endAtOnce, onInterrupt } from '../src/interrupts';
+import { endAtOnce, exitCodeOf, onInterrupt } from '../src/interrupts';
 
 /**
  * Hears Ctrl-C, which npm passes on once more, and SIGTERM.
@@ -7,11 +7,5 @@ import { endAtOnce, onInterrupt } from '../src/interrupts';
  * @returns stops hearing
  */
 export function onEnd(tidyUp: (code: number) => void): () => void {
-  const terminate = (): void => tidyUp(143);
-  const leave = onInterrupt(() => tidyUp(130), endAtOnce);
-  process.once('SIGTERM', terminate);
-  return () => {
-    leave();
-    process.off('SIGTERM', terminate);
-  };
+  return onInterrupt((interrupt) => tidyUp(exitCodeOf(interrupt)), endAtOnce);
 }

@@ -1,5 +1,6 @@
 /** A worker in this process between a Temporal dev server and a stand-in for Open WebUI: runs that are whole and quick. */
-import { createWorkers, runWorkers, type WorkersOptions } from '../src/worker';
+import { createWorkers, type WorkersOptions } from '../src/worker';
+import { runWorkers } from '../src/worker/runWorkers';
 import { Admission } from '../src/activities/admission';
 import { passFence } from '../src/activities/fence';
 import { Orchestrator } from '../src/client';
@@ -66,7 +67,7 @@ export async function startStandInStack(
       limits: LIMITS,
     },
   });
-  const running = runWorkers(workers);
+  const running = runWorkers(workers, SETTINGS);
   return {
     standIn,
     token,

@@ -19,7 +19,7 @@ import {
 } from './config';
 import { maskSecrets } from './config/secret';
 import { TASK_QUEUES } from './contract';
-import { endAtOnce, onInterrupt } from './interrupts';
+import { endAtOnce, onInterrupt, type Interrupt } from './interrupts';
 import { createLogger, installRuntime } from './logging';
 import { Connection } from './openwebui/connection';
 import { credentialsFor } from './openwebui/credentials';
@@ -27,6 +27,7 @@ import { warnOfPriorities } from './priorities';
 import { ensureSearchAttributes } from './searchAttributes';
 import { TemporalUnavailableError, confirmAttempt, connectWorker } from './temporal';
 import { checkConnections } from './worker/checkConnections';
+import { NotDrainedError, runWorkers } from './worker/runWorkers';
 import { workerCommand } from './workerHelp';
 
 /** Sockets to a server besides those of triggers. */
@@ -89,20 +90,6 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
   return Promise.all(workers);
 }
 
-/** Runs them until a signal or a failure of one ends all. */
-export async function runWorkers(workers: Worker[]): Promise<void> {
-  const runs = workers.map(async (worker) => {
-    try {
-      await worker.run();
-    } finally {
-      for (const other of workers) if (other.getState() === 'RUNNING') other.shutdown();
-    }
-  });
-  const results = await Promise.allSettled(runs);
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
-}
-
 /** Connections and the count of generations of each server. Connections to one server share its count. */
 export function openConnections(config: Config, log: Logger): Pick<ActivityDependencies, 'connections' | 'admission'> {
   const connections = new Map<string, Connection>();
@@ -141,18 +128,30 @@ function tunerOf(slots: ActivitySlots): WorkerTuner {
   };
 }
 
-/** Temporal's runtime ends the workers at the first, and hears no other: the next one would end the process while they drain. */
-function bearInterrupts(log: Logger): void {
-  const insisted = (): void => {
-    log.warn('Interrupted again: the worker ends at once, and what it had in flight is tried again elsewhere');
-    endAtOnce();
+/**
+ * Hears what tells the process to end. Temporal's runtime hears the first one, too, and ends the workers that run; it takes
+ * one that comes before they do for itself, and none after that: the next would end the process while they drain.
+ * @returns to be called when they begin
+ */
+function bearInterrupts(log: Logger): () => void {
+  let runs = false;
+  const first = (interrupt: Interrupt): void => {
+    if (runs) return log.info({ signal: interrupt }, 'Interrupted: the worker ends what it has in flight');
+    log.info({ signal: interrupt }, 'Interrupted: the worker ends before it has begun');
+    process.exit(0);
   };
-  onInterrupt(() => log.info('Interrupted: the worker ends what it has in flight'), insisted);
+  onInterrupt(first, (interrupt) => {
+    const what = 'Interrupted again: the worker ends at once, and what it had in flight is tried again elsewhere';
+    log.warn({ signal: interrupt }, what);
+    endAtOnce(interrupt);
+  });
+  return () => void (runs = true);
 }
 
 async function main(): Promise<void> {
   const config = loadConfig(process.env);
   const log = createLogger({ ...config.log, secrets: secretsOf(config) });
+  const begin = bearInterrupts(log);
   for (const warning of config.warnings) log.warn(warning);
   log.info(`Open WebUI connections: ${describeConnections(config)}`);
   installRuntime(config, log);
@@ -176,8 +175,8 @@ async function main(): Promise<void> {
       );
       // Takes a while, and nothing waits for it.
       void warnOfPriorities(connection, namespace, log);
-      bearInterrupts(log);
-      await runWorkers(workers);
+      begin();
+      await runWorkers(workers, config.worker);
     } finally {
       // Refused while a worker that was not run holds it; the process ends, and the cause is to be told.
       await temporal.connection
@@ -195,7 +194,7 @@ if (require.main === module) {
   main().then(
     () => process.exit(0),
     (error: unknown) => {
-      const expected = error instanceof ConfigError || error instanceof TemporalUnavailableError;
+      const expected = [ConfigError, TemporalUnavailableError, NotDrainedError].some((kind) => error instanceof kind);
       const text = error instanceof Error ? (expected ? error.message : (error.stack ?? error.message)) : String(error);
       process.stderr.write(`${maskSecrets(text)}\n`);
       process.exit(1);

@@ -8,7 +8,7 @@ It takes its settings from the environment, and needs:
   OPENWEBUI_CONNECTIONS                 in place of these, or beside them: a JSON file with further connections
   TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE  where Temporal is (default: localhost:7233, default)
 
-All settings: docs/configuration.md. Ctrl-C ends it when what it has in flight is done or handed over.
+All settings: docs/configuration.md. Ctrl-C or SIGTERM ends it when what it has in flight is done or handed over.
 
 Examples:
   $ OPENWEBUI_URL=https://chat.example.com OPENWEBUI_API_KEY=sk-… npm run worker

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { onInterrupt } from '../src/interrupts';
+import { exitCodeOf, onInterrupt } from '../src/interrupts';
 
 it('takes two interrupts in a row for one, as npm sends them, and a later one for another', async () => {
   const heard: string[] = [];
@@ -17,4 +17,21 @@ it('takes two interrupts in a row for one, as npm sends them, and a later one fo
   expect(heard).toEqual(['first', 'insisted']);
   stop();
   expect(process.listeners('SIGINT')).toEqual([]);
+});
+
+it('takes SIGTERM like Ctrl-C, and tells which it was', async () => {
+  const heard: string[] = [];
+  const stop = onInterrupt(
+    (interrupt) => heard.push(`first ${interrupt}`),
+    (interrupt) => heard.push(`insisted ${interrupt}`),
+    50,
+  );
+  process.emit('SIGTERM');
+  process.emit('SIGINT');
+  await sleep(60);
+  process.emit('SIGTERM');
+  expect(heard).toEqual(['first SIGTERM', 'insisted SIGTERM']);
+  stop();
+  expect(process.listeners('SIGTERM')).toEqual([]);
+  expect([exitCodeOf('SIGINT'), exitCodeOf('SIGTERM')]).toEqual([130, 143]);
 });

@@ -9,7 +9,8 @@ import { loadConfig, secretsOf } from '../../src/config';
 import { createLogger, installRuntime } from '../../src/logging';
 import { ensureSearchAttributes } from '../../src/searchAttributes';
 import { connectWorker } from '../../src/temporal';
-import { createWorkers, openConnections, runWorkers } from '../../src/worker';
+import { createWorkers, openConnections } from '../../src/worker';
+import { runWorkers } from '../../src/worker/runWorkers';
 import { compileWorker, type CompiledWorker } from '../../dev/compiledWorker';
 import { FEW_FILES, TAKE_FILES, TAKES_FILES, WITHOUT_FENCE } from './preloads';
 import { WrongClock } from './wrongClock';
@@ -122,7 +123,9 @@ export class WorkerHost {
         limits: config.limits,
       },
     });
-    const run = runWorkers(workers).catch((error: unknown) => void this.lines.push(`${String(error)}\n`));
+    const run = runWorkers(workers, config.worker).catch(
+      (error: unknown) => void this.lines.push(`${String(error)}\n`),
+    );
     return {
       readyAt: Date.now(),
       stop: async () => {

@@ -10,16 +10,23 @@ const PROGRAM = `
   console.log('ready');
 `;
 
-describe('Ctrl-C while a command waits', () => {
-  it('is answered with what goes on, also where npm passes it on once more', async () => {
-    const child = spawn(process.execPath, ['--import', 'tsx', '--eval', PROGRAM]);
-    let told = '';
-    child.stderr.on('data', (data: Buffer) => (told += data.toString()));
-    const ended = once(child, 'close');
-    await once(child.stdout, 'data');
-    child.kill('SIGINT');
-    child.kill('SIGINT');
-    expect(await ended).toEqual([130, null]);
-    expect(told).toBe('\nThe batch goes on.\n');
-  }, 20_000);
+describe('Ctrl-C, or SIGTERM, while a command waits', () => {
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)(
+    'is answered with what goes on, also where npm passes it on once more: %s',
+    async (signal, code) => {
+      const child = spawn(process.execPath, ['--import', 'tsx', '--eval', PROGRAM]);
+      let told = '';
+      child.stderr.on('data', (data: Buffer) => (told += data.toString()));
+      const ended = once(child, 'close');
+      await once(child.stdout, 'data');
+      child.kill(signal);
+      child.kill(signal);
+      expect(await ended).toEqual([code, null]);
+      expect(told).toBe('\nThe batch goes on.\n');
+    },
+    20_000,
+  );
 });

@@ -85,6 +85,9 @@ describe.each(realVersions())('worker processes at a real Open WebUI %s', (versi
     const run = await orchestrator.startChat({ prompt: `${word} [chunks=20] [slow=300]`, model: 'model-a' });
     await until(async () => (await writing([word])) === 1);
     await worker.stop();
+    expect(logs.map((file) => readFileSync(file, 'utf8')).join('')).toMatch(
+      /"signal":"SIGTERM","msg":"Interrupted: the worker ends what it has in flight"/,
+    );
     await startWorker({ OPENWEBUI_API_KEY: user.token });
     expect((await run.result()).content).toBe(WHOLE);
     expect((await askedOfModel(word)).generations.map(({ state }) => state)).toEqual(['finished']);

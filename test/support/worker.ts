@@ -19,7 +19,8 @@ import { createLogger, installRuntime } from '../../src/logging';
 import type { Connection } from '../../src/openwebui/connection';
 import { ensureSearchAttributes } from '../../src/searchAttributes';
 import { connectClient, connectWorker } from '../../src/temporal';
-import { createWorkers, openConnections, runWorkers } from '../../src/worker';
+import { createWorkers, openConnections } from '../../src/worker';
+import { runWorkers } from '../../src/worker/runWorkers';
 import { realServers } from './real';
 
 /** One connection, as the worker's file of connections has it. */
@@ -95,7 +96,7 @@ export async function startTestWorker(
     },
     settings: config.worker,
   });
-  const run = runWorkers(workers);
+  const run = runWorkers(workers, config.worker);
   return {
     orchestrator: new Orchestrator(target.client),
     client: target.client,

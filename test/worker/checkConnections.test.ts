@@ -102,10 +102,10 @@ describe('a worker that starts', () => {
         const good = { url: standIn.url, apiKey: standIn.apiKey(standIn.user) };
         const hanging = { url: elsewhere, apiKey: KEY };
         const started = performance.now();
-        await start(inFile({ first: hanging, good, last: hanging }).env, 1_000);
-        expect(performance.now() - started).toBeLessThan(4_000);
+        await start(inFile({ first: hanging, good, last: hanging }).env, 4_000);
+        expect(performance.now() - started).toBeLessThan(15_000);
         expect(logged).toContain('Open WebUI 0.12.4 answers at');
-        const sentence = 'has not answered within 1 s: the worker begins without it, and uses it as soon as it answers';
+        const sentence = 'has not answered within 4 s: the worker begins without it, and uses it as soon as it answers';
         expect(logged).toContain(`Connection first ${sentence}`);
         expect(logged).toContain(`Connection last ${sentence}`);
       } finally {

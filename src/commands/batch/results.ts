@@ -9,9 +9,8 @@ import type { Format } from '../../batch/file/records';
 import { writeReport } from '../../batch/report';
 import { OrchestrationError } from '../../chatRun';
 import { FAILURES } from '../../contract';
-import { endAtOnce, onInterrupt } from '../../interrupts';
+import { endAtOnce, exitCodeOf, onInterrupt, type Interrupt } from '../../interrupts';
 import { AuthenticationError } from '../../openwebui/errors';
-import { INTERRUPTED } from '../interruptible';
 import { connectionsSetUp, openConnection } from '../models';
 import { PROGRAM, printJson, tell } from '../output';
 import { withClient } from '../withTemporal';
@@ -117,7 +116,7 @@ interface Writing {
   say: (sentence: string) => void;
 }
 
-/** Ctrl-C stops it in good order; what is written is kept. @param interrupted gives what is said then */
+/** Ctrl-C, or SIGTERM, stops it in good order; what is written is kept. @param interrupted gives what is said then */
 async function writing(
   options: FileOptions,
   interrupted: (options: FileOptions) => Promise<string>,
@@ -129,7 +128,12 @@ async function writing(
   if (json && out === STANDARD_OUTPUT) throw new InvalidArgumentError('--json tells about a file: name it with --out.');
   const stopping = new AbortController();
   const display = displayFor({});
-  const leaves = onInterrupt(() => stopping.abort(), insisted);
+  let exitCode: number | undefined;
+  const stop = (interrupt: Interrupt): void => {
+    exitCode = exitCodeOf(interrupt);
+    stopping.abort();
+  };
+  const leaves = onInterrupt(stop, insisted);
   const onProgress = ({ rows, of }: { rows: number; of?: number }): void => {
     // Rows that the batch left out may stand in the file for forgotten ones.
     const all = of === undefined ? undefined : Math.max(of, rows);
@@ -142,7 +146,7 @@ async function writing(
     if (!stopping.signal.aborted) throw error;
     display.close();
     tell(await interrupted(options));
-    process.exitCode = INTERRUPTED;
+    process.exitCode = exitCode;
   } finally {
     display.close();
     leaves();
@@ -159,9 +163,9 @@ async function interruptedReport(): Promise<string> {
   return 'Interrupted. Nothing was written.';
 }
 
-function insisted(): void {
+function insisted(interrupt: Interrupt): void {
   tell('Ended at once.');
-  endAtOnce();
+  endAtOnce(interrupt);
 }
 
 /** Whoever asks for a packed file would get one that nothing can unpack. */
