@@ -34,6 +34,7 @@ export class SharedPoll {
   private isRegular = false;
   private isQuick = false;
   private quickAt = shifted(now(), -Infinity);
+  private everybodyAt = now();
 
   constructor(private readonly options: SharedPollOptions) {}
 
@@ -43,16 +44,21 @@ export class SharedPoll {
     if (!this.isQuick) void this.lookQuickly();
   }
 
+  /** Events may have been missed: the next look is at everybody. */
+  missed(): void {
+    this.everybodyAt = shifted(now(), -Infinity);
+  }
+
   private async lookRegularly(): Promise<void> {
     const { watches, isDeafTo, everybodyMs, pausesMs } = this.options;
     this.isRegular = true;
-    let everybodyAt = now();
+    this.everybodyAt = now();
     try {
       let pauseMs = pausesMs[1];
       while (watches().length > 0) {
         await this.pause(pauseMs);
-        const isForAll = msSince(everybodyAt) >= (await everybodyMs());
-        if (isForAll) everybodyAt = now();
+        const isForAll = msSince(this.everybodyAt) >= (await everybodyMs());
+        if (isForAll) this.everybodyAt = now();
         pauseMs = await this.look(
           watches().filter((watch) => isForAll || isDeafTo(watch)),
           pausesMs[1],

@@ -1,6 +1,6 @@
 /**
  * One watcher for each connection and process, shared by all chats in flight on it. Whoever waits registers a chat and is
- * woken when there is a reason to read it: a pushed event, a shared poll, or a gap in either.
+ * woken when there is a reason to read it: a pushed event, what a shared poll sees, or that the server was away.
  */
 import { msFrom, msSince, now, type Instant } from '../clocks';
 import type { Capabilities } from './capabilities';
@@ -66,7 +66,7 @@ export class Watcher {
         url: options.url,
         credentials: options.credentials,
         onEvent: (event) => this.hear(event),
-        onGap: () => this.gap(),
+        onGap: () => this.missed(),
         ...(options.onGone === undefined ? {} : { onGone: options.onGone }),
       });
     }
@@ -126,9 +126,8 @@ export class Watcher {
     return this.watches.get(chatId)?.size ?? 0;
   }
 
-  /** Something was missed: everybody looks for himself. */
+  /** The server was away: everybody looks for himself. */
   gap(): void {
-    if (!this.isListening) this.forgetHeard();
     for (const watch of this.all()) watch.wake('gap');
   }
 
@@ -150,8 +149,13 @@ export class Watcher {
     for (const watch of watches) watch.wake('event');
   }
 
-  /** Another socket may lead to another process of the server, which tells of others. */
-  private forgetHeard(): void {
+  /**
+   * The event socket left, or joined: one look tells what was missed. Proxies cut idle sockets every few seconds, so those who wait
+   * must not each read for it. And another socket may lead to another process of the server, which tells of others.
+   */
+  private missed(): void {
+    this.poll.missed();
+    if (this.isListening) return;
     this.heard.clear();
     for (const watch of this.all()) watch.heardAt = undefined;
   }
