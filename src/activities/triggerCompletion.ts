@@ -121,7 +121,7 @@ async function send(
   { sending }: Attempt,
 ): Promise<Triggered> {
   const triggeredAt = Date.now();
-  connection.watcher.expect(turn.messageId);
+  connection.watcher.expect(turn.chatId, turn.messageId);
   try {
     // Not cancelled half-way: a generation that was asked for must become known, or nobody could stop it.
     const isHeld = triggerAnswers !== 'at once';

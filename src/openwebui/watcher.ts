@@ -78,8 +78,8 @@ export class Watcher {
   }
 
   /** Says that a message is about to be triggered by this process. Called before the request is sent. */
-  expect(messageId: string): void {
-    this.expected.add(messageId);
+  expect(chatId: string, messageId: string): void {
+    this.expected.add(keyOf(chatId, messageId));
   }
 
   watch(watched: Watched): Watch {
@@ -88,7 +88,7 @@ export class Watcher {
     const watch = new Watch(watched, this.hears(chatId, messageId), (closed) => this.forget(closed));
     const all = this.watches.get(chatId) ?? new Set();
     this.watches.set(chatId, all.add(watch));
-    if ((this.ends.get(messageId) ?? this.ends.get(chatId)) !== undefined) watch.wake('event');
+    if ((this.ends.get(keyOf(chatId, messageId)) ?? this.ends.get(keyOf(chatId))) !== undefined) watch.wake('event');
     this.poll.begin();
     return watch;
   }
@@ -101,7 +101,7 @@ export class Watcher {
     for (const watch of this.watches.get(chatId) ?? []) {
       if (watch.messageId === messageId && watch.heardAt !== undefined) return watch.heardAt;
     }
-    return this.heard.get(messageId);
+    return this.heard.get(keyOf(chatId, messageId));
   }
 
   /**
@@ -112,7 +112,7 @@ export class Watcher {
   missesNothingOf(chatId: string, messageId: string): boolean {
     const since = this.push?.hearingSince;
     if (since === undefined || this.hears(chatId, messageId) !== undefined) return true;
-    const triggeredAfter = this.expected.get(messageId);
+    const triggeredAfter = this.expected.get(keyOf(chatId, messageId));
     return triggeredAfter !== undefined && msFrom(since, triggeredAfter) >= 0;
   }
 
@@ -141,11 +141,11 @@ export class Watcher {
       (watch) => watch.messageId === (messageId ?? watch.messageId),
     );
     if (messageId !== undefined && this.isListening) {
-      this.heard.add(messageId);
+      this.heard.add(keyOf(chatId, messageId));
       for (const watch of watches) watch.heardAt = now();
     }
     if (!isEnd) return;
-    this.ends.add(messageId ?? chatId);
+    this.ends.add(keyOf(chatId, messageId));
     for (const watch of watches) watch.wake('event');
   }
 
@@ -191,4 +191,9 @@ export class Watcher {
     );
     return way === 'allTasks' ? SILENT_ENDS_MS : EVERYBODY_MS;
   }
+}
+
+/** Messages of two chats may have the same id, where one of these is a copy of the other. */
+function keyOf(chatId: string, messageId = ''): string {
+  return `${chatId} ${messageId}`;
 }

@@ -278,10 +278,11 @@ describe.each([
 
   it('has missed nothing of what it expected before it was triggered, though it ended before anybody waited', async () => {
     const open = await connect();
-    watcher.expect('a');
+    watcher.expect('c', 'a');
+    expect(watcher.missesNothingOf('c', 'a')).toBe(true);
+    expect(watcher.missesNothingOf('copy of c', 'a')).toBe(false);
     const chatId = await ask(open, 'x');
     await sleep(200);
-    expect(watcher.missesNothingOf(chatId, 'a')).toBe(true);
     expect(await watcher.watch({ chatId, messageId: 'a' }).moved(5_000, never)).toBe('event');
   });
 
@@ -296,7 +297,7 @@ describe.each([
 
   it('does not promise to have kept what ended long ago', async () => {
     await connect();
-    watcher.expect('a');
+    watcher.expect('c', 'a');
     expect(watcher.missesNothingOf('c', 'a')).toBe(true);
     const inTime = performance.now();
     jest.spyOn(performance, 'now').mockImplementation(() => inTime + 61_000);
@@ -309,6 +310,7 @@ describe.each([
     const chatId = await ask(open, 'x [slow=20]');
     const waiting = watcher.watch({ chatId, messageId: 'a' });
     expect(watcher.hears(chatId, 'another')).toBeUndefined();
+    expect(watcher.hears('copy', 'a')).toBeUndefined();
     expect(await waiting.moved(5_000, never)).toBe('event');
     const heardAt = watcher.hears(chatId, 'a');
     expect(heardAt).toBeDefined();
@@ -357,11 +359,11 @@ describe.each([
 
   it('may have missed what was triggered before it joined, and not what is triggered later', async () => {
     const open = await connect();
-    watcher.expect('before');
+    watcher.expect('c', 'before');
     open.cutSockets();
     while (watcher.isListening) await sleep(5);
     while (!watcher.isListening) await sleep(5);
-    watcher.expect('later');
+    watcher.expect('c', 'later');
     expect(['before', 'later'].map((message) => watcher.missesNothingOf('c', message))).toEqual([false, true]);
   });
 
