@@ -5,9 +5,12 @@ import {
   type LogMetadata,
   type Logger as TemporalLogger,
 } from '@temporalio/worker';
+import { ApplicationFailure } from '@temporalio/common';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { ConfigError, type Config, type LogFormat, type LogLevel } from './config';
 import { maskSecrets, type Secret } from './config/secret';
+import { FAILURES, ORCHESTRATE_CHAT } from './contract';
+import { OpenWebUIError } from './openwebui/errors';
 import { asText } from './textLog';
 
 export interface LoggerOptions {
@@ -21,6 +24,9 @@ export interface LoggerOptions {
   destination?: DestinationStream;
 }
 
+/** The one type of failure whose cause is in our code. */
+const DEFECT = 'Defect';
+const WORKFLOW_FAILED = 'Workflow failed';
 const SECRET_KEYS = ['password', 'apiKey', 'api_key', 'token', 'authorization', 'cookie', 'secret'];
 // A shorter one would mask parts of innocent words.
 const SHORTEST_MASKED = 6;
@@ -49,11 +55,20 @@ function maskerOf(secrets: readonly Secret[]): (line: string) => string {
   return (line) => escaped.reduce((masked, value) => masked.replaceAll(value, '***'), maskSecrets(line));
 }
 
-/** The details of a failure may hold a reply, and conversations do not belong in a log. */
+/**
+ * The details of a failure may hold a reply, and conversations do not belong in a log. Of what is expected the sentence says
+ * what to do; of a defect the stack says where it is.
+ */
 function withoutDetails(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const { type, message, stack } = pino.stdSerializers.err(error);
-  return { type, message, stack };
+  return isExpected(error) ? { type, message } : { type, message, stack };
+}
+
+function isExpected(error: Error): boolean {
+  if (!(error instanceof ApplicationFailure)) return error instanceof OpenWebUIError;
+  const type = error.type ?? '';
+  return Object.hasOwn(FAILURES, type) && type !== DEFECT;
 }
 
 const PINO_LEVELS: Record<TemporalLogLevel, LogLevel> = {
@@ -68,15 +83,26 @@ const PINO_LEVELS: Record<TemporalLogLevel, LogLevel> = {
  * What the SDK tells of its own workings, a line for each task queue and state, and its surprise at workers that only run
  * activities, which is how ours are meant.
  */
-function isInternal(level: TemporalLogLevel, message: string, meta?: LogMetadata): boolean {
-  if (meta?.['sdkComponent'] !== 'worker') return false;
+function isInternal(level: TemporalLogLevel, message: string, meta: LogMetadata): boolean {
+  if (meta['sdkComponent'] !== 'worker') return false;
+  // A run has a line of its own at its end.
+  if (message === WORKFLOW_FAILED && meta['workflowType'] === ORCHESTRATE_CHAT) return true;
   return level === 'INFO' || (level === 'WARN' && message.startsWith('No workflows registered'));
+}
+
+/** The type of a failure is a field of its own. */
+function withFailureType(message: string, meta: LogMetadata): LogMetadata {
+  const error: unknown = meta['error'];
+  if (error instanceof ApplicationFailure && error.type != null) return { ...meta, failureType: error.type };
+  // It comes out of the workflow's sandbox as a copy without its type; where its cause was thrown, the step has told.
+  if (message === WORKFLOW_FAILED) return { ...meta, error: { message: (error as Error | undefined)?.message } };
+  return meta;
 }
 
 /** Lets the SDK, workflows and activities log through ours. */
 export function temporalLogger(log: Logger): TemporalLogger {
-  const write = (level: TemporalLogLevel, message: string, meta?: LogMetadata): void => {
-    log[isInternal(level, message, meta) ? 'debug' : PINO_LEVELS[level]](meta ?? {}, message);
+  const write = (level: TemporalLogLevel, message: string, meta: LogMetadata = {}): void => {
+    log[isInternal(level, message, meta) ? 'debug' : PINO_LEVELS[level]](withFailureType(message, meta), message);
   };
   return {
     log: write,

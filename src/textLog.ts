@@ -22,9 +22,10 @@ export function asText(destination: DestinationStream): DestinationStream {
 
 function lineOf({ time, level, msg, err, error, ...fields }: Line): string {
   const pairs = Object.entries(fields).map(([key, value]) => `${key}=${shown(value)}`);
-  const line = [time.slice(11, 23), level.toUpperCase().padEnd(5), msg ?? '', ...pairs].join(' ').trimEnd();
   const failure = err ?? error;
-  return failure === undefined ? line : `${line}\n${failure.stack ?? failure.message ?? shown(failure)}`;
+  if (failure !== undefined && failure.stack === undefined) pairs.push(`error=${shown(failure.message ?? failure)}`);
+  const line = [time.slice(11, 23), level.toUpperCase().padEnd(5), msg ?? '', ...pairs].join(' ').trimEnd();
+  return failure?.stack === undefined ? line : `${line}\n${failure.stack}`;
 }
 
 function shown(value: unknown): string {

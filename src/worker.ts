@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { createActivities, type Activities, type ActivityDependencies } from './activities';
 import { ADMISSION_CLASSES, Admission, defaultReserve, triggerTaskQueue } from './activities/admission';
 import { passFence } from './activities/fence';
+import { stepLog } from './activities/stepLog';
 import { createBatchActivities } from './batch/batchActivities';
 import { WORKFLOW_BUNDLE } from './bundle';
 import {
@@ -58,9 +59,10 @@ export async function createWorkers(options: WorkersOptions): Promise<Worker[]> 
     connection,
     namespace,
     shutdownGraceTime: settings.shutdownGraceMs,
+    interceptors: { activity: [stepLog] },
     // A cancel comes with the answer to a heartbeat, and the steps of these queues are few and short.
     maxHeartbeatThrottleInterval: '1s',
-  } as const;
+  } satisfies Partial<WorkerOptions>;
   const workers = [
     Worker.create({
       ...common,

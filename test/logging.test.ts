@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure } from '@temporalio/common';
 import { Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { ConfigError, type WorkerSettings } from '../src/config';
@@ -43,6 +44,30 @@ describe('the log', () => {
     log.warn({ connection: 'default', count: 2, err: new Error('broken') }, 'It went wrong');
     expect(written()).toMatch(
       /^\d\d:\d\d:\d\d\.\d{3} WARN {2}It went wrong connection=default count=2\nError: broken\n {4}at /,
+    );
+  });
+
+  it('has the stack of a defect, and of an expected failure only its sentence', () => {
+    const { log, written } = logger();
+    const failure = (type: string): Error => ApplicationFailure.create({ type, message: `It is ${type}` });
+    for (const error of [failure('ReplyEmpty'), failure('Defect'), new TypeError('It is ours')]) {
+      temporalLogger(log).warn('Activity failed', { error });
+    }
+    const stack = expect.stringContaining('\n    at ') as string;
+    expect(parsed(written())).toMatchObject([
+      { failureType: 'ReplyEmpty', error: { message: 'It is ReplyEmpty' } },
+      { failureType: 'Defect', error: { message: 'It is Defect', stack } },
+      { error: { message: 'It is ours', stack } },
+    ]);
+    expect(parsed(written())[0]?.error).not.toHaveProperty('stack');
+  });
+
+  it('shows what is expected on one line of text', () => {
+    const { log, written } = logger({ format: 'text' });
+    const error = ApplicationFailure.create({ type: 'ReplyEmpty', message: 'The model answered an empty text' });
+    temporalLogger(log).warn('Activity failed', { error, chatId: 'c' });
+    expect(written()).toMatch(
+      /WARN {2}Activity failed chatId=c failureType=ReplyEmpty error="The model answered an empty text"\n$/,
     );
   });
 

@@ -1,5 +1,6 @@
-import { ApplicationFailure, defineQuery, isCancellation, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, TemporalFailure, defineQuery, isCancellation, setHandler } from '@temporalio/workflow';
 import {
+  DEFAULT_CONNECTION,
   FAILURES,
   STATUS_QUERY,
   placeOf,
@@ -12,6 +13,7 @@ import { fittedOutcome } from './outcomeSize';
 import { failureTypeOf, runFailure } from './failures';
 import { Progress } from './progress';
 import { withinBudget } from './runBudget';
+import { logEnd } from './runLog';
 import { replyJson } from '../replyJson';
 import { runTurn } from './turn';
 
@@ -27,6 +29,7 @@ export const statusQuery = defineQuery<ChatStatus>(STATUS_QUERY);
 export async function orchestrateChat(input: OrchestrateChatInput): Promise<ChatOutcome> {
   if (typeof input !== 'object' || input === null) {
     const message = 'The workflow has no input; give one object with at least prompt and model.';
+    logEnd({ stage: 'failed', connection: DEFAULT_CONNECTION, generations: 0, failure: FAILURES.InvalidInput });
     throw ApplicationFailure.create({ type: FAILURES.InvalidInput, message, nonRetryable: true });
   }
   const progress = new Progress(input);
@@ -34,11 +37,14 @@ export async function orchestrateChat(input: OrchestrateChatInput): Promise<Chat
   try {
     const outcome = asWanted(input, await withinBudget(input, progress, () => runTurn(input, '1', progress)));
     progress.ended('done');
+    logEnd(progress.status, outcome.usage);
     return fittedOutcome(outcome, input.maxOutcomeBytes);
   } catch (error) {
     const failure = runFailure(progress.overdue ?? error, placeOf(progress.status), input.maxOutcomeBytes);
     if (isCancellation(failure)) progress.ended('cancelled');
     else progress.ended('failed', failureTypeOf(failure));
+    // Anything else does not end the run: it fails the workflow's task, which is tried again.
+    if (failure instanceof TemporalFailure) logEnd(progress.status);
     throw failure;
   }
 }

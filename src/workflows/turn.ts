@@ -5,7 +5,7 @@ import type { ChatOutcome, DuplicateChat, OrchestrateChatInput, Timings } from '
 import { aboutTurn, placing } from './activityOptions';
 import { answerTo, type Answer, type Asked } from './answer';
 import { mayBeUnderWay, mayExistSince } from './earlierRuns';
-import { closingReason, notesOf, wasCancelled } from './failures';
+import { closingReason, failureTypeOf, notesOf, runFailure, wasCancelled } from './failures';
 import type { Progress } from './progress';
 
 /** A turn's outcome, before what the caller wants made of its text. */
@@ -100,7 +100,8 @@ async function settle(
       ]),
     );
   } catch (error) {
-    log.warn('It is not known whether a chat was left behind', { error: String(error) });
+    const { keep: chatId } = about;
+    log.warn('It is not known whether a chat was left behind', { chatId, ...whyOf(error) });
     return { duplicateChats: [] };
   }
 }
@@ -126,8 +127,13 @@ async function close(
     if (stoppedOthers === true) progress.stoppedOthers();
   } catch (error) {
     // The run's own failure says more than that of the tidying.
-    log.warn('The unfinished message could not be closed', { chatId: turn.chatId, error: String(error) });
+    log.warn('The unfinished message could not be closed', { chatId: turn.chatId, ...whyOf(error) });
   }
+}
+
+/** For the log. */
+function whyOf(error: unknown): { failureType: string | undefined; reason: string } {
+  return { failureType: failureTypeOf(runFailure(error, {})), reason: closingReason(error) };
 }
 
 function outcomeOf(

@@ -26,6 +26,7 @@ describe('the bundle of the workflows', () => {
       'batchContract.ts',
       'contract.ts',
       'replyJson.ts',
+      'usage.ts',
     ]);
   });
 

@@ -1,6 +1,6 @@
 /** What a report says of a batch, gathered row by row: small, however many rows there are. */
 import { LatencyHistogram, TimeHistogram } from './histograms';
-import { tokensOf } from '../results/resultsFormat';
+import { tokensOf } from '../../usage';
 import type { WholeRow } from '../results/rowResultsFromChats';
 import { count, noRows, sumOf, type StatusCounts } from '../results/statusCounts';
 

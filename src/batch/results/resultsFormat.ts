@@ -1,5 +1,6 @@
 /** How a row is written: a line of JSON, a record of CSV, a line of the error file. */
 import { stringify } from 'csv-stringify/sync';
+import { tokensOf } from '../../usage';
 import type { WholeRow } from './rowResultsFromChats';
 
 export type ResultsFormat = 'jsonl' | 'csv';
@@ -113,22 +114,4 @@ function cellsOf({ content, json, usage, timings, error, ...line }: ResultLine):
     errorType: error?.type,
     errorMessage: error?.message,
   };
-}
-
-/** Providers name the same differently; undefined where one does not say. */
-const TOKEN_NAMES = {
-  prompt: ['prompt_tokens', 'input_tokens', 'prompt_eval_count'],
-  completion: ['completion_tokens', 'output_tokens', 'eval_count'],
-  total: ['total_tokens'],
-} as const;
-
-export function tokensOf(
-  usage: Record<string, unknown> | undefined,
-  kind: keyof typeof TOKEN_NAMES,
-): number | undefined {
-  for (const name of TOKEN_NAMES[kind]) {
-    const tokens = usage?.[name];
-    if (typeof tokens === 'number' && Number.isFinite(tokens)) return tokens;
-  }
-  return undefined;
 }
