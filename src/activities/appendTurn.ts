@@ -22,22 +22,24 @@ import { checkFiles } from './files';
 import { turnIds, type TurnIds, type TurnKey } from './ids';
 import { latestAnswer, type LatestAnswer } from './latestAnswer';
 import { connectionNamed, type ActivityDependencies, type Attempt } from './step';
+import { findModel } from './wantedModel';
 
 /** A reply that was not asked for in this time after its place was made has been given up, in milliseconds. */
 const TRIGGERED_WITHIN_MS = 10 * 60_000;
 
 export async function appendTurn(
   deps: ActivityDependencies,
-  { input, turnKey, mayExistSince }: PlaceTurnInput,
+  { input, turnKey, mayExistSince, modelSeen = false }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
-  return placingStep(deps, input, async ({ sending }) => {
+  return placingStep(deps, input, async (attempt) => {
+    const { sending } = attempt;
     const request = parseChatInput(input, deps.limits);
     if (request.chat === undefined)
       throw finalFailure('InvalidInput', 'Input field chat.id is missing; name the chat to go on in.');
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
     const capabilities = await connection.capabilities(signal);
-    await connection.model(request.model, signal);
+    await findModel(connection, { id: request.model, wasSeen: modelSeen }, attempt, signal);
     const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
     const key = turnKeyOf(deps, turnKey);
     const ids = turnIds(key, 1);

@@ -5,7 +5,7 @@ import { DEFAULT_CONNECTION, type OrchestrateChatInput, type UnusableFile } from
 import type { Capabilities } from '../openwebui/capabilities';
 import { appendFinishedTurns, appendTurn, emptyHistory } from '../openwebui/chatTree';
 import type { Connection } from '../openwebui/connection';
-import { ForbiddenError, NotFoundError } from '../openwebui/errors';
+import { NotFoundError } from '../openwebui/errors';
 import type { Chat, ChatDocument } from '../openwebui/schemas';
 import { triggerTaskQueue } from './admission';
 import { finalFailure } from './failures';
@@ -14,7 +14,9 @@ import { findChats } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
 import { lastSentAt, untilCommitted } from './lateEffects';
 import { latestAnswer } from './latestAnswer';
+import { sideLookUp } from './sideLookUp';
 import { connectionNamed, runStep, type ActivityDependencies, type Attempt } from './step';
+import { findModel } from './wantedModel';
 
 export interface PlaceTurnInput {
   /** As the caller gave it; validated here. */
@@ -27,6 +29,8 @@ export interface PlaceTurnInput {
   mayBeUnderWay?: boolean;
   /** The chat that it has made, where that is known. */
   knownChatId?: string;
+  /** Somebody has seen the model before, as when a batch was prepared: where it is missing it is away. */
+  modelSeen?: boolean;
 }
 
 /** Where a turn stands in Open WebUI, and what the workflow needs to know about the server and the worker. */
@@ -66,14 +70,15 @@ const TITLE_LENGTH = 60;
 
 export async function createChat(
   deps: ActivityDependencies,
-  { input, turnKey, mayExistSince, mayBeUnderWay = false, knownChatId }: PlaceTurnInput,
+  { input, turnKey, mayExistSince, mayBeUnderWay = false, knownChatId, modelSeen = false }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
-  return placingStep(deps, input, async ({ since, earlierAt, sending }) => {
+  return placingStep(deps, input, async (attempt) => {
+    const { since, earlierAt, sending } = attempt;
     const request = parseChatInput(input, deps.limits);
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
     const capabilities = await connection.capabilities(signal);
-    await connection.model(request.model, signal);
+    await findModel(connection, { id: request.model, wasSeen: modelSeen }, attempt, signal);
     const { files, unusable } = await checkFiles(connection, capabilities, request, signal);
     await checkFolder(connection, request.folderId, signal);
     const key = turnKeyOf(deps, turnKey);
@@ -201,10 +206,8 @@ function titleOf(request: ChatRequest): string {
 async function checkFolder(connection: Connection, folderId: string | undefined, signal: AbortSignal): Promise<void> {
   if (folderId === undefined) return;
   try {
-    await connection.client.folder(folderId, signal);
+    await sideLookUp(`Folder ${folderId}`, () => connection.client.folder(folderId, signal));
   } catch (error) {
-    // An API key may be kept from this endpoint; then the server has the last word.
-    if (error instanceof ForbiddenError) return;
     if (!(error instanceof NotFoundError)) throw error;
     const remedy = 'name one that this user has, or leave it out';
     throw finalFailure(

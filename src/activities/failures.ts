@@ -24,10 +24,15 @@ const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
 /** And the shortest that is heeded: the first pause between two attempts. */
 const SHORTEST_RETRY_AFTER_MS = 1_000;
 
+/** Pauses before a request that was refused in words that say nothing is sent again. */
+const REFUSED_PAUSES_MS: readonly number[] = [1_000, 5_000, 25_000];
+
 /** What the table needs to know besides the error. */
 export interface FailureContext {
   /** This process has seen Open WebUI's API behind the URL, so a web page in its place is a passing fault. */
   proven: boolean;
+  /** How often this step was refused so far in a way that may pass. */
+  refusals: number;
   /** A credential that was good may be in the middle of a rotation: retry until this time (ms since the epoch). */
   credentialGraceUntilMs: number;
 }
@@ -66,6 +71,8 @@ function verdictOn(error: unknown, context: FailureContext): Verdict | undefined
     const remedy = "correct the connection's URL: it must be the one at which Open WebUI's page opens";
     return { type: 'NotOpenWebUI', retryable: context.proven, remedy };
   }
+  const delayMs = error instanceof RefusedError && error.mayPass ? REFUSED_PAUSES_MS[context.refusals] : undefined;
+  if (delayMs !== undefined) return { type: 'RequestRefused', retryable: true, remedy: 'it is tried again', delayMs };
   if (error instanceof ConflictError || error instanceof RefusedError) {
     return { type: 'RequestRefused', retryable: false, remedy: 'correct what the reason names' };
   }
@@ -83,7 +90,7 @@ function verdictOn(error: unknown, context: FailureContext): Verdict | undefined
     return {
       type: 'RequestRefused',
       retryable: false,
-      remedy: 'the chat has grown too long to be read; start a new one',
+      remedy: remedyForSize(error.context.path),
     };
   }
   if (error instanceof NetworkError || error instanceof RequestTimeoutError) {
@@ -91,6 +98,23 @@ function verdictOn(error: unknown, context: FailureContext): Verdict | undefined
   }
   return undefined;
 }
+
+/** What was to be read, where the path says it, and what can be done about its size. */
+function remedyForSize(path: string): string {
+  const [, what = 'what was asked for'] = READ.find(([pattern]) => pattern.test(path)) ?? [];
+  const remedy = what === 'the chat' ? 'it has grown too long; start a new one' : 'look at it in Open WebUI';
+  return `this was to be ${what}; ${remedy}`;
+}
+
+const READ: ReadonlyArray<readonly [path: RegExp, what: string]> = [
+  [/^\/api\/models/, 'the list of models'],
+  [/^\/api\/v1\/knowledge\//, 'a knowledge collection'],
+  [/^\/api\/v1\/files\//, 'a file'],
+  [/^\/api\/v1\/folders\//, 'the folders'],
+  [/^\/api\/v1\/chats\/(?:list|pinned|archived|folder)/, 'the list of chats'],
+  [/^\/api\/v1\/chats\//, 'the chat'],
+  [/^\/api\/tasks/, 'the list of tasks'],
+];
 
 /** A server that asks for less than the usual pause, or names a time that has passed, gets the usual one, which grows. */
 function delay(retryAfterMs: number | undefined): { delayMs?: number } {
@@ -166,12 +190,18 @@ export function finalFailure(
  * "Not yet": an expected retry, which is neither logged as a failure nor counted as one. Of this type and message is the run's
  * failure if there is no time left for another try.
  */
-export function notYet(type: FailureType, message: string, retryAfterMs: number): ApplicationFailure {
+export function notYet(
+  type: FailureType,
+  message: string,
+  retryAfterMs: number,
+  details: FailureDetails = {},
+): ApplicationFailure {
   return ApplicationFailure.create({
     type: FAILURES[type],
     message,
     category: 'BENIGN',
     nextRetryDelay: retryAfterMs,
+    details: [details],
   });
 }
 

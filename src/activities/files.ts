@@ -7,6 +7,7 @@ import type { Connection } from '../openwebui/connection';
 import { NotFoundError } from '../openwebui/errors';
 import type { KnowledgeFile } from '../openwebui/schemas';
 import { finalFailure, notYet } from './failures';
+import { sideLookUp } from './sideLookUp';
 
 export interface CheckedFiles {
   /** What goes into the trigger and the message. */
@@ -42,11 +43,20 @@ export async function checkFiles(
   const checked: CheckedFiles = { files: [], unusable: [] };
   const useless: CheckedCollection[] = [];
   for (const file of request.files) {
+    // Who wants all files wants to know.
+    const look = request.requireAllFiles ? <T>(_: string, lookUp: () => Promise<T>) => lookUp() : sideLookUp;
     if (file.type === 'file') {
-      checked.files.push(await checkNamedFile(connection, capabilities, file, signal));
+      const named = () => checkNamedFile(connection, capabilities, file, signal);
+      checked.files.push((await look(`File ${file.id}`, named)) ?? unread(file));
       continue;
     }
-    const collection = await checkCollection(connection, capabilities, file, signal);
+    const collection = await look(`Knowledge collection ${file.id}`, () =>
+      checkCollection(connection, capabilities, file, signal),
+    );
+    if (collection === undefined) {
+      checked.files.push(unread(file));
+      continue;
+    }
     if (request.requireAllFiles) refuseUnusable(collection);
     checked.unusable.push(...collection.unusable);
     if (collection.useless === undefined) checked.files.push(collection.entry);
@@ -54,6 +64,11 @@ export async function checkFiles(
   }
   if (checked.files.length === 0 && useless.length > 0) throw nothingLeft(useless);
   return checked;
+}
+
+/** One of which nothing is known but its id: whether it can be used shows in the reply's sources. */
+function unread({ id, type, name = id }: RequestedFile): Record<string, unknown> {
+  return { id, type, name, status: type === 'file' ? 'uploaded' : 'processed' };
 }
 
 async function checkCollection(

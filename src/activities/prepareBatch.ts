@@ -5,6 +5,7 @@ import type { Connection } from '../openwebui/connection';
 import { ForbiddenError, ModelNotFoundError, RefusedError } from '../openwebui/errors';
 import { finalFailure } from './failures';
 import { untilCommitted } from './lateEffects';
+import { sideLookUp } from './sideLookUp';
 import { runStep, type ActivityDependencies, type Attempt } from './step';
 
 /** Somebody waits for the answer before anything has begun, so a server that is away is told soon; in milliseconds. */
@@ -64,7 +65,9 @@ async function unknownOf(connection: Connection, ids: string[], signal: AbortSig
   const unknown: string[] = [];
   for (const id of new Set(ids)) {
     try {
-      await connection.model(id, signal);
+      const listed = await sideLookUp('The list of models', () => connection.model(id, signal));
+      // It cannot be read: the rows will tell.
+      if (listed === undefined) return [];
     } catch (error) {
       if (!(error instanceof ModelNotFoundError)) throw error;
       unknown.push(id);

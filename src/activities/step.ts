@@ -3,7 +3,7 @@ import { ApplicationFailure, CancelledFailure, Context, activityInfo, type Info 
 import type { InputLimits } from '../chatInput';
 import { msSince, now as processNow } from '../clocks';
 import { DEFAULT_SERVER_BUDGET_MS, FAILURES } from '../contract';
-import { AuthenticationError, NetworkError } from '../openwebui/errors';
+import { AuthenticationError, NetworkError, RefusedError } from '../openwebui/errors';
 import type { Connection } from '../openwebui/connection';
 import type { Admission } from './admission';
 import type { Probing } from './awaitServer';
@@ -181,10 +181,13 @@ export async function runStep<T>(
   } catch (error) {
     beatDetails.unsent = unsentBefore && !sent;
     if (!sent) beatDetails.startedAt = earlierAt ?? now;
+    const refusals = refusalsIn(left);
+    if (error instanceof RefusedError && error.mayPass)
+      beatDetails.left = { ...beatDetails.left, refusals: refusals + 1 };
     if (error instanceof AuthenticationError) beatDetails.refusedSince = before?.refusedSince ?? Date.now();
     beat();
     if (isShutdown(error)) throw handedOver();
-    const failure = failureOf(error, connection, options, beatDetails);
+    const failure = failureOf(error, connection, options, beatDetails, refusals);
     throw options.firstContact ? withNotes(failure, placingNotes(deps, beatDetails)) : failure;
   } finally {
     clearInterval(timer);
@@ -260,6 +263,11 @@ function wasRefused(error: unknown): boolean {
   return error instanceof NetworkError && !error.maybeServed;
 }
 
+/** How often earlier attempts were refused in a way that may pass. */
+function refusalsIn({ refusals }: Readonly<Record<string, unknown>>): number {
+  return typeof refusals === 'number' ? refusals : 0;
+}
+
 function giveUpAt(options: StepOptions, since: number): number {
   return options.giveUpAt ?? since + (options.serverBudgetMs ?? DEFAULT_SERVER_BUDGET_MS);
 }
@@ -281,10 +289,12 @@ function failureOf(
   connection: Connection | undefined,
   options: StepOptions,
   { since = Date.now(), refusedSince = since }: Heartbeat,
+  refusals: number,
 ): unknown {
   // Not the last word of a step that is under way elsewhere, nor about Open WebUI.
   if (wasFencedOff(error)) return error;
   const failure = toFailure(error, {
+    refusals,
     proven: !options.firstContact || connection?.proven === true,
     credentialGraceUntilMs: options.firstContact ? 0 : refusedSince + CREDENTIAL_GRACE_MS,
   });

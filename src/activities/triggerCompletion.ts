@@ -6,7 +6,7 @@ import type { Capabilities } from '../openwebui/capabilities';
 import { branchTo, toCompletionMessages } from '../openwebui/chatTree';
 import type { CompletionRequest } from '../openwebui/client';
 import type { Connection } from '../openwebui/connection';
-import { ConflictError, RefusedError, ServerError } from '../openwebui/errors';
+import { ConflictError, ModelNotFoundError, RateLimitedError, RefusedError, ServerError } from '../openwebui/errors';
 import { systemPromptOf, taskIdOf } from '../openwebui/messageParts';
 import type { Chat } from '../openwebui/schemas';
 import { admitted } from './admitted';
@@ -16,6 +16,7 @@ import { finalFailure, notYet } from './failures';
 import { lastSentAt, untilCommitted } from './lateEffects';
 import { readReply } from './reply';
 import { turnStep, type ActivityDependencies, type Attempt } from './step';
+import { refusedModel } from './wantedModel';
 
 /** Pause before a chat that is not ready for the trigger is looked at again, in milliseconds. */
 const PAUSE_MS = 2_000;
@@ -113,27 +114,34 @@ async function alreadyTriggered(
   return { triggeredAt, ...(isAtWork ? { taskId } : {}) };
 }
 
+const MAY_HAVE_WRITTEN = [RefusedError, ConflictError, ServerError, RateLimitedError];
+
 async function send(
   connection: Connection,
   { triggerAnswers }: Capabilities,
   turn: TriggerInput['turn'],
   body: CompletionRequest,
-  { sending }: Attempt,
+  attempt: Attempt,
 ): Promise<Triggered> {
   const triggeredAt = Date.now();
   connection.watcher.expect(turn.chatId, turn.messageId);
   try {
     // Not cancelled half-way: a generation that was asked for must become known, or nobody could stop it.
     const isHeld = triggerAnswers !== 'at once';
-    const [taskId] = await sending(() => connection.client.triggerCompletion(body, { isHeld }));
+    const [taskId] = await attempt.sending(() => connection.client.triggerCompletion(body, { isHeld }));
     return { triggeredAt, ...(taskId === undefined ? {} : { taskId }) };
   } catch (error) {
+    if (error instanceof ModelNotFoundError) {
+      throw await refusedModel(connection, body.model, attempt, error, cancellationSignal());
+    }
     // A refusal does not say whether the message was written to: releases up to 0.6.22 answer 400 for the model's own errors,
     // and 409 means that the message has a reply already.
-    if (!(error instanceof RefusedError || error instanceof ConflictError || error instanceof ServerError)) throw error;
+    if (!MAY_HAVE_WRITTEN.some((kind) => error instanceof kind)) throw error;
     const found = await alreadyTriggered(connection, turn, triggeredAt);
-    if (found === undefined) throw error;
-    return found;
+    if (found !== undefined) return found;
+    // Up to 0.6.22 the model's own refusal is a 400 too.
+    const isRefusal = triggerAnswers !== 'at once' && error instanceof RefusedError;
+    throw isRefusal ? finalFailure('RequestRefused', `${error.message}: correct what the reason names`) : error;
   }
 }
 

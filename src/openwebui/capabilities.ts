@@ -4,7 +4,7 @@
  * where a probe is blocked.
  */
 import type { OpenWebUIClient } from './client';
-import { NotOpenWebUIError } from './errors';
+import { NotOpenWebUIError, ResponseTooLargeError, ServerError } from './errors';
 
 export interface Capabilities {
   /** What `/api/config` says. */
@@ -146,9 +146,11 @@ async function ask(client: OpenWebUIClient, probe: Probe, expected: boolean, sig
     if (status === 405) return false;
     return saysNothing(status) ? expected : true;
   } catch (error) {
-    if (!(error instanceof NotOpenWebUIError)) throw error;
     // The page that unknown paths answer with; with another status it is a proxy's.
-    return error.context.status === 200 ? false : expected;
+    if (error instanceof NotOpenWebUIError) return error.context.status === 200 ? false : expected;
+    // It is there, but what it says cannot be read.
+    if (error instanceof ResponseTooLargeError || error instanceof ServerError) return expected;
+    throw error;
   }
 }
 

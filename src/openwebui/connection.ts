@@ -1,8 +1,10 @@
 /** A named Open WebUI: its client, what it can do, its models, and the watcher that all its chats share. */
+import { nearest } from '../config/nearest';
+import { msSince, now, type Instant } from '../clocks';
 import { findCapabilities, judgeRelease, type Capabilities } from './capabilities';
 import { OpenWebUIClient } from './client';
 import type { Credentials } from './credentials';
-import { ModelNotFoundError, OpenWebUIError } from './errors';
+import { ModelNotFoundError, OpenWebUIError, ResponseTooLargeError } from './errors';
 import { Generations } from './generations';
 import { Http } from './http';
 import { Placements } from './placements';
@@ -29,6 +31,8 @@ export interface ConnectionOptions {
 /** The release cannot be served; the message says which one to install. */
 export class UnsupportedReleaseError extends OpenWebUIError {}
 
+/** A model that was listed so lately is away where it is missing, in milliseconds; before that it may have been removed. */
+const MODEL_SEEN_MS = 60 * 60_000;
 /** How long a list of models is believed, in milliseconds. */
 const MODELS_AGE_MS = 60_000;
 /** A model that is missing from a list this young is missing. */
@@ -74,6 +78,7 @@ export class Connection {
   private gapTimer: NodeJS.Timeout | undefined;
   private readonly finding = new SharedFlight<Capabilities>();
   private modelList: ModelList | undefined;
+  private readonly modelsSeen = new Map<string, Instant<'process'>>();
   private readonly listing = new SharedFlight<ModelList>();
 
   constructor(options: ConnectionOptions) {
@@ -145,8 +150,15 @@ export class Connection {
   /** Looks whether the server can be used, with this credential. @returns its release @throws as `capabilities` and requests do */
   async check(): Promise<string> {
     const { version } = await this.capabilities();
-    // Not kept: a run that comes much later asks for itself.
-    await this.listModels();
+    try {
+      // Not kept: a run that comes much later asks for itself.
+      await this.listModels();
+    } catch (error) {
+      if (!(error instanceof ResponseTooLargeError)) throw error;
+      this.warn(
+        `Connection ${this.name}: the list of models is too large to be read; whether one exists shows when it is asked`,
+      );
+    }
     await this.credentials.check?.();
     return version;
   }
@@ -162,12 +174,14 @@ export class Connection {
     const model = this.modelList.models.get(id);
     if (model !== undefined) return model;
     const others = [...this.modelList.models.keys()];
-    const hint =
-      others.length === 0
-        ? 'this user sees no model at all; give it access to one in Open WebUI'
-        : `use one of ${others.slice(0, 5).join(', ')}${others.length > 5 ? ` (and ${others.length - 5} more)` : ''}`;
     const context = { connection: this.name, method: 'GET', path: '/api/models' };
-    throw new ModelNotFoundError(`Open WebUI has no model "${id}" for this user: ${hint}`, context);
+    const seenAt = this.modelsSeen.get(id);
+    const listing = {
+      isEmpty: others.length === 0,
+      seenLately: seenAt !== undefined && msSince(seenAt) < MODEL_SEEN_MS,
+    };
+    const what = `Open WebUI has no model "${id}" for this user: ${hintAt(id, others)}`;
+    throw new ModelNotFoundError(what, context, listing);
   }
 
   /** Ids of the models that this connection's user could see when they were last listed. */
@@ -205,6 +219,8 @@ export class Connection {
 
   private async listModels(signal?: AbortSignal): Promise<ModelList> {
     const models = await this.client.models(signal);
+    for (const { id } of models) this.modelsSeen.set(id, now());
+    for (const [id, at] of this.modelsSeen) if (msSince(at) >= MODEL_SEEN_MS) this.modelsSeen.delete(id);
     return { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
   }
 
@@ -235,6 +251,14 @@ export class Connection {
     this.gapAt = Date.now();
     this.watcher.gap();
   }
+}
+
+/** The one that was meant, if it is a slip, and a few others. */
+function hintAt(id: string, others: string[]): string {
+  if (others.length === 0) return 'this user sees no model at all; give it access to one in Open WebUI';
+  const meant = nearest(id, others);
+  const named = [...new Set([...(meant === undefined ? [] : [meant]), ...others])].slice(0, 5);
+  return `use one of ${named.join(', ')}${others.length > 5 ? ` (and ${others.length - 5} more)` : ''}`;
 }
 
 async function ofProcesses(ask: () => Promise<string[]>): Promise<string[]> {

@@ -4,6 +4,7 @@
  */
 
 import { maskSecrets } from '../config/secret';
+import { troubleIn } from './providerTrouble';
 import { cutTo } from './text';
 
 /** Which request failed; carried by every error so that a message alone is enough to find it in a log. */
@@ -35,11 +36,34 @@ export class ForbiddenError extends OpenWebUIError {}
 /** No such chat, file, knowledge collection …, or it is another user's: Open WebUI does not tell these apart. */
 export class NotFoundError extends OpenWebUIError {}
 /** The model is unknown to this server or hidden from this user. */
-export class ModelNotFoundError extends OpenWebUIError {}
+export class ModelNotFoundError extends OpenWebUIError {
+  /** What the list of models tells of it, where that was read. */
+  readonly listing: ModelListing | undefined;
+  constructor(what: string, context: RequestContext, listing?: ModelListing) {
+    super(what, context);
+    this.listing = listing;
+  }
+}
+export interface ModelListing {
+  /** It lists no model at all, as while the servers behind Open WebUI restart. */
+  isEmpty: boolean;
+  /** It had this one within the last hour. */
+  seenLately: boolean;
+}
 /** The server refuses because of what is stored already (409). */
 export class ConflictError extends OpenWebUIError {}
-/** The server refuses the request itself (400, 413, 422 …); sending it again cannot help. */
-export class RefusedError extends OpenWebUIError {}
+/** The server refuses the request itself (400, 413, 422 …). */
+export class RefusedError extends OpenWebUIError {
+  /**
+   * It may have been an accident: Open WebUI answers 400 for much that has nothing to do with the request, the words say nothing,
+   * and the endpoint has served this process within the last hour. Else, sending it again cannot help.
+   */
+  readonly mayPass: boolean;
+  constructor(what: string, context: RequestContext, mayPass = false) {
+    super(what, context);
+    this.mayPass = mayPass;
+  }
+}
 /** Too many requests. */
 export class RateLimitedError extends OpenWebUIError {
   /** What `Retry-After` asks for, in milliseconds; undefined where the server does not say. */
@@ -102,6 +126,8 @@ const BARRED = /do not have permission|not allowed|access prohibited/i;
 export interface FailedAnswer {
   detail: string;
   retryAfterMs?: number;
+  /** Whether the same endpoint has served this process within the last hour. */
+  servedLately?: boolean;
 }
 
 /** The one place where a status and its text become a meaning. */
@@ -130,13 +156,19 @@ export function errorFor(answer: FailedAnswer, context: RequestContext & { statu
   if (status === 400 && /^404: (?:something went wrong|we could not find)/i.test(answer.detail)) {
     return new NotFoundError(`Open WebUI has no such chat for this user: ${detail}`, context);
   }
+  // A database that is locked, a full disk, a provider's time-out: none of it lies with the request.
+  const trouble = troubleIn(answer.detail.replace(STATEMENT, ''));
+  if (status === 400 && trouble.kind === 'passing') {
+    return new ServerError(`Open WebUI failed: ${detail}`, context, answer.retryAfterMs ?? trouble.retryAfterMs);
+  }
   if (status >= 300 && status < 400) {
     return new NotOpenWebUIError(
       'The server redirects; the URL must be the one at which Open WebUI itself answers',
       context,
     );
   }
-  return new RefusedError(`Open WebUI refuses the request: ${detail}`, context);
+  const mayPass = status === 400 && trouble.kind === 'unknown' && answer.servedLately === true;
+  return new RefusedError(`Open WebUI refuses the request: ${detail}`, context, mayPass);
 }
 
 function isObject({ path }: RequestContext): boolean {

@@ -1,6 +1,7 @@
 /** One connection's HTTP: a pool, explicit limits, and every failure turned into an {@link OpenWebUIError}. */
 import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import type { z } from 'zod';
+import { msSince, now, type Instant } from '../clocks';
 import { depthOf } from '../replyJson';
 import type { Credentials } from './credentials';
 import { Deadline } from './deadline';
@@ -75,6 +76,9 @@ const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 const LONGEST_DETAIL = 20_000;
 /** What is read may be written back, and whoever writes JSON recurses. Open WebUI's own answers end at a quarter of that. */
 const DEEPEST = 1_000;
+/** How long an endpoint that has served is taken to be one that can, in milliseconds. */
+const SERVED_LATELY_MS = 60 * 60_000;
+const ID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi;
 
 interface RawAnswer {
   status: number;
@@ -101,6 +105,8 @@ export class Http {
   private readonly beforeWriting: (() => Promise<void>) | undefined;
   private readonly onUnreachable: (gone: boolean) => void;
   private readonly onReachable: () => void;
+  /** When an endpoint, whatever it is asked about, last served this process. */
+  private readonly served = new Map<string, Instant<'process'>>();
 
   constructor(options: HttpOptions) {
     const url = new URL(options.url);
@@ -163,13 +169,17 @@ export class Http {
     if (!accepted) {
       // A date is meant by the server's clock.
       const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), serverTimeOf(answer) ?? Date.now());
-      throw errorFor({ detail: detailOf(answer), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, answered);
+      const about = { detail: detailOf(answer), servedLately: this.hasServedLately(request) };
+      throw errorFor({ ...about, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, answered);
     }
-    return {
-      value: this.parse(request, answer, answered),
-      status: answer.status,
-      serverTimeMs: serverTimeOf(answer),
-    };
+    const value = this.parse(request, answer, answered);
+    if (answer.status < 300) this.served.set(endpointOf(request), now());
+    return { value, status: answer.status, serverTimeMs: serverTimeOf(answer) };
+  }
+
+  private hasServedLately(request: Pick<HttpRequest<unknown>, 'method' | 'path'>): boolean {
+    const at = this.served.get(endpointOf(request));
+    return at !== undefined && msSince(at) < SERVED_LATELY_MS;
   }
 
   private async send<T>(
@@ -254,6 +264,10 @@ export class Http {
       context,
     );
   }
+}
+
+function endpointOf({ method, path }: Pick<HttpRequest<unknown>, 'method' | 'path'>): string {
+  return `${method} ${path.replace(ID, '*')}`;
 }
 
 /** "Bad gateway" in a proxy's own words: it found nobody behind it. Open WebUI's own answers are JSON. */

@@ -1,5 +1,6 @@
-/** Whether this workflow id has acted before: after a reset, a retry or a redrive a run begins where another one has been. */
+/** What came before a run: after a reset, a retry or a redrive it begins where another one has been, and a batch's row after the batch. */
 import { workflowInfo } from '@temporalio/workflow';
+import { isPage } from '../batchContract';
 import type { OrchestrateChatInput } from '../contract';
 
 /** How long before this run the first one of its chain of retries may have begun, in milliseconds. */
@@ -18,4 +19,9 @@ export function mayExistSince({ redrive }: OrchestrateChatInput): number | undef
 /** Whether a request of an earlier run may still be under way: nothing says that the run came to its end by itself. */
 export function mayBeUnderWay(input: OrchestrateChatInput): boolean {
   return mayExistSince(input) !== undefined && input.redrive?.settled !== true;
+}
+
+/** Whether a page of a batch has started this run. */
+export function isRowOfBatch(): boolean {
+  return isPage(workflowInfo().parent?.workflowId ?? '');
 }

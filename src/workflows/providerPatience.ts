@@ -1,9 +1,9 @@
 /** A model whose provider has passing trouble is asked again after a pause, as long as the caller's budget lasts. */
-import { ApplicationFailure, sleep, workflowInfo } from '@temporalio/workflow';
-import { isPage } from '../batchContract';
+import { ApplicationFailure, sleep } from '@temporalio/workflow';
 import { DEFAULT_PROVIDER_BUDGET_MS, FAILURES, type OrchestrateChatInput } from '../contract';
 import { applicationCause, notesOf } from './failures';
 import type { Progress } from './progress';
+import { isRowOfBatch } from './earlierRuns';
 
 /** Pauses before the next try where the provider names none: each three times the one before, up to the longest. */
 const FIRST_PAUSE_MS = 5_000;
@@ -22,7 +22,7 @@ export class ProviderPatience {
     private readonly progress: Progress,
   ) {
     // The batch does the waiting for all of its rows: they would find out one by one what one of them can tell.
-    this.budgetMs = isPage(workflowInfo().parent?.workflowId ?? '') ? 0 : providerBudgetMs;
+    this.budgetMs = isRowOfBatch() ? 0 : providerBudgetMs;
   }
 
   /**

@@ -4,7 +4,7 @@ import type { PlacedTurn, Settled } from '../activities';
 import type { ChatOutcome, DuplicateChat, OrchestrateChatInput, Timings } from '../contract';
 import { aboutTurn, placing } from './activityOptions';
 import { answerTo, type Answer, type Asked } from './answer';
-import { mayBeUnderWay, mayExistSince } from './earlierRuns';
+import { isRowOfBatch, mayBeUnderWay, mayExistSince } from './earlierRuns';
 import { closingReason, failureTypeOf, notesOf, runFailure, wasCancelled } from './failures';
 import type { Progress } from './progress';
 
@@ -69,6 +69,8 @@ async function putIntoChat(input: OrchestrateChatInput, turnKey: string): Promis
     ...(since === undefined ? {} : { mayExistSince: since }),
     ...(mayBeUnderWay(input) ? { mayBeUnderWay: true } : {}),
     ...(knownChatId === undefined ? {} : { knownChatId }),
+    // The batch was prepared with it; a run before this one has used it.
+    ...(isRowOfBatch() || knownChatId !== undefined ? { modelSeen: true as const } : {}),
   };
   // A caller's `null` is refused where the input is validated.
   if (input.chat == null) {

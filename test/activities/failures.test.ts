@@ -19,8 +19,8 @@ import {
 } from '../../src/openwebui/errors';
 
 const REQUEST = { connection: 'default', method: 'GET', path: '/api/models', status: 500 };
-const FIRST: FailureContext = { proven: false, credentialGraceUntilMs: 0 };
-const later = (): FailureContext => ({ proven: true, credentialGraceUntilMs: Date.now() + 60_000 });
+const FIRST: FailureContext = { proven: false, refusals: 0, credentialGraceUntilMs: 0 };
+const later = (): FailureContext => ({ proven: true, refusals: 0, credentialGraceUntilMs: Date.now() + 60_000 });
 
 const failureFrom = (error: unknown, context: FailureContext): ApplicationFailure => {
   const failure = toFailure(error, context);
@@ -112,8 +112,31 @@ describe('what went wrong becomes a failure of a step', () => {
     expect(failureFrom(new RateLimitedError('No', REQUEST), FIRST).nextRetryDelay).toBeUndefined();
   });
 
+  it('after one, five and twenty-five seconds where a refusal may pass, and then for good', () => {
+    const refusal = new RefusedError('No', REQUEST, true);
+    const told = [0, 1, 2, 3].map((refusals) => failureFrom(refusal, { ...FIRST, refusals }));
+    expect(told).toMatchObject([
+      { type: 'RequestRefused', nonRetryable: false, nextRetryDelay: 1_000 },
+      { type: 'RequestRefused', nonRetryable: false, nextRetryDelay: 5_000 },
+      { type: 'RequestRefused', nonRetryable: false, nextRetryDelay: 25_000 },
+      { type: 'RequestRefused', nonRetryable: true },
+    ]);
+  });
+
+  it.each([
+    ['/api/models', 'this was to be the list of models; look at it in Open WebUI'],
+    ['/api/v1/knowledge/k-1', 'this was to be a knowledge collection; look at it in Open WebUI'],
+    ['/api/v1/chats/c-1', 'this was to be the chat; it has grown too long; start a new one'],
+    ['/api/v1/chats/list', 'this was to be the list of chats; look at it in Open WebUI'],
+    ['/api/else', 'this was to be what was asked for; look at it in Open WebUI'],
+  ])('with what was to be read where %s answered too much', (path, what) => {
+    expect(failureFrom(new ResponseTooLargeError('Too large', { ...REQUEST, path }), FIRST).message).toContain(
+      `: ${what}`,
+    );
+  });
+
   it('for good once the time for a rotation of the credential is over', () => {
-    const over = { proven: true, credentialGraceUntilMs: Date.now() - 1 };
+    const over = { proven: true, refusals: 0, credentialGraceUntilMs: Date.now() - 1 };
     expect(failureFrom(new AuthenticationError('No', REQUEST), over).nonRetryable).toBe(true);
   });
 

@@ -62,6 +62,38 @@ describe('a step', () => {
     expect(await failureOf(bench.createChat({}, queued))).toMatchObject({ nonRetryable: false });
   });
 
+  it('is tried three times more where it is refused in words that say nothing, each time after a look', async () => {
+    await bench.createChat({}, { workflowExecution: { workflowId: 'another', runId: 'r' } });
+    let heartbeatDetails: unknown;
+    const delays: unknown[] = [];
+    for (const attempt of [1, 2, 3, 4]) {
+      bench.standIn.fault({ ...CREATE, how: 400, detail: "'NoneType' object has no attribute 'get'" });
+      const { failure, left } = await attemptOf({ attempt, heartbeatDetails });
+      expect(failure).toMatchObject({ type: 'RequestRefused', nonRetryable: attempt === 4 });
+      expect(hasLooked()).toBe(attempt > 1);
+      delays.push(failure.nextRetryDelay);
+      // The look comes five seconds after the request.
+      heartbeatDetails = { ...(left as object), startedAt: Date.now() - 5_000 };
+    }
+    expect(delays).toEqual([1_000, 5_000, 25_000, undefined]);
+  });
+
+  it('is refused for good where the endpoint never served, and where the words are those of a refusal', async () => {
+    bench.standIn.fault({ ...CREATE, how: 400, detail: "'NoneType' object has no attribute 'get'" });
+    expect(await failureOf(bench.createChat())).toMatchObject({ type: 'RequestRefused', nonRetryable: true });
+    await bench.createChat();
+    bench.standIn.fault({ ...CREATE, how: 400, detail: 'Unknown parameter: x' });
+    expect(await failureOf(bench.createChat())).toMatchObject({ type: 'RequestRefused', nonRetryable: true });
+  });
+
+  it.each(['database is locked', '[Errno 28] No space left on device', 'QueuePool limit of size 15 reached'])(
+    'keeps trying where a 400 is trouble of Open WebUI itself: %s',
+    async (detail) => {
+      bench.standIn.fault({ ...CREATE, how: 400, detail });
+      expect(await failureOf(bench.createChat())).toMatchObject({ type: 'ServerUnavailable', nonRetryable: false });
+    },
+  );
+
   it('tells the next attempt that it cannot have written anything, so that this need not look for it', async () => {
     bench.standIn.fault({ path: /^\/api\/models/, how: 503 });
     const { left } = await attemptOf();

@@ -135,6 +135,15 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('triggerCompletion on %s
     expect(bench.generations()).toHaveLength(1);
   });
 
+  it('is sent again after a refusal that says nothing, but not where the model itself refuses like that', async () => {
+    await bench.ask();
+    const turn = await bench.createChat({}, { workflowExecution: { workflowId: 'another', runId: 'r' } });
+    bench.standIn.fault({ path: /chat\/completions$/, how: 400, detail: "'NoneType' object" });
+    const run = bench.run('triggerCompletion', { input: carried(asked()), turn, mayExist: false });
+    const isHeld = ['0.6.15', '0.6.21', '0.6.22'].includes(release);
+    expect(await failureOf(run)).toMatchObject({ type: 'RequestRefused', nonRetryable: isHeld });
+  });
+
   it('ends with the chat where that was deleted meanwhile', async () => {
     const turn = await bench.createChat({ prompt: PROMPT });
     await bench.call('DELETE', `/api/v1/chats/${turn.chatId}`);

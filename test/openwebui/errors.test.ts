@@ -41,7 +41,8 @@ const RECORDED: Record<string, (exchange: Exchange) => ErrorClass | undefined> =
     const { detail } = response as { detail: string };
     if (status === 409) return ConflictError;
     if (status === 404) return NotFoundError;
-    return detail === 'Model not found' ? ModelNotFoundError : RefusedError;
+    if (detail === 'Model not found') return ModelNotFoundError;
+    return /^(?:429|5\d\d): /.test(detail) ? ServerError : RefusedError;
   },
 };
 
@@ -74,7 +75,12 @@ describe('an error', () => {
     [404, 'Model "x" not found', '/api/chat/completions', NotFoundError],
     [400, '404: Something went wrong :/', '/api/chat/completions', NotFoundError],
     [400, '404: The deployment does not exist', '/api/chat/completions', RefusedError],
-    [400, '500: scripted failure', '/api/chat/completions', RefusedError],
+    [400, '500: scripted failure', '/api/chat/completions', ServerError],
+    [400, '400: scripted failure', '/api/chat/completions', RefusedError],
+    [400, '(sqlite3.OperationalError) database is locked', '/api/v1/chats/new', ServerError],
+    [400, '[Errno 28] No space left on device', '/api/v1/files/', ServerError],
+    [400, "This model's maximum context length is 8192 tokens", '/api/chat/completions', RefusedError],
+    [413, 'Timed out', '/api/v1/chats/new', RefusedError],
     [400, 'Model not found', '/api/chat/completions', ModelNotFoundError],
     [405, 'Method Not Allowed', '/api/tasks/chat/1/stop', RefusedError],
     [408, '', '/api/models', RequestTimeoutError],
@@ -109,6 +115,37 @@ describe('an error', () => {
 
   it('says so where the server gives no reason', () => {
     expect(errorOf(500, ' \n').message).toContain('no reason given');
+  });
+
+  it.each([
+    [
+      'words that say nothing, at an endpoint that has served',
+      400,
+      "'NoneType' object has no attribute 'get'",
+      true,
+      true,
+    ],
+    [
+      'words that say nothing, at an endpoint that never has',
+      400,
+      "'NoneType' object has no attribute 'get'",
+      false,
+      false,
+    ],
+    ['words of a refusal', 400, 'Incorrect API key provided', true, false],
+    ['another status', 422, 'Field required', true, false],
+  ])('that is a refusal may pass only with %s', (_, status, detail, servedLately, mayPass) => {
+    const context = { connection: 'default', method: 'POST', path: '/api/v1/chats/new', status };
+    expect(errorFor({ detail, servedLately }, context)).toMatchObject({ constructor: RefusedError, mayPass });
+  });
+
+  it('is not classed by the statement of a database that it quotes', () => {
+    const error = errorOf(400, "(sqlite3.IntegrityError) [SQL: INSERT INTO chat] [parameters: ('timed out')]");
+    expect(error.constructor).toBe(RefusedError);
+  });
+
+  it('waits as long as its words ask', () => {
+    expect(errorOf(400, '429: Rate limit reached. Please try again in 20s.')).toMatchObject({ retryAfterMs: 20_000 });
   });
 
   it('keeps what Retry-After asks for', () => {

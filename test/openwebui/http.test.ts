@@ -60,6 +60,33 @@ async function failureOf(request: Partial<HttpRequest<unknown>> = {}): Promise<O
   return error;
 }
 
+describe('a 400 in words that say nothing', () => {
+  const refusal = json({ detail: "'NoneType' object has no attribute 'get'" }, 400);
+  const at = (id: number): Partial<HttpRequest<unknown>> => ({
+    path: `/api/v1/chats/00000000-0000-4000-8000-${String(id).padStart(12, '0')}`,
+  });
+
+  it('may pass at an endpoint that has served, whatever it was asked about', async () => {
+    answer = refusal;
+    expect(await failureOf(at(1))).toMatchObject({ mayPass: false });
+    answer = json({});
+    await get(at(1));
+    answer = refusal;
+    expect(await failureOf(at(2))).toMatchObject({ constructor: RefusedError, mayPass: true });
+    expect(await failureOf({ path: '/api/models' })).toMatchObject({ mayPass: false });
+    expect(await failureOf({ ...at(1), method: 'POST' })).toMatchObject({ mayPass: false });
+  });
+
+  it('may not an hour later, by whatever the wall clock says', async () => {
+    answer = json({});
+    await get(at(1));
+    answer = refusal;
+    jest.spyOn(performance, 'now').mockReturnValue(performance.now() + 3_600_000);
+    expect(await failureOf(at(1))).toMatchObject({ mayPass: false });
+    jest.restoreAllMocks();
+  });
+});
+
 beforeEach(async () => {
   received = [];
   rejected = [];
