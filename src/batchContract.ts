@@ -55,6 +55,8 @@ const MOST_COUNTED = 3;
  * a row fail of them, what serves the models, or a worker, may be what is missing.
  */
 export const MISSING: ReadonlySet<string> = new Set([FAILURES.ModelNotFound, FAILURES.UnknownConnection]);
+/** Rows in a row that met a defect of the worker pause their batch until somebody resumes it. */
+export const MOST_DEFECTS = 3;
 /** Priority of a batch's conversations among others, from 1 (first) to 5. Others have 3. */
 export const DEFAULT_BATCH_PRIORITY = 4;
 

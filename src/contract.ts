@@ -331,6 +331,8 @@ export const FAILURES = {
   RunTimedOut: 'RunTimedOut',
   /** `replyFormat: 'json'`, but the reply is not JSON. The details carry its text. */
   ReplyNotJson: 'ReplyNotJson',
+  /** The worker met an exception that it does not know how to handle; its log has it. Nothing is wrong with the run's input. */
+  Defect: 'Defect',
   /** The request key was used before for different input. Thrown by the client, not by a run. */
   RequestKeyReused: 'RequestKeyReused',
 } as const;

@@ -122,7 +122,7 @@ function delay(retryAfterMs: number | undefined): { delayMs?: number } {
   return { delayMs: Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) };
 }
 
-/** An error as the failure of a step; errors that are none of ours come back as they are. */
+/** An error as the failure of a step; a failure and a cancellation come back as they are. */
 export function toFailure(error: unknown, context: FailureContext): unknown {
   const verdict = verdictOn(error, context);
   if (verdict === undefined || !(error instanceof Error)) return error;

@@ -7,6 +7,7 @@ import { AuthenticationError, NetworkError, RefusedError } from '../openwebui/er
 import type { Connection } from '../openwebui/connection';
 import type { Admission } from './admission';
 import type { Probing } from './awaitServer';
+import { withoutDefect } from './defect';
 import { fenced, wasFencedOff, type ConfirmAttempt } from './fence';
 import { finalFailure, toFailure, withNotes, withoutRetry, type StepNotes } from './failures';
 
@@ -150,6 +151,11 @@ export async function runStep<T>(
   const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? leftBefore(info));
   let sent = false;
   const wentAwayAt = (): number | undefined => latest(before?.wentAwayAt, connection?.wentAwayAt);
+  const leave = (facts: Readonly<Record<string, unknown>>): void => {
+    beatDetails.left = { ...beatDetails.left, ...facts };
+  };
+  const elapsedMs = (): number =>
+    info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs + msSince(begunAt);
   const context = Context.current();
   const beat = (): void => {
     const away = wentAwayAt();
@@ -171,14 +177,10 @@ export async function runStep<T>(
         throw error;
       }
     };
-    const leave = (facts: Readonly<Record<string, unknown>>): void => {
-      beatDetails.left = { ...beatDetails.left, ...facts };
-    };
-    const elapsedMs = (): number =>
-      info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs + msSince(begunAt);
     const attempt: Attempt = { since, earlierAt, wentAwayAt, sending, left, leave, elapsedMs };
     return await fenced(fenceOf(deps, info, beatDetails), () => step(attempt));
-  } catch (error) {
+  } catch (thrown) {
+    const error = withoutDefect(thrown, { left, leave, elapsedMs });
     beatDetails.unsent = unsentBefore && !sent;
     if (!sent) beatDetails.startedAt = earlierAt ?? now;
     const refusals = refusalsIn(left);

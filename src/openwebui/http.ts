@@ -190,6 +190,7 @@ export class Http {
     request.signal?.throwIfAborted();
     if (request.writes ?? request.method !== 'GET') await this.beforeWriting?.();
     const { headersTimeoutMs = DEFAULT_HEADERS_TIMEOUT_MS } = request;
+    const body = request.body === undefined ? null : JSON.stringify(request.body);
     const deadline = new Deadline(headersTimeoutMs + this.bodyTimeoutMs, request.signal);
     let begun = false;
     try {
@@ -201,7 +202,7 @@ export class Http {
           ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         },
-        body: request.body === undefined ? null : JSON.stringify(request.body),
+        body,
         headersTimeout: headersTimeoutMs,
         signal: deadline.signal,
       });

@@ -2,6 +2,7 @@
 import {
   DEFAULT_WINDOW,
   MISSING,
+  MOST_DEFECTS,
   type BatchInput,
   type BatchPause,
   type BatchProgress,
@@ -18,6 +19,7 @@ import type { OpenPage } from './openPage';
 import { OpenPages, noPages, type SavedPages } from './openPages';
 import { cautionOf, narrowed, pauseOf, widened, type NarrowRecord, type ProviderTrouble } from './narrowing';
 import { NO_ROWS, endedOf } from './rowCounts';
+import { defectsInARow } from './rowDefects';
 import { Rate, type RateRecord } from './rate';
 import { Troubles, type TroubleRecord } from './troubles';
 
@@ -34,6 +36,8 @@ export interface SavedBatch extends SavedPages {
   isBegun?: true;
   /** How many rows in a row have failed as something is missing. */
   missing?: number;
+  /** How many rows in a row have met a defect of the worker. */
+  defects?: number;
   /** Somebody has resumed it: rows may fail so until one has completed. */
   mayMiss?: true;
   failures: RowFailure[];
@@ -142,6 +146,7 @@ export class BatchState {
     this.remember(report.failures);
     if (report.ended) this.close(page, now);
     if (failed > 0) this.miss(failed, report.failures.at(-1), now);
+    this.pauseIfDefective(failed, report.failures);
     // What a page met before it heard of a pause is of the trouble that was paused for.
     if (report.trouble !== undefined && isUpToDate) this.trouble(report.trouble, report.provider, now);
     this.pauseIfTooManyFail();
@@ -202,6 +207,7 @@ export class BatchState {
     const { pause } = this.data;
     this.troubles.end();
     delete this.data.narrow;
+    delete this.data.defects;
     if (pause?.by !== 'start') this.data.mayMiss = true;
     if (pause !== undefined) {
       this.data.forgiven = this.counts.failed;
@@ -311,6 +317,7 @@ export class BatchState {
     const { narrow, pause, window } = this.data;
     this.troubles.end();
     delete this.data.missing;
+    delete this.data.defects;
     delete this.data.mayMiss;
     if (pause?.of !== 'provider') delete pause?.until;
     const wider = narrow && widened(window, narrow, completed);
@@ -347,6 +354,15 @@ export class BatchState {
     const known = new Set(this.data.failures.map(({ id }) => id));
     const fresh = failures.filter(({ id }) => !known.has(id));
     this.data.failures = [...this.data.failures, ...fresh].slice(-MOST_FAILURES);
+  }
+
+  private pauseIfDefective(failed: number, failures: RowFailure[]): void {
+    const defects = defectsInARow(this.data.defects ?? 0, failed, failures);
+    if (defects > 0) this.data.defects = defects;
+    else delete this.data.defects;
+    if (defects < MOST_DEFECTS) return;
+    const reason = `${defects} rows in a row have met a defect of the worker, whose log says more; resume where it is mended, and run these rows again with retry-failed`;
+    this.pause({ by: 'failures', reason });
   }
 
   private pauseIfTooManyFail(): void {

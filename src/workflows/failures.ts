@@ -1,6 +1,6 @@
 /** How a run's failure is named, whatever layer it comes from. */
 import { RetryState } from '@temporalio/common';
-import { ActivityFailure, ApplicationFailure, CancelledFailure, isCancellation, rootCause } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, isCancellation } from '@temporalio/workflow';
 import type { StepNotes } from '../activities';
 import { FAILURES, type FailureDetails } from '../contract';
 import { fittedDetails } from './outcomeSize';
@@ -51,7 +51,10 @@ export function notesOf(error: unknown): StepNotes {
 /** What the chat shows where the reply would have been. */
 export function closingReason(error: unknown): string {
   if (wasCancelled(error)) return 'This request was cancelled.';
-  return namedCause(error)?.message ?? rootCause(error) ?? 'This request failed.';
+  const cause = namedCause(error);
+  if (cause?.type === FAILURES.Defect)
+    return 'The worker that was to fetch this reply has a defect; its log says more.';
+  return cause?.message ?? 'This request failed.';
 }
 
 function namedCause(error: unknown): ApplicationFailure | undefined {

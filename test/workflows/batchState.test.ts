@@ -451,6 +451,38 @@ describe('rows that miss a model', () => {
   });
 });
 
+describe('rows that meet a defect of the worker', () => {
+  const meet = (story: Story, times: number): void => {
+    for (let time = 0; time < times; time++) story.report({ failed: 1, type: 'Defect' });
+  };
+
+  it('pause the batch after three in a row, until somebody resumes it', () => {
+    const story = new Story();
+    meet(story, 2);
+    expect(story.batch.progress(story.now).stage).toBe('running');
+    meet(story, 1);
+    expect(story.batch.progress(story.now)).toMatchObject({ stage: 'paused', pausedBy: 'failures' });
+    expect(story.reason).toMatch(/^3 rows in a row have met a defect of the worker, whose log says more; resume/);
+    story.batch.tick(story.now + 24 * 3_600_000);
+    story.batch.recovered();
+    expect(story.slots).toBe(0);
+    story.batch.resume(story.now);
+    meet(story, 2);
+    expect(story.batch.progress(story.now).stage).toBe('running');
+    meet(story, 1);
+    expect(story.batch.progress(story.now).stage).toBe('paused');
+  });
+
+  it('stop nothing where others complete, or fail otherwise, in between', () => {
+    const story = new Story();
+    for (let times = 0; times < 20; times++) {
+      meet(story, 2);
+      story.report(times % 2 === 0 ? { completed: 1 } : { failed: 1 });
+    }
+    expect(story.batch.progress(story.now).stage).toBe('running');
+  });
+});
+
 describe('a batch that is begun anew', () => {
   it.each<[string, (batch: BatchState) => void, object]>([
     ['in the window that it was given last', (batch) => batch.setWindow(2), { stage: 'running', window: 2 }],

@@ -43,7 +43,12 @@ describe('what the chat shows where the reply would have been', () => {
     [new CancelledFailure('CANCELLED'), 'This request was cancelled.'],
     [inActivity(new CancelledFailure('CANCELLED')), 'This request was cancelled.'],
     [inActivity(failure('ReplyLost', 'The reply was lost')), 'The reply was lost'],
-    [inActivity(new Error('boom')), 'boom'],
+    [
+      inActivity(failure('Defect', 'SyntaxError in awaitReply')),
+      'The worker that was to fetch this reply has a defect; its log says more.',
+    ],
+    // What an exception says is not for the chat's reader.
+    [inActivity(new Error('boom')), 'This request failed.'],
     [undefined, 'This request failed.'],
   ])('%s', (error, expected) => {
     expect(closingReason(error)).toBe(expected);

@@ -1,7 +1,9 @@
 import { heartbeat, sleep as cancellableSleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
+import { runStep } from '../../src/activities/step';
 import { OrchestrationError, type ChatRun } from '../../src/client';
 import { TASK_QUEUES, type ChatStatus, type OrchestrateChatInput } from '../../src/contract';
+import { dependenciesFor } from '../support/bench';
 import {
   PLACED,
   REPLY,
@@ -265,6 +267,46 @@ describe('a run that fails', () => {
     // Retries are no events.
     expect(Number((await run.handle.describe()).historyLength)).toBeLessThanOrEqual(25);
   });
+});
+
+/** As a step of the worker does it. */
+const meetsDefect = (): Promise<never> =>
+  runStep(dependenciesFor([]), undefined, { firstContact: false }, async () => {
+    throw new SyntaxError('Invalid regular expression: the whole reply');
+  });
+
+describe('a run that meets a defect', () => {
+  it('ends by it within a minute, and shows a plain sentence in the chat', async () => {
+    bench.reset({ awaitReply: meetsDefect });
+    const started = performance.now();
+    const error = await errorOf(await bench.start());
+    expect(performance.now() - started).toBeLessThan(60_000);
+    expect(error).toMatchObject({ type: 'Defect', details: { chatId: 'chat-1' } });
+    expect(error.message).toMatch(
+      /^The worker has a defect \(SyntaxError in awaitReply, attempt 5\); its log says more/,
+    );
+    expect(bench.calls.filter(({ name }) => name === 'awaitReply')).toHaveLength(5);
+    const { reason } = bench.calls.at(-1)?.input ?? {};
+    expect(reason).toBe('The worker that was to fetch this reply has a defect; its log says more.');
+  }, 120_000);
+
+  it.each([
+    ['createChat', { createChat: meetsDefect, settleTurn: meetsDefect }],
+    ['awaitReply', { awaitReply: meetsDefect, closeMessage: meetsDefect }],
+  ] as const)(
+    'in %s ends within 30 s once it is cancelled, though the steps that tidy up meet it too',
+    async (step, fakes) => {
+      bench.reset(fakes);
+      const run = await bench.start();
+      await bench.called(step);
+      const cancelled = performance.now();
+      await run.cancel();
+      await run.result().catch(() => undefined);
+      expect((await run.handle.describe()).status.name).toBe('CANCELLED');
+      expect(performance.now() - cancelled).toBeLessThan(30_000);
+    },
+    120_000,
+  );
 });
 
 describe('a run whose input cannot be carried out', () => {
