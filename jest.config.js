@@ -19,7 +19,7 @@ const realServers = {
   globalTeardown: '<rootDir>/test/support/globalTeardown.ts',
 };
 
-const NOT_UNIT = ['integration', 'e2e', 'contract', 'proofs'];
+const NOT_UNIT = ['integration', 'e2e', 'contract', 'proofs', 'long'];
 
 /** @type {import('jest').Config} */
 module.exports = {
@@ -51,6 +51,12 @@ module.exports = {
       ...realServers,
       displayName: 'proofs',
       testMatch: ['<rootDir>/test/proofs/**/*.test.ts'],
+    },
+    {
+      ...shared,
+      ...realServers,
+      displayName: 'long',
+      testMatch: ['<rootDir>/test/long/**/*.test.ts'],
     },
   ],
 };

@@ -9,17 +9,21 @@ import { terminalProgress, type Progress } from './progress';
 import { temporalExecutable } from './temporalExecutable';
 import { temporaryDirectory } from './temporaryDirectory';
 
+/** The Jest projects of each set of tests, by the argument that chooses it; without one it is what a commit has to pass. */
+const SETS: Record<string, string[]> = { '--all': ['proofs'], '--long': ['long'] };
+const PRESET = ['unit', 'integration', 'real'];
+
 /**
- * `npm test`, and `npm run test:all` with `--all`: fetches what the tests need, runs them with Jest, and ends standard
+ * `npm test`, `npm run test:all` with `--all`, and `npm run test:long` with `--long`: fetches what the tests need, runs them with Jest, and ends standard
  * output with the line `N passed, N failed`. Other arguments go to Jest: path patterns, `-t`, `-u`.
  */
 async function main(): Promise<void> {
   const given = process.argv.slice(2);
-  const all = given.includes('--all');
-  const projects = all ? ['proofs'] : ['unit', 'integration', 'real'];
+  const set = given.find((argument) => Object.hasOwn(SETS, argument));
+  const projects = set === undefined ? PRESET : (SETS[set] ?? []);
   // Proofs measure time, so each has the machine to itself.
-  const oneByOne = all ? ['--maxWorkers=1'] : [];
-  const patterns = given.filter((argument) => argument !== '--all');
+  const oneByOne = set === undefined ? [] : ['--maxWorkers=1'];
+  const patterns = given.filter((argument) => argument !== set);
   const selection = [...patterns, ...oneByOne, '--selectProjects', ...projects];
   await fetchNeeds(await testKinds(selection), terminalProgress({ yes: true }));
   const { passed, failed } = await runJest(selection);
@@ -43,8 +47,8 @@ async function testKinds(selection: string[]): Promise<Set<string>> {
 
 async function fetchNeeds(kinds: Set<string>, progress: Progress): Promise<void> {
   const any = (...names: string[]) => names.some((name) => kinds.has(name));
-  if (any('integration', 'e2e', 'contract', 'proofs')) await temporalExecutable(progress);
-  if (any('e2e', 'contract', 'proofs')) {
+  if (any('integration', 'e2e', 'contract', 'proofs', 'long')) await temporalExecutable(progress);
+  if (any('e2e', 'contract', 'proofs', 'long')) {
     for (const version of realVersions()) await prepareOpenWebUI(version, progress);
   }
   if (any('e2e', 'proofs')) await findChromium(progress);
