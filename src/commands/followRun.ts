@@ -45,6 +45,7 @@ async function follow(run: ChatRun): Promise<ChatOutcome> {
   );
   let stage: Stage | undefined;
   let trouble: string | undefined;
+  let againAt: number | undefined;
   let isAlone = false;
   while (!over) {
     const status = await run.status().catch((error: unknown) => {
@@ -56,6 +57,11 @@ async function follow(run: ChatRun): Promise<ChatOutcome> {
       stage = status.stage;
       const link = status.url === undefined ? '' : `  ${status.url}`;
       tell(`${seconds(Date.now() - startedAt)}  ${stage}${link}`);
+    }
+    const again = status?.again;
+    if (again !== undefined && again.at !== againAt) {
+      againAt = again.at;
+      tell(`${seconds(Date.now() - startedAt)}  asked again at ${new Date(again.at).toISOString()}: ${again.reason}`);
     }
     const now = await run.trouble().catch(() => undefined);
     if (now !== undefined && now !== trouble) tell(`${seconds(Date.now() - startedAt)}  retrying: ${now}`);

@@ -48,6 +48,24 @@ describe.each(realVersions())('on a real Open WebUI %s', (version) => {
     });
   });
 
+  it.each([
+    ['[fail=429] [says=Rate limit reached for model-a. Please try again in 2s.]', 'Rate limit reached'],
+    ['[fail=503] [says=The engine is currently overloaded. Try again in 2s.]', 'overloaded'],
+    ['[fail=500] [says=llama runner process has terminated. Try again in 2s.]', 'llama runner'],
+  ])('a model whose provider answers %s is asked again, and not as one of its generations', async (trouble, words) => {
+    const word = mark();
+    const outcome = await (await start(`${word} ${trouble} [times=2]`, { maxGenerations: 1 })).result();
+    expect((await askedOfModel(word)).generations.map(({ state }) => state)).toEqual(['failed', 'failed', 'finished']);
+    expect(await user.chats(word)).toHaveLength(1);
+    const { currentId, answers } = await answersTo(outcome);
+    expect(currentId).toBe(outcome.messageId);
+    // The failed ones keep the provider's words.
+    const failed = { done: true, error: expect.anything() as unknown };
+    expect(answers).toMatchObject([failed, failed, { id: outcome.messageId, content: outcome.content }]);
+    expect(JSON.stringify(answers[0])).toContain(words);
+    expect(outcome.generations).toBe(3);
+  });
+
   describe('a run that is retried', () => {
     it('after its reply failed asks again in the same chat, for a message beside the failed one', async () => {
       const word = mark();

@@ -47,6 +47,13 @@ describe(`the command line at a real Open WebUI ${VERSION}`, () => {
     expect(json.stdout.trim().split('\n')).toHaveLength(1);
   });
 
+  it('chat --follow says when a model whose provider has trouble is asked again, and why', async () => {
+    const busy = '[fail=429] [says=Rate limit reached. Try again in 3s.] [times=1]';
+    const { code, stdout, stderr } = await chat(`${mark()} ${busy}`, '--follow');
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${WHOLE}\n` });
+    expect(stderr).toMatch(/\d s {2}asked again at 20\d\d-\S+Z: The model's provider .*Rate limit reached/);
+  });
+
   it('start, status, result and cancel take each other’s keys', async () => {
     const [key, other] = [mark(), mark()];
     const [started, toCancel] = await Promise.all([

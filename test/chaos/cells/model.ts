@@ -13,6 +13,8 @@ interface Failing {
   expected: (release: string) => Expected;
   on?: Play['on'];
   real?: boolean;
+  /** @default 0: what the provider says counts at once */
+  providerBudgetMs?: number;
 }
 
 /** A stream that breaks off leaves no trace up to 0.6.22. */
@@ -25,6 +27,13 @@ const FAILING: Failing[] = [
     name: "a gateway's error page",
     directives: '[html=502]',
     expected: () => ({ ends: ['ProviderUnavailable', 'ReplyLost'] }),
+  },
+  {
+    name: 'the provider limits the rate twice',
+    directives: '[fail=429] [says=Rate limit reached. Please try again in 1s.] [times=2]',
+    expected: () => ({ ends: ['done'], orphans: 2, leastGenerations: 3 }),
+    real: true,
+    providerBudgetMs: 60_000,
   },
   { name: 'an empty reply', directives: '[empty]', expected: () => ({ ends: ['ReplyEmpty', 'ReplyLost'] }) },
   { name: 'a blank reply', directives: '[blank]', expected: () => ({ ends: ['ReplyEmpty'] }) },
@@ -43,14 +52,14 @@ const FAILING: Failing[] = [
   },
 ];
 
-const failing: Play[] = FAILING.map(({ name, directives, expected, on, real = false }) => ({
+const failing: Play[] = FAILING.map(({ name, directives, expected, on, real = false, providerBudgetMs = 0 }) => ({
   fault: 'F8',
   step: 'S3',
   ...{ name, real },
   ...(on === undefined ? {} : { on }),
   run: async (scene) => {
     await scene.worker();
-    await scene.ask(directives, { providerBudgetMs: 0 });
+    await scene.ask(directives, { providerBudgetMs });
     await scene.until('the model is asked', () => scene.generations().length > 0);
     return expected(scene.release);
   },
