@@ -119,7 +119,7 @@ describe("Temporal's runtime", () => {
     installRuntime(settings(address), log);
     installRuntime(settings(), log);
     Runtime.instance().logger.warn('from the SDK', { taskQueue: 'q' });
-    await sleep(300);
+    while (written() === '') await sleep(5);
     expect(parsed(written())).toEqual([
       expect.objectContaining({ level: 'warn', msg: 'from the SDK', taskQueue: 'q' }),
     ]);

@@ -102,7 +102,8 @@ describe('the scripted model', () => {
 
   it('holds a reply until it is released, by the text of its prompt', async () => {
     const held = textOf('Held. [hold=2]');
-    await sleep(100);
+    while ((await last().catch(() => undefined))?.state !== 'sending') await sleep(5);
+    while ((await last()).charactersSent < 26) await sleep(5);
     expect(await last()).toMatchObject({ state: 'sending', charactersSent: 26 });
     await releaseHeld(model.url, 'Something else.');
     await releaseHeld(model.url, 'Held.');
@@ -112,11 +113,10 @@ describe('the scripted model', () => {
   it('sees that a client has gone away', async () => {
     const controller = new AbortController();
     const response = await ask('[stall=2]', {}, controller.signal);
-    await sleep(50);
-    expect((await last()).state).toBe('stalled');
+    while ((await last()).state !== 'stalled') await sleep(5);
     controller.abort();
     await response.text().catch(() => '');
-    await sleep(50);
+    while ((await last()).state === 'stalled') await sleep(5);
     expect(await last()).toMatchObject({ state: 'clientGone', charactersSent: 26 });
   });
 

@@ -117,6 +117,15 @@ async function statusOfPage(batchKey: string, page: number, round = 0): Promise<
   return (await handle.describe()).status.name;
 }
 
+/** How a page ended. It does so a moment after its batch, which does not wait for it. */
+async function endOfPage(batchKey: string, page: number, round = 0): Promise<string> {
+  for (;;) {
+    const status = await statusOfPage(batchKey, page, round);
+    if (status !== 'RUNNING') return status;
+    await sleep(20);
+  }
+}
+
 async function until(batch: Batch, isReached: (progress: Awaited<ReturnType<Batch['progress']>>) => boolean) {
   for (;;) {
     const progress = await batch.progress();
@@ -128,7 +137,8 @@ async function until(batch: Batch, isReached: (progress: Awaited<ReturnType<Batc
 describe('runBatch', () => {
   it('runs every row once, and keeps the window full but never more', async () => {
     const conversations = new Conversations();
-    bench.reset(conversations.fakes());
+    // So long that a slow machine has begun the next ones before these have ended.
+    bench.reset(conversations.fakes({ replyMs: 300 }));
     const batch = await start([20, 20, 20], { window: 8 });
     await batch.ended();
     expect(await batch.progress()).toMatchObject({ stage: 'done', rows: 60, counts: { completed: 60, failed: 0 } });
@@ -648,7 +658,7 @@ describe('runBatch', () => {
     expect(await batch.cancel()).toMatchObject({ stage: 'cancelling' });
     await batch.ended();
     expect(await batch.progress()).toMatchObject({ stage: 'cancelled', counts: { cancelled: 6, inFlight: 0 } });
-    expect([await statusOfPage(batch.batchKey, 0), await statusOfPage(batch.batchKey, 1)]).toEqual(
+    expect([await endOfPage(batch.batchKey, 0), await endOfPage(batch.batchKey, 1)]).toEqual(
       Array(2).fill('COMPLETED'),
     );
   });
@@ -663,7 +673,7 @@ describe('runBatch', () => {
       await interruptedUpload(rowsOf([2, 2]), other);
       const batch = batches.batch(batchKey);
       expect(await batch.cancel()).toEqual({ batchKey, cancelledPages: 1 });
-      while ((await statusOfPage(batchKey, 0)) === 'RUNNING') await sleep(20);
+      await endOfPage(batchKey, 0);
       await expect(batch.cancel()).rejects.toMatchObject({ type: 'NotFound' });
       // In which round and where they are, their ids tell as soon as they are visible.
       while ((await cancelPages(bench.environment.client, other.batchKey, 7)) === 0) await sleep(20);
@@ -679,7 +689,7 @@ describe('runBatch', () => {
     };
     await expect(batch.retryFailed({ onUploaded })).rejects.toThrow('the power is gone');
     expect(await batch.cancel()).toMatchObject({ cancelledPages: 1 });
-    while ((await statusOfPage(batch.batchKey, 0, 1)) === 'RUNNING') await sleep(20);
+    await endOfPage(batch.batchKey, 0, 1);
     await expect(batch.cancel()).rejects.toMatchObject({
       type: 'InvalidInput',
       message: expect.stringContaining('nothing left to steer') as string,
