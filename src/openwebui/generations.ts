@@ -12,48 +12,61 @@ export interface Generation {
   longestMs: number;
 }
 
-/** How long somebody else who reads the reply is given to say that it ended, in milliseconds. */
-const GRACE_MS = 2_000;
 /** How long the step that waits for the reply is given to begin: a quick reply ends before it. In milliseconds. */
 const BEGUN_WITHIN_MS = 250;
 
+/** Followed once, however many adopted it. */
+interface Followed {
+  abort: AbortController;
+  end: Promise<void>;
+}
+
 /** What of a connection is needed here. */
 export interface GenerationsConnection {
-  watcher: Pick<Watcher, 'watch' | 'watchesOf' | 'wake'>;
+  watcher: Pick<Watcher, 'watch' | 'watchesOf'>;
   safetyReadMs: number;
   tasks(chatId: string, signal: AbortSignal): Promise<string[]>;
 }
 
 export class Generations {
-  private readonly endings = new Map<string, AbortController>();
+  private readonly followed = new Map<string, Followed>();
   private readonly closing = new AbortController();
 
   constructor(private readonly connection: GenerationsConnection) {}
 
   /** Settles when the generation is seen ended, by us or by somebody who calls {@link ended}. */
   async started(generation: Generation): Promise<void> {
-    const known = this.endings.get(generation.messageId) ?? new AbortController();
-    this.endings.set(generation.messageId, known);
-    try {
-      await this.follow(generation, AbortSignal.any([known.signal, this.closing.signal]));
-    } catch (error) {
-      if (!known.signal.aborted && !this.closing.signal.aborted) throw error;
-    } finally {
-      this.endings.delete(generation.messageId);
-    }
+    const { messageId } = generation;
+    const known = this.followed.get(messageId);
+    if (known !== undefined) return known.end;
+    const abort = new AbortController();
+    const end = this.untilEnded(generation, AbortSignal.any([abort.signal, this.closing.signal]));
+    this.followed.set(messageId, { abort, end });
+    return end;
   }
 
   /** Somebody has read the final reply. */
   ended(messageId: string): void {
-    this.endings.get(messageId)?.abort();
+    this.followed.get(messageId)?.abort.abort();
+    this.followed.delete(messageId);
   }
 
   close(): void {
     this.closing.abort();
   }
 
+  private async untilEnded(generation: Generation, signal: AbortSignal): Promise<void> {
+    try {
+      await this.follow(generation, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      if (!signal.aborted) this.followed.delete(generation.messageId);
+    }
+  }
+
   private async follow({ longestMs, ...watched }: Generation, signal: AbortSignal): Promise<void> {
-    const { chatId, taskId } = watched;
+    const { chatId, messageId, taskId } = watched;
     const { watcher, safetyReadMs } = this.connection;
     const startedAt = now();
     const watch = watcher.watch({ ...watched, isNew: true });
@@ -62,12 +75,10 @@ export class Generations {
         const leftMs = longestMs - msSince(startedAt);
         if (leftMs <= 0) return;
         await watch.moved(Math.min(safetyReadMs, leftMs), signal);
-        if (watcher.watchesOf(chatId) === 1) await sleep(BEGUN_WITHIN_MS, undefined, { signal });
-        if (watcher.watchesOf(chatId) > 1) await sleep(GRACE_MS, undefined, { signal });
-        if (await this.stillListed(chatId, taskId, signal)) continue;
-        // Whoever waits for the reply may not have heard of its end either.
-        watcher.wake(chatId, 'gap');
-        return;
+        if (watcher.watchesOf(chatId, messageId) === 1) await sleep(BEGUN_WITHIN_MS, undefined, { signal });
+        // Whoever waits for the reply was woken too, reads it, and says when it has ended: to ask besides would cost twice.
+        if (watcher.watchesOf(chatId, messageId) > 1) continue;
+        if (!(await this.stillListed(chatId, taskId, signal))) return;
       }
     } finally {
       watch.close();

@@ -1,6 +1,7 @@
 /** One look at many chats: who of those who wait has something to read. It looks at states, not at changes, so none is missed. */
 import type { Capabilities } from './capabilities';
 import type { OpenWebUIClient } from './client';
+import { NetworkError } from './errors';
 import type { ChatRow } from './schemas';
 import type { Watch } from './watch';
 
@@ -20,15 +21,24 @@ const ONE_BY_ONE = 10;
 /** Watches of which the one request for many does not tell, each with its chat's time of change as the list shows it. */
 type Unclear = Map<Watch, number | undefined>;
 
+export interface Looked {
+  /** How many requests it took. */
+  requests: number;
+  /** False where nobody was behind the URL. */
+  reached: boolean;
+}
+
 export class PollRound {
   private requests = 0;
+  private reached = false;
   private turn = 0;
 
   constructor(private readonly options: PollRoundOptions) {}
 
-  /** Tells each watch what is seen of it. @returns how many requests it took @throws the signal's reason when it is aborted */
-  async look(watches: readonly Watch[]): Promise<number> {
+  /** Tells each watch what is seen of it. @throws the signal's reason when it is aborted */
+  async look(watches: readonly Watch[]): Promise<Looked> {
     this.requests = 0;
+    this.reached = false;
     const { signal } = this.options;
     const unclear: Unclear = new Map();
     try {
@@ -44,7 +54,7 @@ export class PollRound {
       signal.throwIfAborted();
       // The requests of those who wait report what is wrong.
     }
-    return this.requests;
+    return { requests: this.requests, reached: this.reached };
   }
 
   private async lookAtMany(watches: readonly Watch[], unclear: Unclear): Promise<void> {
@@ -113,8 +123,15 @@ export class PollRound {
     }
   }
 
-  private ask<T>(request: (options: PollRoundOptions) => Promise<T>): Promise<T> {
+  private async ask<T>(request: (options: PollRoundOptions) => Promise<T>): Promise<T> {
     this.requests++;
-    return request(this.options);
+    try {
+      const answer = await request(this.options);
+      this.reached = true;
+      return answer;
+    } catch (error) {
+      this.reached ||= !(error instanceof NetworkError);
+      throw error;
+    }
   }
 }

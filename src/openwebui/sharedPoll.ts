@@ -4,7 +4,7 @@
  * now and then. No wait that begins changes the pauses of the others: many short waits must not cost more than few long ones.
  */
 import { msSince, now, shifted } from '../clocks';
-import type { PollRound } from './pollRound';
+import type { Looked, PollRound } from './pollRound';
 import type { Watch } from './watch';
 
 export interface SharedPollOptions {
@@ -15,6 +15,8 @@ export interface SharedPollOptions {
   round: Pick<PollRound, 'look'>;
   /** Pause between two looks at everybody, in milliseconds. */
   everybodyMs: () => Promise<number>;
+  /** Nobody was behind the URL in two looks one after the other. */
+  onAway: () => void;
   /** First pause for what was just triggered, and the pause for all others, in milliseconds. */
   pausesMs: [number, number];
   signal: AbortSignal;
@@ -50,7 +52,8 @@ export class SharedPoll {
   }
 
   private async lookRegularly(): Promise<void> {
-    const { watches, isDeafTo, everybodyMs, pausesMs } = this.options;
+    const { watches, isDeafTo, everybodyMs, onAway, pausesMs } = this.options;
+    let unreached = 0;
     this.isRegular = true;
     this.everybodyAt = now();
     try {
@@ -59,10 +62,10 @@ export class SharedPoll {
         await this.pause(pauseMs);
         const isForAll = msSince(this.everybodyAt) >= (await everybodyMs());
         if (isForAll) this.everybodyAt = now();
-        pauseMs = await this.look(
-          watches().filter((watch) => isForAll || isDeafTo(watch)),
-          pausesMs[1],
-        );
+        const { requests, reached } = await this.look(watches().filter((watch) => isForAll || isDeafTo(watch)));
+        pauseMs = Math.max(pausesMs[1], pauseOf(requests));
+        unreached = reached ? 0 : unreached + 1;
+        if (unreached === 2) onAway();
       }
     } catch {
       // Closed.
@@ -80,7 +83,8 @@ export class SharedPoll {
       while (this.young().length > 0) {
         await this.pause(pauseMs);
         this.quickAt = now();
-        pauseMs = await this.look(this.young(), Math.min(pauseMs * PAUSE_GROWTH, atMostMs));
+        const { requests } = await this.look(this.young());
+        pauseMs = Math.max(Math.min(pauseMs * PAUSE_GROWTH, atMostMs), pauseOf(requests));
       }
     } catch {
       // Closed.
@@ -94,11 +98,8 @@ export class SharedPoll {
     return watches().filter((watch) => watch.isNew && msSince(watch.since) < YOUNG_MS && isDeafTo(watch));
   }
 
-  /** @returns the pause before the next look */
-  private async look(watches: readonly Watch[], pauseMs: number): Promise<number> {
-    if (watches.length === 0) return pauseMs;
-    const requests = await this.options.round.look(watches);
-    return Math.max(pauseMs, (requests - 1) * PAUSE_PER_REQUEST_MS);
+  private async look(watches: readonly Watch[]): Promise<Looked> {
+    return watches.length === 0 ? { requests: 0, reached: true } : this.options.round.look(watches);
   }
 
   /** @throws the signal's reason */
@@ -116,4 +117,8 @@ export class SharedPoll {
     });
     signal.throwIfAborted();
   }
+}
+
+function pauseOf(requests: number): number {
+  return (requests - 1) * PAUSE_PER_REQUEST_MS;
 }

@@ -10,7 +10,7 @@ import { PollRound } from './pollRound';
 import { Push, type Heard } from './push';
 import { Recent } from './recent';
 import { SharedPoll } from './sharedPoll';
-import { Watch, type WakeReason, type Watched } from './watch';
+import { Watch, type Watched } from './watch';
 
 export interface WatcherOptions {
   url: string;
@@ -58,6 +58,7 @@ export class Watcher {
       isDeafTo: (watch) => this.isDeafTo(watch),
       round: new PollRound({ ...options, signal }),
       everybodyMs: () => this.everybodyMs(),
+      onAway: () => this.gap(),
       pausesMs: options.pollPauseMs ?? DEFAULT_PAUSES_MS,
       signal,
     });
@@ -121,12 +122,12 @@ export class Watcher {
     return this.push?.hearingSince !== undefined;
   }
 
-  /** How many wait for this chat in this process. */
-  watchesOf(chatId: string): number {
-    return this.watches.get(chatId)?.size ?? 0;
+  /** How many wait for this message in this process. */
+  watchesOf(chatId: string, messageId: string): number {
+    return [...(this.watches.get(chatId) ?? [])].filter((watch) => watch.messageId === messageId).length;
   }
 
-  /** The server was away: everybody looks for himself. */
+  /** The server is away, or is back: everybody looks for himself. */
   gap(): void {
     for (const watch of this.all()) watch.wake('gap');
   }
@@ -158,11 +159,6 @@ export class Watcher {
     if (this.isListening) return;
     this.heard.clear();
     for (const watch of this.all()) watch.heardAt = undefined;
-  }
-
-  /** Something happened in a chat: whoever waits for it looks. */
-  wake(chatId: string, reason: WakeReason): void {
-    for (const watch of this.watches.get(chatId) ?? []) watch.wake(reason);
   }
 
   private forget(watch: Watch): void {

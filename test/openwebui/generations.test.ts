@@ -107,6 +107,21 @@ describe('a generation that this process started', () => {
     generations.ended('m');
   });
 
+  it('is asked for by nobody else where somebody in this process waits for its reply', async () => {
+    const made = follower(async () => []);
+    const waiting = made.watcher.watch({ chatId: 'c', messageId: 'm', taskId: 't' });
+    const another = made.watcher.watch({ chatId: 'c', messageId: 'another' });
+    const ended = [made.generations.started(GENERATION), made.generations.started(GENERATION)];
+    made.watcher.gap();
+    expect(await settled(Promise.race(ended), 1_000)).toBe(false);
+    expect(made.looks).toBe(0);
+    waiting.close();
+    made.watcher.gap();
+    expect(await Promise.all(ended.map((one) => settled(one, 3_000)))).toEqual([true, true]);
+    expect(made.looks).toBe(1);
+    another.close();
+  });
+
   it('may be started again with the same message after its end', async () => {
     const first = generations.started(GENERATION);
     generations.ended('m');

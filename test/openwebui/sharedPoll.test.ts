@@ -1,7 +1,7 @@
 /** What waiting without the event socket costs, counted on a simulated clock. */
 import type { Capabilities } from '../../src/openwebui/capabilities';
 import { fixedToken } from '../../src/openwebui/credentials';
-import { ServerError } from '../../src/openwebui/errors';
+import { NetworkError, ServerError, type RequestContext } from '../../src/openwebui/errors';
 import type { ChatRow } from '../../src/openwebui/schemas';
 import type { Watch } from '../../src/openwebui/watch';
 import { Watcher } from '../../src/openwebui/watcher';
@@ -16,6 +16,7 @@ class Account {
   hidden = new Set<string>();
   atWork = new Set<string>();
   listFails = false;
+  failsWith: ((context: RequestContext) => Error) | undefined;
   updatedAt = new Map<string, number>();
   readonly watcher: Watcher;
 
@@ -77,6 +78,7 @@ class Account {
 
   private note(request: Omit<Account['requests'][number], 'atMs'>): void {
     this.requests.push({ ...request, atMs: performance.now() });
+    if (this.failsWith !== undefined) throw this.failsWith({ connection: 'default', method: 'GET', path: '/' });
   }
 }
 
@@ -221,6 +223,38 @@ describe('a reply that was just triggered', () => {
     });
     // Every two seconds it is looked at all.
     expect(counted).toBeLessThanOrEqual(120 + 30);
+  });
+});
+
+describe('a server that is away', () => {
+  let woken = 0;
+  const wokenIn = async (ms: number): Promise<number> => {
+    const from = woken;
+    await account.countedIn(ms);
+    return woken - from;
+  };
+  const count = async (watch: Watch, signal: AbortSignal): Promise<void> => {
+    for (;;) {
+      await watch.moved(Infinity, signal);
+      woken += 1;
+    }
+  };
+
+  it('is told to all who wait after two looks, once, and they are not disturbed where it only fails', async () => {
+    begin();
+    const stop = new AbortController();
+    for (const id of many(3)) {
+      account.start(id);
+      count(account.wait(id), stop.signal).catch(() => undefined);
+    }
+    expect(await wokenIn(10_000)).toBe(0);
+    account.failsWith = (context) => new ServerError('database is locked', context);
+    expect(await wokenIn(10_000)).toBe(0);
+    account.failsWith = (context) => new NetworkError('refused', context, false);
+    expect(await wokenIn(1_500)).toBe(0);
+    expect(await wokenIn(5_000)).toBe(3);
+    expect(await wokenIn(MINUTE_MS)).toBe(0);
+    stop.abort();
   });
 });
 
