@@ -31,7 +31,7 @@ export interface WorkerSettings {
   shutdownGraceMs: number;
   /** How long a workflow task waits for the worker that has the workflow in its cache. */
   stickyMs: number;
-  /** How long a generation must be missing on a server of several processes before it counts as lost. */
+  /** How long a generation must be silent before it counts as dead, where nothing else tells. */
   lostAfterMs: number;
   /** How long a trigger without an answer is given on releases that hold it until the model begins, before it is sent again. */
   heldTriggerMs: number;
@@ -95,7 +95,7 @@ const settingsSchema = z.object({
   ORCHESTRATOR_HEARTBEAT_SECONDS: seconds(30, 2, 600),
   ORCHESTRATOR_SHUTDOWN_GRACE_SECONDS: seconds(20, 0, 3600),
   ORCHESTRATOR_STICKY_SECONDS: seconds(3, 0.1, 60),
-  ORCHESTRATOR_LOST_AFTER_SECONDS: seconds(60, 5, 3600),
+  ORCHESTRATOR_LOST_AFTER_SECONDS: seconds(45, 5, 3600),
   ORCHESTRATOR_HELD_TRIGGER_SECONDS: seconds(330, 1, 3600),
   ORCHESTRATOR_METRICS_ADDRESS: z
     .string()

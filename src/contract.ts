@@ -158,12 +158,14 @@ export interface OrchestrateChatInput {
   /** `json`: the reply, fences stripped, must parse; it is in `outcome.json`. @default 'text' */
   replyFormat?: 'text' | 'json';
   /**
-   * How many times the model may be asked at the most. It is asked again only on evidence that a generation died: Open WebUI was
-   * seen to go away meanwhile, its task is gone, or the stream from the model broke. What is asked again within
-   * `providerBudgetMs` does not count. @default 2
+   * How many times the model may be asked at the most. It is asked again only where a generation is dead by the table of dead
+   * replies (docs/guarantees.md). What is asked again within `providerBudgetMs` does not count. @default 2
    */
   maxGenerations?: number;
-  /** Ask again also where a reply is gone without a trace and nothing says why; it may have been paid for. @default false */
+  /**
+   * Without effect on workers of this version, whose table of dead replies explains each: every dead reply is asked for again,
+   * within `maxGenerations`. Workers of the version before ask again also where they know no reason. @default false
+   */
   regenerateUnexplained?: boolean;
   /** Wall clock for one generation from its trigger, in ms. @default 30 minutes */
   replyBudgetMs?: number;
@@ -206,6 +208,8 @@ export interface ChatStatus {
   url?: string;
   /** How many times the model was asked. */
   generations: number;
+  /** By which row of the table of dead replies (docs/guarantees.md) the last dead generation was dead; missing where none was. */
+  verdictRow?: number;
   startedAt: number;
   stageSince: number;
   /** While the model's provider has passing trouble: when the model is asked again, and why it could not answer. */
@@ -279,6 +283,8 @@ export interface ChatOutcome {
   unusableFiles?: UnusableFile[];
   /** How many times the model was asked; more than 1 only after a generation was lost, or its provider had passing trouble. */
   generations: number;
+  /** As in the status: by which row the generation before this one was dead. */
+  verdictRow?: number;
   /**
    * Chats that the run made besides this one, because an answer of Open WebUI was lost, and could not delete: somebody has
    * written into them, or the connection's user may not delete chats.
@@ -349,6 +355,8 @@ export interface FailureDetails {
   retryAfterMs?: number;
   /** Of `ModelNotFound`: it was there before, and was waited for. */
   away?: boolean;
+  /** As in the status: by which row the last dead generation was dead. */
+  verdictRow?: number;
   /** Stopping the reply has stopped somebody else's in the same chat too: only an administrator can stop one of several. */
   stoppedOthers?: boolean;
   /** As in the outcome. */
@@ -356,8 +364,10 @@ export interface FailureDetails {
 }
 
 /** What a run's status says of what stands in Open WebUI. */
-export function placeOf({ chatId, messageId, url, stoppedOthers, duplicateChats }: ChatStatus): FailureDetails {
+export function placeOf(status: ChatStatus): FailureDetails {
+  const { chatId, messageId, url, stoppedOthers, duplicateChats, verdictRow } = status;
   return {
+    ...(verdictRow === undefined ? {} : { verdictRow }),
     ...(duplicateChats === undefined ? {} : { duplicateChats }),
     ...(stoppedOthers === undefined ? {} : { stoppedOthers }),
     ...(chatId === undefined ? {} : { chatId }),

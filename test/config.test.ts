@@ -208,6 +208,30 @@ describe('connections from a file', () => {
     );
   });
 
+  it('says where the server keeps its task list, and leaves it to be learnt where nobody says', () => {
+    const team = { url: 'https://a.example', apiKey: API_KEY };
+    const config = loadConfig({
+      ...connections({ split: { ...team, taskList: 'split' }, learnt: team }),
+      OPENWEBUI_URL: 'http://localhost:8080',
+      OPENWEBUI_API_KEY: API_KEY,
+      OPENWEBUI_TASK_LIST: ' Shared ',
+    });
+    expect([...config.connections].map(([name, { taskList }]) => [name, taskList])).toEqual([
+      ['split', 'split'],
+      ['learnt', undefined],
+      ['default', 'shared'],
+    ]);
+  });
+
+  it('refuses another place of the task list, and names those that there are', () => {
+    const profile = { url: 'http://h', apiKey: API_KEY, taskList: 'redis' };
+    expect(refusal(connections({ team: profile }))).toMatch(
+      /^"team.taskList" in .* is not known: it must be one of auto, own, shared, split\.$/,
+    );
+    const variables = { OPENWEBUI_URL: 'http://h', OPENWEBUI_API_KEY: API_KEY, OPENWEBUI_TASK_LIST: 'redis' };
+    expect(refusal(variables)).toMatch(/^OPENWEBUI_TASK_LIST is not known: /);
+  });
+
   it('refuses to keep all generations of a connection for interactive runs', () => {
     const profile = { url: 'http://h', apiKey: API_KEY, generations: 4, interactiveGenerations: 4 };
     expect(refusal(connections({ team: profile }))).toMatch(
@@ -281,7 +305,7 @@ describe('settings of the worker', () => {
       heartbeatMs: 30_000,
       shutdownGraceMs: 20_000,
       stickyMs: 3_000,
-      lostAfterMs: 60_000,
+      lostAfterMs: 45_000,
       heldTriggerMs: 330_000,
     });
     expect(limits).toEqual({ maxPromptBytes: 1_048_576, maxReplyBytes: 262_144 });

@@ -102,9 +102,18 @@ async function append(
   return { ...placement, parentId, title: chat.title ?? '', system, unwritten: byTrigger ? 'turn' : 'nothing' };
 }
 
-/** Two replies at once in one chat overwrite each other on servers up to 0.11.4. */
-export async function othersFinished(connection: Connection, chatId: string, signal: AbortSignal): Promise<void> {
-  if ((await connection.tasks(chatId, signal)).length === 0) return;
+/**
+ * Two replies at once in one chat overwrite each other on servers up to 0.11.4.
+ *
+ * @param ghosts tasks that are dead, and may be listed all the same
+ */
+export async function othersFinished(
+  connection: Connection,
+  chatId: string,
+  signal: AbortSignal,
+  ghosts: readonly string[] = [],
+): Promise<void> {
+  if ((await connection.tasks(chatId, signal)).every((task) => ghosts.includes(task))) return;
   const { updated_at: updatedAt } = await connection.client.chat(chatId, signal);
   // A task that died may be listed for ever.
   if (Date.now() - updatedAt * 1000 < DEFAULT_REPLY_BUDGET_MS) throw chatBusy(chatId);

@@ -2,15 +2,19 @@
 import { cancellationSignal, type ApplicationFailure } from '@temporalio/activity';
 import { FAILURES, type FailureDetails, type FailureType } from '../contract';
 import type { Connection } from '../openwebui/connection';
+import { deathOf, verdictPatience, type Row } from '../openwebui/deadReply';
 import { hasContent } from '../openwebui/messageMarks';
-import { filesOf, taskIdOf } from '../openwebui/messageParts';
+import { filesOf } from '../openwebui/messageParts';
 import { replyText } from '../openwebui/replyText';
-import { EndOfReply, type Awaited } from './endOfReply';
+import { EndOfReply, type Awaited, type End } from './endOfReply';
 import { finalFailure, withNotes, type StepNotes } from './failures';
 import { digestOf, reportReply, type Reply, type ReplyReading } from './reply';
-import { turnStep, type ActivityDependencies, type Attempt } from './step';
+import { turnStep, type ActivityDependencies, type Patience } from './step';
 
 export type AwaitReplyInput = Awaited;
+
+/** The row by which a message's own word is a reason to ask again. */
+const CUT_STREAM: Row = 1;
 
 /**
  * @throws ApplicationFailure of a Reply… type or ChatGone; with {@link StepNotes.dead} where the model may be asked again
@@ -18,18 +22,14 @@ export type AwaitReplyInput = Awaited;
 export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyInput): Promise<Reply> {
   const giveUpAt = input.triggeredAt + input.replyBudgetMs;
   return turnStep(deps, input.turn.connection, { giveUpAt }, async (connection, attempt) => {
-    const { lostAfterMs } = deps.patience;
-    const reading = await new EndOfReply(connection, input, lostAfterMs, cancellationSignal()).reading();
-    if (reading === undefined) throw timedOut(connection, input);
+    const end = await new EndOfReply(connection, input, attempt, deps.patience, cancellationSignal()).reached();
+    if (end === undefined) throw timedOut(connection, input);
     connection.generations.ended(input.turn.messageId);
+    connection.outages.end(input.turn.messageId);
+    const { row, reading } = end;
     const { state, chat, message } = reading;
-    if (message === undefined || state.kind !== 'finished') {
-      const failure = failureOf(connection, input, reading);
-      const passing = passingTrouble(reading);
-      if (passing !== undefined) throw withNotes(failure, { passing });
-      const dead = await deadNote(connection, input, attempt, reading);
-      throw dead === undefined ? failure : withNotes(failure, { dead });
-    }
+    if (row !== 1) throw lost(connection, input, end, deps.patience);
+    if (message === undefined || state.kind !== 'finished') throw failureOf(connection, input, reading, deps.patience);
     const reply = reportReply(deps, chat, message);
     if (reply.content === '' && filesOf(message).length === 0) throw emptyReply(connection, input, reading);
     return input.turn.needsCompletion === true ? { ...reply, digest: digestOf(message) } : reply;
@@ -44,47 +44,50 @@ function passingTrouble({ state, message }: ReplyReading): StepNotes['passing'] 
   return retryAfterMs === undefined ? {} : { retryAfterMs };
 }
 
-/** Whether the generation is dead, and what proves it: only with proof may the model be asked, and paid, a second time. */
-async function deadNote(
-  connection: Connection,
-  { triggeredAt }: AwaitReplyInput,
-  attempt: Attempt,
-  { state, message }: ReplyReading,
-): Promise<StepNotes['dead']> {
-  if (state.kind === 'failed') {
-    return state.cutStream ? { evidence: 'the stream from the model broke off' } : undefined;
-  }
-  if (state.kind !== 'lost' && state.kind !== 'untriggered') return undefined;
-  if ((attempt.wentAwayAt() ?? 0) >= triggeredAt) return { evidence: 'Open WebUI went away meanwhile' };
-  const { taskIdOnMessage } = await connection.capabilities(cancellationSignal());
-  if (taskIdOnMessage && taskIdOf(message) !== undefined) return { evidence: 'Open WebUI no longer has its task' };
-  return {};
+/** Dead by the table: the model may be asked, and paid, a second time. */
+function lost(connection: Connection, input: AwaitReplyInput, { row, reading }: End, patience: Patience): unknown {
+  const evidence = evidenceOf(row, patience);
+  const failure = fail(
+    'ReplyLost',
+    `The reply in ${placeOf(connection, input)} was lost: ${evidence} (row ${row}); look at Open WebUI and at the model's provider, then start a new run`,
+    { ...detailsOf(connection, input, contentOf(reading)), verdictRow: row },
+  );
+  return withNotes(failure, { dead: { row, evidence } });
 }
 
-function failureOf(connection: Connection, input: AwaitReplyInput, reading: ReplyReading): ApplicationFailure {
-  const { state, message } = reading;
-  const where = `chat ${input.turn.chatId} on connection ${connection.name}`;
-  const details = detailsOf(connection, input, message === undefined ? '' : replyText(message).content);
+function failureOf(connection: Connection, input: AwaitReplyInput, reading: ReplyReading, patience: Patience): unknown {
+  const where = placeOf(connection, input);
+  const details = detailsOf(connection, input, contentOf(reading));
+  const { state } = reading;
   switch (state.kind) {
     case 'failed': {
       const passing = passingTrouble(reading);
       if (passing !== undefined) {
         const what = `The model's provider could not answer in ${where}: ${state.error}`;
-        return fail('ProviderUnavailable', what, { ...details, ...passing });
+        return withNotes(fail('ProviderUnavailable', what, { ...details, ...passing }), { passing });
       }
-      return fail('ReplyFailed', `The model's reply in ${where} failed: ${state.error}`, details);
+      const message = `The model's reply in ${where} failed: ${state.error}`;
+      if (!state.cutStream) return fail('ReplyFailed', message, details);
+      const dead = { row: CUT_STREAM, evidence: evidenceOf(CUT_STREAM, patience) };
+      return withNotes(fail('ReplyFailed', message, { ...details, verdictRow: CUT_STREAM }), { dead });
     }
     case 'stopped':
       return fail('ReplyStopped', `Somebody stopped the reply in ${where}; start a new run to ask again`, details);
-    case 'gone':
-      return fail('ChatGone', `The message that was to hold the reply was deleted from ${where}`, details);
     default:
-      return fail(
-        'ReplyLost',
-        `The reply in ${where} ended without a text and without an error; Open WebUI was restarted, or the model's provider failed or answered nothing: look at both, then start a new run`,
-        details,
-      );
+      return fail('ChatGone', `The message that was to hold the reply was deleted from ${where}`, details);
   }
+}
+
+function evidenceOf(row: Row, { lostAfterMs, apartMs }: Patience): string {
+  return deathOf(row, verdictPatience(lostAfterMs, apartMs));
+}
+
+function placeOf(connection: Connection, { turn }: AwaitReplyInput): string {
+  return `chat ${turn.chatId} on connection ${connection.name}`;
+}
+
+function contentOf({ message }: ReplyReading): string {
+  return message === undefined ? '' : replyText(message).content;
 }
 
 function emptyReply(connection: Connection, input: AwaitReplyInput, { message }: ReplyReading): ApplicationFailure {

@@ -1,47 +1,62 @@
 /** The wait for the end of one generation, as far as one attempt of `awaitReply` carries it. */
 import { activityInfo } from '@temporalio/activity';
+import { msSince, now } from '../clocks';
 import type { Connection } from '../openwebui/connection';
+import { verdictOn, verdictPatience, type Row, type Verdict } from '../openwebui/deadReply';
 import { NetworkError, RequestTimeoutError, ServerError } from '../openwebui/errors';
 import { ownTasksOf } from '../openwebui/messageParts';
 import type { PlacedTurn } from './createChat';
 import { notYet } from './failures';
-import { readReply, type ReplyReading } from './reply';
+import type { WakeReason } from '../openwebui/watch';
+import { Observations } from './observations';
+import { stopOwn } from './putAway';
+import { isWholeThoughStopped, readReply, type ReplyReading } from './reply';
+import type { Attempt, Patience } from './step';
 
 export interface Awaited {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'messageId'> & Partial<Pick<PlacedTurn, 'needsCompletion'>>;
   taskId?: string;
-  /** When the generation began, in ms since the epoch. */
+  /** Of no use any more: an earlier version of the worker counts the budget from it. In ms since the epoch. */
   triggeredAt: number;
-  /** Wall clock for the generation, in milliseconds from `triggeredAt`. */
+  /** Time for the generation, in milliseconds from when the wait was first scheduled. */
   replyBudgetMs: number;
+}
+
+export interface End {
+  reading: ReplyReading;
+  /** Of the table of dead replies: by which row it is at an end. */
+  row: Row;
 }
 
 /** How long one attempt keeps its slot; after it Temporal's retry timer does the waiting for a moment. */
 export const LONGEST_HOLD_MS = 5 * 60_000;
-/** A reading that tells of a lost reply is believed when a second one, this much later, tells the same. */
-const BELIEVED_LOST_AFTER_MS = 5_000;
 /** Pauses between readings after something happened but the reply is not final yet, in milliseconds. */
 const RECHECK_MS: [number, number] = [100, 2_000];
 
 export class EndOfReply {
-  private readonly releaseAt = Date.now() + LONGEST_HOLD_MS;
-  private readonly deadline: number;
+  private readonly beganAt = now();
   private readonly isFirst = activityInfo().attempt === 1;
+  private readonly observations: Observations;
+  private readonly patience: ReturnType<typeof verdictPatience>;
   private pauseMs: number;
+  /** It is missing. */
+  private isMissing = false;
+  /** It is listed, and read every few seconds for signs of life. */
+  private isSuspect = false;
   private recheckMs: number | undefined;
-  private lostSince: number | undefined;
   /** Why the last reading failed. */
   private trouble: unknown;
 
-  /** @param lostAfterMs how long a reply must be missing on a server of several processes */
   constructor(
     private readonly connection: Connection,
     private readonly awaited: Awaited,
-    private readonly lostAfterMs: number,
+    private readonly attempt: Attempt,
+    { lostAfterMs, apartMs }: Patience,
     private readonly signal: AbortSignal,
   ) {
-    const { turn, taskId, triggeredAt, replyBudgetMs } = awaited;
-    this.deadline = triggeredAt + replyBudgetMs;
+    const { turn, taskId } = awaited;
+    this.patience = verdictPatience(lostAfterMs, apartMs);
+    this.observations = new Observations(connection, awaited, attempt.left);
     // A first attempt that cannot have missed the end waits to be woken instead of looking at once. Without a task the trigger
     // was refused or its answer lost: the end may be there already, and a refusal of old releases is told to nobody else.
     const isSureToHear = taskId !== undefined && connection.watcher.missesNothingOf(turn.chatId, turn.messageId);
@@ -49,30 +64,41 @@ export class EndOfReply {
   }
 
   /**
-   * A reading of the end, whatever it is; undefined where the budget ended first.
+   * The end, whatever it is; undefined where the budget ended first.
    * @throws ApplicationFailure "not yet", when the slot is to be given back; what the reading throws
    */
-  async reading(): Promise<ReplyReading | undefined> {
-    const { turn, taskId } = this.awaited;
+  async reached(): Promise<End | undefined> {
+    const { turn, taskId, replyBudgetMs } = this.awaited;
     const { chatId, messageId } = turn;
     const watch = this.connection.watcher.watch({ chatId, messageId, taskId, isNew: this.isFirst });
     try {
       for (;;) {
-        const now = Date.now();
-        const isOver = now >= this.deadline;
-        if (now >= this.releaseAt && !isOver) throw this.giveBack();
-        const maxMs = Math.min(this.pauseMs, this.deadline - now, this.releaseAt - now);
-        const wokenBy = await watch.moved(maxMs, this.signal);
+        const leftMs = replyBudgetMs - this.attempt.elapsedMs();
+        const isOver = leftMs <= 0;
+        const holdMs = LONGEST_HOLD_MS - msSince(this.beganAt);
+        if (holdMs <= 0 && !isOver) throw this.giveBack();
+        const since = now();
+        const wokenBy = await watch.moved(Math.min(this.pauseMs, leftMs, holdMs), this.signal);
+        this.pauseMs = Math.max(0, this.pauseMs - msSince(since));
+        if (this.isKnown(wokenBy)) continue;
         const reading = await this.read(isOver);
         if (reading === undefined) continue;
-        if (await this.isEnd(reading)) return reading;
+        const end = await this.endOf(reading, wokenBy === 'event');
+        if (end !== undefined) return end;
         // Only now: a reply that came in time counts, however late it is looked at.
         if (isOver) return undefined;
-        if (this.lostSince === undefined) this.lookAgain(wokenBy === 'event');
       }
     } finally {
       watch.close();
+      this.attempt.leave(this.observations.facts);
     }
+  }
+
+  /** A poll that says again that it is missing, and a connection that breaks again, are no reasons to look sooner. */
+  private isKnown(wokenBy: WakeReason): boolean {
+    if (this.trouble !== undefined) return false;
+    if (wokenBy === 'poll') return this.isMissing;
+    return wokenBy === 'gap' && this.isSuspect && !this.observations.hasReturned;
   }
 
   /**
@@ -94,28 +120,54 @@ export class EndOfReply {
     }
   }
 
-  private async isEnd(reading: ReplyReading): Promise<boolean> {
-    const { kind } = reading.state;
-    const isMissing = (kind === 'lost' || kind === 'untriggered') && !(await this.isListedElsewhere(reading));
-    if (!isMissing) {
-      this.lostSince = undefined;
-      return !['running', 'lost', 'untriggered'].includes(kind);
+  /** What the table says of a reading; sets the pause before the next one. */
+  private async endOf(reading: ReplyReading, afterEvent: boolean): Promise<End | undefined> {
+    const { row, verdict, lookAgainMs } = await this.verdictOn(reading);
+    this.isMissing = verdict === 'undecided';
+    this.isSuspect = verdict === 'alive' && lookAgainMs !== undefined;
+    this.attempt.leave(this.observations.facts);
+    switch (verdict) {
+      case 'as the message says':
+        if (reading.state.kind !== 'running') return { reading, row };
+        break;
+      case 'dead':
+        return { reading, row };
+      case 'stop, then dead':
+        return this.stopped(reading);
+      case 'undecided':
+        this.pauseMs = lookAgainMs ?? this.patience.apartMs;
+        return undefined;
     }
-    this.lostSince ??= Date.now();
-    this.pauseMs = BELIEVED_LOST_AFTER_MS;
-    const believedAfterMs = this.connection.hasSeveralProcesses ? this.lostAfterMs : BELIEVED_LOST_AFTER_MS;
-    return Date.now() - this.lostSince >= believedAfterMs;
+    this.lookAgain(afterEvent);
+    this.pauseMs = Math.min(this.pauseMs, lookAgainMs ?? Infinity);
+    return undefined;
   }
 
-  /** Another process of the server may have the task: a connection that broke off is no proof that all of them are gone. */
-  private async isListedElsewhere({ message, taskIds }: ReplyReading): Promise<boolean> {
-    const { connection, awaited } = this;
-    if (connection.hasSeveralProcesses) return false;
-    const own = ownTasksOf(message, awaited.taskId);
-    const everywhere = await connection.tasksOfProcesses(awaited.turn.chatId, this.signal);
-    const listed = everywhere.some((id) => !taskIds.includes(id) && (own.length === 0 || own.includes(id)));
-    if (listed) connection.hasSeveralProcesses = true;
-    return listed;
+  /** What one process of the server misses, another one may have: they are asked before it counts as missing, and before it is dead. */
+  private async verdictOn(reading: ReplyReading): Promise<Verdict> {
+    const { connection, awaited, observations, patience } = this;
+    const seen = observations.observe(reading, false);
+    const verdict = verdictOn(seen, patience);
+    const isAsked = seen.message === 'open' && !seen.listed && (seen.missingForMs === 0 || verdict.verdict === 'dead');
+    if (!isAsked) return verdict;
+    const own = ownTasksOf(reading.message, awaited.taskId);
+    const elsewhere = await connection.isListedElsewhere(awaited.turn.chatId, own, this.signal);
+    return elsewhere ? verdictOn(observations.observe(reading, true), patience) : verdict;
+  }
+
+  /** A task that seems to be a ghost is stopped: should it live after all, it ends, and what it says of that is not taken for its own end. */
+  private async stopped(reading: ReplyReading): Promise<End | undefined> {
+    const { connection, awaited, patience } = this;
+    const { turn, taskId } = awaited;
+    if (!(await stopOwn(connection, { turn, taskId }, reading))) {
+      this.pauseMs = patience.lookEveryMs;
+      return undefined;
+    }
+    const after = await readReply(connection, { ...turn, taskId }, this.signal);
+    const { kind } = after.state;
+    const hasOwnEnd =
+      kind === 'failed' || kind === 'gone' || isWholeThoughStopped(after, await connection.capabilities());
+    return { reading: after, row: hasOwnEnd ? 1 : 7 };
   }
 
   private nextRecheckMs(): number {

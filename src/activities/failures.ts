@@ -155,8 +155,11 @@ export interface StepNotes {
   written?: boolean;
   /** The model's provider has trouble that passes, and has written nothing: the model may be asked again. */
   passing?: { retryAfterMs?: number };
-  /** The generation is dead, and the model may be asked again: for this reason, or without a known one. */
-  dead?: { evidence?: string };
+  /**
+   * The generation is dead, and the model may be asked again: by this row of the table of dead replies, and for this reason.
+   * Without either where an earlier version of the worker knew of none.
+   */
+  dead?: { row?: number; evidence?: string };
 }
 
 /** The same failure, with notes for the workflow. A cancellation, or an error that is none of ours, stays what it is. */

@@ -10,11 +10,17 @@ import type { PlacedTurn } from './createChat';
 import { chatBusy, notYet } from './failures';
 import { readMessage, type MessageReading } from './reply';
 
-export interface Unfinished {
-  turn: Pick<PlacedTurn, 'chatId' | 'messageId' | 'model'>;
+export interface Generation {
+  turn: Pick<PlacedTurn, 'chatId' | 'messageId'>;
   taskId?: string | undefined;
+}
+
+export interface Unfinished extends Generation {
+  turn: Pick<PlacedTurn, 'chatId' | 'messageId' | 'model'>;
   /** Shown in the chat where the reply would have been. */
   reason: string;
+  /** It has been stopped by us before: where servers do not mark that, what it holds may be a part. */
+  wasStopped?: boolean;
 }
 
 export interface PutAway {
@@ -50,7 +56,8 @@ export async function putAway(
   const { chatId, messageId } = unfinished.turn;
   const capabilities = await connection.capabilities();
   const stopped = await stopGeneration(connection, capabilities, unfinished, reading);
-  const end = await finish(connection, capabilities, unfinished, stopped);
+  const ours = stopped.ours || unfinished.wasStopped === true;
+  const end = await finish(connection, capabilities, unfinished, { ...stopped, ours });
   connection.generations.ended(messageId);
   connection.placements.end(chatId, messageId);
   return {
@@ -60,10 +67,28 @@ export async function putAway(
   };
 }
 
+/**
+ * Stops the message's generation, and leaves the message as it is then.
+ *
+ * @returns false where nothing was done, because it would have stopped somebody else's reply in the same chat too
+ */
+export async function stopOwn(
+  connection: Connection,
+  unfinished: Generation,
+  reading: MessageReading,
+): Promise<boolean> {
+  const capabilities = await connection.capabilities();
+  const ours = tasksOf(reading.message, unfinished.taskId, reading.taskIds);
+  const alone = ours.length === reading.taskIds.length;
+  if (!alone && (await stopEach(connection, capabilities, ours)) === undefined) return false;
+  await stopGeneration(connection, capabilities, unfinished, reading);
+  return true;
+}
+
 async function stopGeneration(
   connection: Connection,
   capabilities: Capabilities,
-  { turn, taskId }: Unfinished,
+  { turn, taskId }: Generation,
   { message, taskIds }: MessageReading,
 ): Promise<Stopped> {
   const ours = tasksOf(message, taskId, taskIds);
@@ -86,25 +111,39 @@ async function stopGeneration(
 
 /** @returns whether there was something to stop, and whether the whole chat was stopped, with other tasks in it */
 async function stop(
-  { client }: Connection,
-  { stopRoute }: Capabilities,
+  connection: Connection,
+  capabilities: Capabilities,
   chatId: string,
   tasks: readonly string[],
   listed: readonly string[],
 ): Promise<{ found: boolean; wholeChat: boolean }> {
   const alone = tasks.length === listed.length;
+  if (capabilities.stopRoute === 'task' || !alone) {
+    const found = await stopEach(connection, capabilities, tasks);
+    if (found !== undefined) return { found, wholeChat: false };
+  }
+  await connection.client.stopChat(chatId);
+  return { found: true, wholeChat: !alone };
+}
+
+/**
+ * Where somebody else's reply is under way in the chat, an administrator can stop ours alone, others only the whole chat.
+ *
+ * @returns whether there was something to stop; undefined where this user may not stop single tasks
+ */
+async function stopEach(
+  { client }: Connection,
+  { stopRoute }: Capabilities,
+  tasks: readonly string[],
+): Promise<boolean | undefined> {
   let found = false;
   try {
-    if (stopRoute === 'task' || !alone) {
-      for (const task of tasks) if (await client.stopTask(task)) found = true;
-      return { found, wholeChat: false };
-    }
+    for (const task of tasks) if (await client.stopTask(task)) found = true;
+    return found;
   } catch (error) {
-    // Somebody else's reply is under way: an administrator can stop ours alone, others only the whole chat.
     if (!(error instanceof ForbiddenError) || stopRoute === 'task') throw error;
+    return undefined;
   }
-  await client.stopChat(chatId);
-  return { found: true, wholeChat: !alone };
 }
 
 /** Those of the chat's tasks that are ours: a message that was never triggered has none, and others' replies go on. */

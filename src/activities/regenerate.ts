@@ -1,15 +1,21 @@
 /** Asks again after a generation died: the dead message is put away, and a new place for the answer is made beside it. */
 import { cancellationSignal } from '@temporalio/activity';
 import { appendRegeneration, messageOf } from '../openwebui/chatTree';
+import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
+import type { Row } from '../openwebui/deadReply';
+import { ownTasksOf } from '../openwebui/messageParts';
 import type { Chat, History } from '../openwebui/schemas';
 import { othersFinished } from './appendTurn';
 import { turnKeyOf, type PlacedTurn } from './createChat';
 import { chatBusy, finalFailure } from './failures';
 import { turnIds } from './ids';
 import { putAway } from './putAway';
-import { readReply } from './reply';
+import { isWholeThoughStopped, readReply, type ReplyReading } from './reply';
 import { turnStep, type ActivityDependencies } from './step';
+
+/** The row by which a generation is stopped before it counts as dead. */
+const STOPPED_AS_DEAD: Row = 7;
 
 export interface RegenerateInput {
   turn: Pick<PlacedTurn, 'connection' | 'chatId' | 'userMessageId' | 'messageId' | 'model'>;
@@ -20,6 +26,8 @@ export interface RegenerateInput {
   serverBudgetMs?: number;
   /** Ask anew also where somebody stopped the reply. */
   evenStopped?: boolean;
+  /** By which row of the table of dead replies the generation is dead. */
+  verdictRow?: number;
   /** Shown on the dead message. */
   reason: string;
 }
@@ -37,21 +45,31 @@ export async function regenerate(deps: ActivityDependencies, input: RegenerateIn
     const { messageId } = turnIds(turnKeyOf(deps, input.turnKey), input.generation);
     const signal = cancellationSignal();
     const reading = await readReply(connection, { ...turn, taskId }, signal);
-    const { kind } = reading.state;
-    if (kind === 'running' || kind === 'finished' || (kind === 'stopped' && input.evenStopped !== true)) {
-      return { messageId: turn.messageId, unwritten: 'nothing', alive: true };
-    }
+    const alive = { messageId: turn.messageId, unwritten: 'nothing', alive: true } as const;
+    if (isAlive(reading, input, await connection.capabilities(signal))) return alive;
     historyWithQuestion(reading.chat, turn.userMessageId);
-    const { closed, whole } = await putAway(connection, { turn, taskId, reason }, reading);
-    if (whole === true) return { messageId: turn.messageId, unwritten: 'nothing', alive: true };
+    const wasStopped = input.verdictRow === STOPPED_AS_DEAD;
+    const { closed, whole } = await putAway(connection, { turn, taskId, reason, wasStopped }, reading);
+    if (whole === true) return alive;
     if (!closed) throw finalFailure('ChatGone', `The message that held the lost reply was deleted from ${turn.chatId}`);
-    await othersFinished(connection, turn.chatId, signal);
+    await othersFinished(connection, turn.chatId, signal, ownTasksOf(reading.message, taskId));
     if (!connection.placements.begin(turn.chatId, messageId)) throw chatBusy(turn.chatId);
     const { turnProtocol } = await connection.capabilities(signal);
     if (turnProtocol === 'turn') return { messageId, unwritten: 'answer' };
     await writePlace(connection, turn, messageId);
     return { messageId, unwritten: 'nothing' };
   });
+}
+
+/** Since the verdict, a reply may have come to its end, or its task into the list. By row 7 we have stopped it, and a ghost is listed. */
+function isAlive(
+  reading: ReplyReading,
+  { verdictRow, evenStopped }: RegenerateInput,
+  capabilities: Capabilities,
+): boolean {
+  const { kind } = reading.state;
+  if (verdictRow === STOPPED_AS_DEAD) return isWholeThoughStopped(reading, capabilities);
+  return kind === 'running' || kind === 'finished' || (kind === 'stopped' && evenStopped !== true);
 }
 
 /** The whole history goes back in the same breath as it was read: these servers replace what is stored. */

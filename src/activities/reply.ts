@@ -1,6 +1,7 @@
 /** Reading a reply: what state it is in, and what of it goes into the outcome. */
 import { createHash } from 'node:crypto';
 import type { ReplySource } from '../contract';
+import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
 import { followUpsOf, sourcesOf, tagsOf, usageOf } from '../openwebui/messageParts';
 import { replyState, type ReplyState } from '../openwebui/replyState';
@@ -60,6 +61,11 @@ export async function readReply(
   const capabilities = await connection.capabilities(signal);
   const reading = await readMessage(connection, place, signal);
   return { ...reading, state: replyState(reading, capabilities, taskId === undefined ? undefined : { taskId }) };
+}
+
+/** Whether a reply was finished before we stopped it. Servers without a `done` mark do not tell, and are not believed. */
+export function isWholeThoughStopped({ state }: ReplyReading, { doneMark }: Capabilities): boolean {
+  return state.kind === 'finished' && doneMark !== 'none';
 }
 
 /** What of a finished reply the run reports. */

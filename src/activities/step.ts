@@ -35,8 +35,10 @@ export interface ActivityDependencies {
 
 /** How long the unknown is given to show itself, in milliseconds. */
 export interface Patience {
-  /** A generation that a server of several processes does not list: they do not know of each other's. */
+  /** A generation that is silent, where nothing else tells whether it lives. */
   lostAfterMs: number;
+  /** Between two readings that are to agree that a generation is missing. @default 5 seconds */
+  apartMs?: number;
   /** A trigger without an answer on a server that shows nothing of it until the model begins. */
   heldTriggerMs: number;
 }
@@ -79,8 +81,6 @@ interface Heartbeat {
   startedAt?: number;
   /** No attempt so far can have written anything. Missing where an attempt died and cannot say. */
   unsent?: boolean;
-  /** When the server was last seen to go away. */
-  wentAwayAt?: number;
   /** Since when the credential is refused; missing while it is not. */
   refusedSince?: number;
   /** What the step itself has left to its later attempts. */
@@ -93,8 +93,6 @@ export interface Attempt {
   since: number;
   /** When an earlier attempt sent what may have written something; undefined if there is none. In ms since the epoch. */
   earlierAt: number | undefined;
-  /** When the server was last seen to go away, by this attempt's process or those before. In ms since the epoch. */
-  wentAwayAt: () => number | undefined;
   /** Sends a request that must not be sent twice: unless it certainly did not get there, the next attempt looks for its work. */
   sending: <Answer>(request: () => Promise<Answer>) => Promise<Answer>;
   /** What earlier attempts of this step have left with `leave`. Empty where they left nothing, or cannot be understood. */
@@ -150,18 +148,13 @@ export async function runStep<T>(
   const unsentBefore = info.attempt === 1 || before?.unsent === true;
   const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? leftBefore(info));
   let sent = false;
-  const wentAwayAt = (): number | undefined => latest(before?.wentAwayAt, connection?.wentAwayAt);
   const leave = (facts: Readonly<Record<string, unknown>>): void => {
     beatDetails.left = { ...beatDetails.left, ...facts };
   };
   const elapsedMs = (): number =>
     info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs + msSince(begunAt);
   const context = Context.current();
-  const beat = (): void => {
-    const away = wentAwayAt();
-    if (away !== undefined) beatDetails.wentAwayAt = away;
-    context.heartbeat(beatDetails);
-  };
+  const beat = (): void => context.heartbeat(beatDetails);
   const timer = setInterval(beat, heartbeatTimeoutOf(info) / 3);
   // A first attempt that ends soon costs Temporal no heartbeat at all.
   if (info.attempt > 1) beat();
@@ -177,7 +170,7 @@ export async function runStep<T>(
         throw error;
       }
     };
-    const attempt: Attempt = { since, earlierAt, wentAwayAt, sending, left, leave, elapsedMs };
+    const attempt: Attempt = { since, earlierAt, sending, left, leave, elapsedMs };
     return await fenced(fenceOf(deps, info, beatDetails), () => step(attempt));
   } catch (thrown) {
     const error = withoutDefect(thrown, { left, leave, elapsedMs });
@@ -254,11 +247,6 @@ function hasToBeTold({ heartbeatDetails }: Info): boolean {
 /** What the workflow has to know where no result tells it. */
 function placingNotes({ searchAttributes }: ActivityDependencies, { unsent }: Heartbeat): StepNotes {
   return { searchAttributes, written: unsent !== true };
-}
-
-function latest(...times: Array<number | undefined>): number | undefined {
-  const known = times.filter((time) => time !== undefined);
-  return known.length === 0 ? undefined : Math.max(...known);
 }
 
 function wasRefused(error: unknown): boolean {

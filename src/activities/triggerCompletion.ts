@@ -125,6 +125,7 @@ async function send(
 ): Promise<Triggered> {
   const triggeredAt = Date.now();
   connection.watcher.expect(turn.chatId, turn.messageId);
+  connection.outages.begin(turn.messageId);
   try {
     // Not cancelled half-way: a generation that was asked for must become known, or nobody could stop it.
     const isHeld = triggerAnswers !== 'at once';

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { ConfigError } from './configError';
 import { CONNECTIONS_FILE_VARIABLE, profileSchema, readProfiles, type RawProfile } from './connectionsFile';
 import { DEFAULT_CONNECTION } from '../contract';
+import { TASK_LIST_SETTINGS, type TaskListSetting } from '../openwebui/taskList';
 import { isApiKey, isJwt, jwtExpiry } from '../openwebui/token';
 import { readSecretFile, Secret, type SecretSource } from './secret';
 
@@ -20,6 +21,8 @@ export interface ConnectionProfile {
   /** Where people open Open WebUI, if that is not where the worker reaches it; used for links only. */
   publicUrl: string;
   credential: CredentialProfile;
+  /** Where the server keeps its list of running tasks. @default 'auto' */
+  taskList?: TaskListSetting;
   /** Generations in flight at this server for each worker process. */
   generations: number;
   /** How many of them batches leave to interactive runs, less than `generations`. @default a quarter */
@@ -38,6 +41,7 @@ export const CONNECTION_VARIABLES = {
   email: 'OPENWEBUI_EMAIL',
   password: 'OPENWEBUI_PASSWORD',
   passwordFile: 'OPENWEBUI_PASSWORD_FILE',
+  taskList: 'OPENWEBUI_TASK_LIST',
 } as const;
 
 /** The variables for connections that do not say it themselves. */
@@ -130,8 +134,16 @@ function profileOf(
     url,
     publicUrl: raw.publicUrl === undefined ? url : parseUrl(raw.publicUrl, origin.setting('publicUrl')),
     credential,
+    ...taskListOf(raw, origin),
     ...generationsOf(raw, origin, presets),
   };
+}
+
+function taskListOf({ taskList }: RawProfile, { setting }: Origin): Pick<ConnectionProfile, 'taskList'> {
+  if (taskList === undefined) return {};
+  const known = TASK_LIST_SETTINGS.find((one) => one === taskList.toLowerCase());
+  if (known !== undefined) return { taskList: known };
+  throw new ConfigError(`${setting('taskList')} is not known: it must be one of ${TASK_LIST_SETTINGS.join(', ')}.`);
 }
 
 function generationsOf(raw: RawProfile, { setting }: Origin, presets: GenerationsSettings): GenerationsSettings {

@@ -26,6 +26,7 @@ export const profileSchema = z.strictObject({
   email: text,
   password: text,
   passwordFile: text,
+  taskList: text,
   generations: z.number().int().min(1).max(MOST_GENERATIONS).optional(),
   interactiveGenerations: z
     .number()

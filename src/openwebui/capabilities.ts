@@ -3,7 +3,7 @@
  * requests that have no effect, because version numbers of forks, nightly images and proxies lie; the number decides only
  * where a probe is blocked.
  */
-import type { OpenWebUIClient } from './client';
+import { NOBODY, type OpenWebUIClient } from './client';
 import { NotOpenWebUIError, ResponseTooLargeError, ServerError } from './errors';
 
 export interface Capabilities {
@@ -42,8 +42,6 @@ export interface Capabilities {
 export const OLDEST_SUPPORTED = '0.6.15';
 /** Newest release that this product was tested with. */
 export const NEWEST_KNOWN = '0.12.4';
-
-const NOBODY = '00000000-0000-4000-8000-000000000000';
 
 /** A request without effect, and the first release that answers it as its own endpoint. */
 interface Probe {

@@ -29,6 +29,7 @@ import {
   type Message,
   type Model,
 } from './schemas';
+import { stopOfNothing, type TaskListSigns } from './taskList';
 
 /** Body of POST /api/chat/completions. */
 export interface CompletionRequest {
@@ -45,6 +46,9 @@ export interface CompletionRequest {
 const TRIGGER_HEADERS_TIMEOUT_MS = 60_000;
 /** Open WebUI ≤ 0.6.22 answers a trigger only when the model has begun, which may take the provider's whole time-out. */
 const HELD_TRIGGER_HEADERS_TIMEOUT_MS = 330_000;
+
+/** The id of nothing, by which the server is asked what it can do. */
+export const NOBODY = '00000000-0000-4000-8000-000000000000';
 
 const chatPath = (chatId: string): string => `/api/v1/chats/${encodeURIComponent(chatId)}`;
 
@@ -236,6 +240,17 @@ export class OpenWebUIClient {
       if (!isGone) throw error;
       return false;
     }
+  }
+
+  /**
+   * POST /api/tasks/stop/{id} of a task that never was: it has no effect, and its answer tells where tasks are kept. Undefined
+   * where the answer does not.
+   */
+  async stopNothing(signal?: AbortSignal): Promise<TaskListSigns['stopOfNothing']> {
+    const path = `/api/tasks/stop/${NOBODY}`;
+    const request = { method: 'POST', path, schema: z.unknown(), accept: () => true, writes: false } as const;
+    const { status, value } = await this.http.request({ ...request, ...withSignal(signal) });
+    return stopOfNothing(status, value);
   }
 
   /** GET /api/v1/knowledge/{id}. */

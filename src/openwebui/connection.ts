@@ -9,8 +9,17 @@ import { Generations } from './generations';
 import { Http } from './http';
 import { Placements } from './placements';
 import { RecentChats } from './recentChats';
+import { Outages, type Outage } from './outages';
 import type { Model } from './schemas';
 import { SharedFlight } from './sharedFlight';
+import {
+  isListFailure,
+  mayListTheDead,
+  taskListOf,
+  type TaskList,
+  type TaskListSetting,
+  type TaskListSigns,
+} from './taskList';
 import { Watcher } from './watcher';
 
 export interface ConnectionOptions {
@@ -24,6 +33,8 @@ export interface ConnectionOptions {
   warn: (message: string) => void;
   /** Sockets to the server. @default 64 */
   sockets?: number;
+  /** Where the server keeps its task list. @default 'auto' */
+  taskList?: TaskListSetting;
   /** Awaited right before a request that changes something. What it throws is thrown instead of sending. */
   beforeWriting?: () => Promise<void>;
 }
@@ -64,8 +75,9 @@ export class Connection {
   readonly safetyReadMs = SAFETY_READ_MS;
   readonly placements = new Placements();
   readonly recentChats: RecentChats;
-  /** Its processes do not know of each other's tasks: one of them may miss what another lists. */
-  hasSeveralProcesses = false;
+  readonly outages: Outages;
+  private readonly taskListSetting: TaskListSetting;
+  private readonly signs: TaskListSigns = { several: false, redisFailed: false, stopOfNothing: undefined };
   private readonly publicUrl: string;
   private readonly credentials: Credentials;
   private readonly http: Http;
@@ -73,7 +85,6 @@ export class Connection {
   private found: Capabilities | undefined;
   private checkedAt = 0;
   private unreachable = false;
-  private goneAt: number | undefined;
   private gapAt = 0;
   private gapTimer: NodeJS.Timeout | undefined;
   private readonly finding = new SharedFlight<Capabilities>();
@@ -94,9 +105,16 @@ export class Connection {
       credentials: options.credentials,
       beforeWriting: options.beforeWriting,
       ...(options.sockets === undefined ? {} : { sockets: options.sockets }),
-      onUnreachable: (gone) => this.onUnreachable(gone),
+      onUnreachable: (outage) => this.onUnreachable(outage),
       onReachable: () => this.onReachable(),
+      onRefusal: (error) => this.onRefusal(error),
     });
+    this.outages = new Outages(
+      () => this.knock(),
+      // Those who wait see it themselves, so that it shows in their runs.
+      () => this.watcher.gap(),
+    );
+    this.taskListSetting = options.taskList ?? 'auto';
     this.client = new OpenWebUIClient(this.http);
     this.watcher = new Watcher({
       url: options.url,
@@ -104,7 +122,7 @@ export class Connection {
       client: this.client,
       capabilities: () => this.capabilities(),
       allTasks: (signal) => this.allTasks(signal),
-      onGone: () => this.onUnreachable(true),
+      onBreak: () => this.onSocketBroken(),
     });
     this.recentChats = new RecentChats(this.client);
     this.generations = new Generations(this);
@@ -115,12 +133,9 @@ export class Connection {
     return this.found !== undefined;
   }
 
-  /**
-   * When this process last saw the server go away: it refused or reset a connection, or broke the event socket off. In ms since
-   * the epoch; undefined where it never did.
-   */
-  get wentAwayAt(): number | undefined {
-    return this.goneAt;
+  /** Where the server keeps its task list: as it is set, else as far as anything has told it. */
+  get taskList(): TaskList {
+    return this.taskListSetting === 'auto' ? taskListOf(this.signs) : this.taskListSetting;
   }
 
   /** The chat's page. */
@@ -139,12 +154,24 @@ export class Connection {
 
   /** The tasks of a chat, of all the server's processes. */
   async tasks(chatId: string, signal?: AbortSignal): Promise<string[]> {
-    return this.hasSeveralProcesses ? this.tasksOfProcesses(chatId, signal) : this.client.chatTasks(chatId, signal);
+    const ask = (): Promise<string[]> => this.client.chatTasks(chatId, signal);
+    return this.taskList === 'split' ? union(await ofProcesses(ask)) : ask();
   }
 
-  /** The same where nothing has told of several processes yet: each of many sockets may lead to another one. */
-  async tasksOfProcesses(chatId: string, signal?: AbortSignal): Promise<string[]> {
-    return ofProcesses(() => this.client.chatTasks(chatId, signal));
+  /**
+   * Whether another process of the server lists a task that the one that was asked does not: each of many sockets may lead to
+   * another process. That there are several is kept in mind.
+   *
+   * @param tasks of which one is looked for; where none is known, any task of the chat may be it
+   */
+  async isListedElsewhere(chatId: string, tasks: readonly string[], signal?: AbortSignal): Promise<boolean> {
+    if (this.taskListSetting !== 'auto' || this.taskList === 'split' || this.taskList === 'shared') return false;
+    const lists = await ofProcesses(() => this.client.chatTasks(chatId, signal));
+    const has = (list: readonly string[]): boolean => list.some((id) => tasks.length === 0 || tasks.includes(id));
+    const isListed = lists.some(has);
+    // A task whose id is not known may have been listed only now, and then by all.
+    if (isListed && (tasks.length > 0 || !lists.every(has))) this.signs.several = true;
+    return isListed;
   }
 
   /** Looks whether the server can be used, with this credential. @returns its release @throws as `capabilities` and requests do */
@@ -191,6 +218,7 @@ export class Connection {
 
   async close(): Promise<void> {
     clearTimeout(this.gapTimer);
+    this.outages.close();
     this.generations.close();
     this.watcher.close();
     await this.http.close();
@@ -200,6 +228,7 @@ export class Connection {
     if (this.found !== undefined) {
       const version = await this.client.version(signal);
       if (version === this.found.version) {
+        await this.learnTaskList();
         this.checkedAt = Date.now();
         return this.found;
       }
@@ -212,9 +241,17 @@ export class Connection {
       throw new UnsupportedReleaseError(reason ?? 'This release cannot be served', context);
     }
     if (verdict === 'warn' && found.version !== this.found?.version) this.warn(`Connection ${this.name}: ${reason}`);
+    await this.learnTaskList();
     this.found = found;
     this.checkedAt = Date.now();
     return found;
+  }
+
+  /** A refusal, or no answer, leaves what is known. */
+  private async learnTaskList(): Promise<void> {
+    if (this.taskListSetting !== 'auto') return;
+    const told = await this.client.stopNothing().catch(() => undefined);
+    this.signs.stopOfNothing = told ?? this.signs.stopOfNothing;
   }
 
   private async listModels(signal?: AbortSignal): Promise<ModelList> {
@@ -226,17 +263,43 @@ export class Connection {
 
   private async allTasks(signal: AbortSignal): Promise<string[]> {
     const ask = (): Promise<string[]> => this.client.allTasks(signal);
-    return this.hasSeveralProcesses ? ofProcesses(ask) : ask();
+    return this.taskList === 'split' ? union(await ofProcesses(ask)) : ask();
   }
 
-  private onUnreachable(gone: boolean): void {
-    if (gone) this.goneAt = Date.now();
+  private onRefusal(error: OpenWebUIError): void {
+    if (!isListFailure(error)) return;
+    this.signs.redisFailed = true;
+    this.outages.listFailed();
+  }
+
+  private async knock(): Promise<Outage | undefined> {
+    const outage = await this.http.knock();
+    if (outage !== undefined) this.wasUnreachable();
+    return outage;
+  }
+
+  /**
+   * Proxies cut idle sockets every few seconds. Only where the list may hold the dead, those who wait have to know of it, and look
+   * whether their reply shows life.
+   */
+  private onSocketBroken(): void {
+    if (mayListTheDead(this.taskList)) this.wasUnreachable();
+    this.outages.failed('break');
+  }
+
+  private onUnreachable(outage: Outage): void {
+    this.wasUnreachable();
+    this.outages.failed(outage);
+  }
+
+  private wasUnreachable(): void {
     this.unreachable = true;
     this.checkedAt = 0;
   }
 
   /** Back again: everybody looks for himself, but a server that comes and goes is not asked by all each time. */
   private onReachable(): void {
+    this.outages.answered();
     if (!this.unreachable) return;
     this.unreachable = false;
     this.modelList = undefined;
@@ -261,6 +324,10 @@ function hintAt(id: string, others: string[]): string {
   return `use one of ${named.join(', ')}${others.length > 5 ? ` (and ${others.length - 5} more)` : ''}`;
 }
 
-async function ofProcesses(ask: () => Promise<string[]>): Promise<string[]> {
-  return [...new Set((await Promise.all(Array.from({ length: PROCESSES_ASKED }, ask))).flat())];
+function ofProcesses(ask: () => Promise<string[]>): Promise<string[][]> {
+  return Promise.all(Array.from({ length: PROCESSES_ASKED }, ask));
+}
+
+function union(lists: readonly string[][]): string[] {
+  return [...new Set(lists.flat())];
 }

@@ -2,7 +2,7 @@
  * When a reply is dead. The one table that decides it, by what was observed and by nothing else: no row reads a clock. A dead reply
  * is asked for once more and paid for a second time, so a task that is not listed, or a socket that closed, is no proof by itself.
  */
-import type { TaskList } from './taskList';
+import { mayListTheDead, type TaskList } from './taskList';
 
 /**
  * What is known of a generation at one good reading: its task list was answered, and its chat read right after that. Durations are
@@ -44,9 +44,12 @@ export interface VerdictPatience {
   lookEveryMs: number;
 }
 
-/** Two readings five seconds apart, and every fifteen seconds one. @param lostAfterMs what `ORCHESTRATOR_LOST_AFTER_SECONDS` says */
-export function verdictPatience(lostAfterMs: number): VerdictPatience {
-  return { apartMs: 5_000, lostAfterMs, lookEveryMs: 15_000 };
+/** Longest pause between two readings that look for life, in milliseconds. */
+const LOOK_EVERY_MS = 15_000;
+
+/** Three readings within the silence that is waited for. @param lostAfterMs what `ORCHESTRATOR_LOST_AFTER_SECONDS` says */
+export function verdictPatience(lostAfterMs: number, apartMs = 5_000): VerdictPatience {
+  return { apartMs, lostAfterMs, lookEveryMs: Math.min(LOOK_EVERY_MS, lostAfterMs / 3) };
 }
 
 /** How many times longer than a silence that can be heard one must last that cannot. */
@@ -84,12 +87,30 @@ function deadAfter(row: Row, leftMs: number, pauseMs: number): Verdict {
   return { row, verdict: 'undecided', lookAgainMs: Math.min(leftMs, pauseMs) };
 }
 
-// A process that lists a task from its own memory has it: only a store that outlives its processes lists the dead.
 function verdictOnListed(seen: Observation, { lostAfterMs, lookEveryMs }: VerdictPatience): Verdict {
   const { list, brokenForMs, lifeVisible } = seen;
-  if (brokenForMs === undefined || list === 'own' || list === 'split') return { row: 6, verdict: 'alive' };
+  if (brokenForMs === undefined || !mayListTheDead(list)) return { row: 6, verdict: 'alive' };
   if (!seen.begun || seen.stepOpen) return { row: 8, verdict: 'alive', lookAgainMs: lookEveryMs };
   const leftMs = lostAfterMs - Math.min(brokenForMs, seen.silentForMs);
   if (leftMs <= 0) return { row: 7, verdict: 'stop, then dead' };
   return { row: 8, verdict: 'alive', lookAgainMs: lifeVisible ? leftMs : Math.min(leftMs, lookEveryMs) };
+}
+
+/** Why a reply is dead, for people. @param row by which it is */
+export function deathOf(row: Row, { lostAfterMs }: VerdictPatience): string {
+  const silence = (ms: number): string => `nothing was seen of it for ${Math.round(ms / 1000)} s`;
+  switch (row) {
+    case 1:
+      return 'the stream from the model broke off';
+    case 2:
+      return 'Open WebUI no longer has its task';
+    case 3:
+      return 'Open WebUI was gone meanwhile, and no longer has its task';
+    case 4:
+      return `its task is not listed, and ${silence(lostAfterMs)}`;
+    case 5:
+      return `its task is not listed, and ${silence(UNHEARD * lostAfterMs)}`;
+    default:
+      return `a connection to Open WebUI broke, and ${silence(lostAfterMs)}`;
+  }
 }

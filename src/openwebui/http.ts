@@ -1,5 +1,5 @@
 /** One connection's HTTP: a pool, explicit limits, and every failure turned into an {@link OpenWebUIError}. */
-import { Pool, errors as undiciErrors, type Dispatcher } from 'undici';
+import { Client, Pool, errors as undiciErrors, type Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { msSince, now, type Instant } from '../clocks';
 import { depthOf } from '../replyJson';
@@ -15,9 +15,11 @@ import {
   UnexpectedShapeError,
   errorFor,
   redact,
+  type OpenWebUIError,
   type RequestContext,
 } from './errors';
 import { jsonOf, recordOf } from './json';
+import type { Outage } from './outages';
 
 export interface HttpOptions {
   /** Named in every error. */
@@ -33,13 +35,12 @@ export interface HttpOptions {
   sockets?: number;
   /** Awaited right before a request that changes something. What it throws is thrown instead of sending. */
   beforeWriting?: (() => Promise<void>) | undefined;
-  /**
-   * Called when the server could not be reached or failed: whatever was known about it may be out of date. `gone` where it was
-   * not there at all, or broke the connection off.
-   */
-  onUnreachable?: (gone: boolean) => void;
+  /** Called when the server could not be reached or failed: whatever was known about it may be out of date. */
+  onUnreachable?: (outage: Outage) => void;
   /** Called at every answer of the server itself. */
   onReachable?: () => void;
+  /** Called with every answer that is an error. */
+  onRefusal?: (error: OpenWebUIError) => void;
 }
 
 export interface HttpRequest<T> {
@@ -71,6 +72,10 @@ const DEFAULT_HEADERS_TIMEOUT_MS = 30_000;
 const DEFAULT_BODY_TIMEOUT_MS = 60_000;
 /** Between two parts of an answer. */
 const SILENCE_TIMEOUT_MS = 30_000;
+/** Time to connect, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A request that asks only whether anybody is there. */
+const KNOCK = { path: '/api/version', timeoutMs: 5_000 };
 const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 /** What is read of a failed answer, in characters. */
 const LONGEST_DETAIL = 20_000;
@@ -103,14 +108,17 @@ export class Http {
   private readonly maxResponseBytes: number;
   private readonly bodyTimeoutMs: number;
   private readonly beforeWriting: (() => Promise<void>) | undefined;
-  private readonly onUnreachable: (gone: boolean) => void;
+  private readonly onUnreachable: (outage: Outage) => void;
   private readonly onReachable: () => void;
   /** When an endpoint, whatever it is asked about, last served this process. */
   private readonly served = new Map<string, Instant<'process'>>();
+  private readonly onRefusal: (error: OpenWebUIError) => void;
+  private readonly origin: string;
 
   constructor(options: HttpOptions) {
     const url = new URL(options.url);
     this.connection = options.connection;
+    this.origin = url.origin;
     this.credentials = options.credentials;
     this.basePath = url.pathname.replace(/\/+$/, '');
     this.maxResponseBytes = options.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES;
@@ -118,11 +126,12 @@ export class Http {
     this.beforeWriting = options.beforeWriting;
     this.onUnreachable = options.onUnreachable ?? (() => undefined);
     this.onReachable = options.onReachable ?? (() => undefined);
+    this.onRefusal = options.onRefusal ?? (() => undefined);
     this.pool = new Pool(url.origin, {
       connections: options.sockets ?? 64,
       pipelining: 1,
       bodyTimeout: SILENCE_TIMEOUT_MS,
-      connect: { timeout: 10_000 },
+      connect: { timeout: CONNECT_TIMEOUT_MS },
     });
   }
 
@@ -145,6 +154,26 @@ export class Http {
     }
   }
 
+  /**
+   * Asks whether anybody is behind the URL, on a connection of its own: one that was open before may have been closed for many
+   * reasons. Undefined where somebody answers.
+   */
+  async knock(): Promise<Outage | undefined> {
+    const { path, timeoutMs } = KNOCK;
+    const client = new Client(this.origin, { connect: { timeout: timeoutMs }, headersTimeout: timeoutMs });
+    try {
+      const { statusCode, headers, body } = await client.request({ method: 'GET', path: this.basePath + path });
+      await body.dump();
+      const outage = outageOf({ status: statusCode, headers });
+      if (outage === undefined) this.onReachable();
+      return outage;
+    } catch (error) {
+      return GONE.test(codeOf(error) ?? '') ? 'nobody' : 'break';
+    } finally {
+      await client.destroy();
+    }
+  }
+
   /** Ends all sockets; requests under way fail. */
   async close(): Promise<void> {
     await this.pool.destroy();
@@ -153,9 +182,9 @@ export class Http {
   private async exchange<T>(request: HttpRequest<T>, token: string | undefined): Promise<HttpAnswer<T>> {
     const context: RequestContext = { connection: this.connection, method: request.method, path: request.path };
     const answer = await this.send(request, token, context);
-    // What a proxy says in place of a server that is away. Any other failure is about what was asked for.
-    if ([502, 503, 504].includes(answer.status)) this.onUnreachable(isGatewaysPage(answer));
-    else this.onReachable();
+    const outage = outageOf(answer);
+    if (outage === undefined) this.onReachable();
+    else this.onUnreachable(outage);
     const requestId = headerOf(answer, 'x-request-id');
     const answered = { ...context, status: answer.status, ...(requestId === undefined ? {} : { requestId }) };
     const accepted = (answer.status >= 200 && answer.status < 300) || request.accept?.(answer.status) === true;
@@ -170,7 +199,9 @@ export class Http {
       // A date is meant by the server's clock.
       const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), serverTimeOf(answer) ?? Date.now());
       const about = { detail: detailOf(answer), servedLately: this.hasServedLately(request) };
-      throw errorFor({ ...about, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, answered);
+      const error = errorFor({ ...about, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, answered);
+      this.onRefusal(error);
+      throw error;
     }
     const value = this.parse(request, answer, answered);
     if (answer.status < 300) this.served.set(endpointOf(request), now());
@@ -214,11 +245,10 @@ export class Http {
       };
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
-      const failure = deadline.passed
+      this.onUnreachable(codeOf(error) === 'ECONNREFUSED' ? 'nobody' : 'break');
+      throw deadline.passed
         ? new RequestTimeoutError('The answer took too long to be whole', context)
         : transportError(error, context, begun);
-      this.onUnreachable(failure instanceof NetworkError && GONE.test(codeOf(error) ?? ''));
-      throw failure;
     } finally {
       deadline.clear();
     }
@@ -271,20 +301,26 @@ function endpointOf({ method, path }: Pick<HttpRequest<unknown>, 'method' | 'pat
   return `${method} ${path.replace(ID, '*')}`;
 }
 
-/** "Bad gateway" in a proxy's own words: it found nobody behind it. Open WebUI's own answers are JSON. */
-function isGatewaysPage(answer: RawAnswer): boolean {
-  return answer.status === 502 && !isJson(answer);
+type AnswerHead = Pick<RawAnswer, 'status' | 'headers'>;
+
+/**
+ * What a proxy says in place of a server that is away: in words of its own that it found nobody, or in JSON, which may be Open
+ * WebUI's. Any other failure is about what was asked for.
+ */
+function outageOf(answer: AnswerHead): Outage | undefined {
+  if (![502, 503, 504].includes(answer.status)) return undefined;
+  return isJson(answer) ? 'break' : 'nobody';
 }
 
 function isBarredByAnother(answer: RawAnswer): boolean {
   return [401, 403, 404, 407].includes(answer.status) && !isJson(answer);
 }
 
-function isJson(answer: RawAnswer): boolean {
+function isJson(answer: AnswerHead): boolean {
   return /\bjson\b/i.test(headerOf(answer, 'content-type') ?? '');
 }
 
-function headerOf(answer: RawAnswer, name: string): string | undefined {
+function headerOf(answer: AnswerHead, name: string): string | undefined {
   const value = answer.headers[name];
   return Array.isArray(value) ? value[0] : value;
 }
@@ -318,7 +354,7 @@ function detailOf(answer: RawAnswer): string {
 // Failures before a byte of ours can have reached the server: no way to it, no file descriptor here, no agreement on TLS.
 const NEVER_SENT =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_\w+|EHOSTUNREACH|ENETUNREACH|EMFILE|ENFILE|EADDRNOTAVAIL|UND_ERR_CONNECT_TIMEOUT|CERT_\w+|UNABLE_TO_\w+|SELF_SIGNED_\w+|DEPTH_ZERO_\w+|ERR_TLS_\w+|ERR_SSL_\w+|EPROTO)$/;
-// The server's machine refused the connection or broke it off. What else goes wrong may lie with us, and says nothing about it.
+// The server's machine refuses a fresh connection or breaks it off. What else goes wrong may lie with us, and says nothing about it.
 const GONE = /^(?:ECONNREFUSED|ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
 
 function transportError(error: unknown, context: RequestContext, begun: boolean): unknown {

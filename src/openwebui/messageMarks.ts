@@ -2,7 +2,8 @@
  * What stands on a message besides what it says: whether anything does, and how it ended. Nothing here reads a text, so that a
  * message can be closed whatever it holds.
  */
-import { filesOf, outputOf, ownTasksOf, textOf } from './messageParts';
+import { listOf, recordOf } from './json';
+import { filesOf, isToolCall, outputOf, ownTasksOf, textOf, type OutputItem } from './messageParts';
 import type { ReplyProfile } from './replyState';
 import type { Message } from './schemas';
 
@@ -51,13 +52,40 @@ export function isCutShort(message: Message): boolean {
 
 /** A tool call waits for a person. */
 export function awaitsPerson(message: Message): boolean {
-  return message.done !== true && hasItemIn(message, ['pending', 'queued', 'requires_approval']);
+  return message.done !== true && hasItemIn(message, AWAITS_PERSON);
 }
 
 /** False and null are no error, though some client has stored them. */
 export function hasError({ error }: Message): boolean {
   return error !== undefined && error !== null && error !== false;
 }
+
+/** A tool call, an approval or a status of it is open: a model that waits for it writes nothing. */
+export function hasOpenStep(message: Message): boolean {
+  const output = outputOf(message);
+  const answered = new Set(output.filter(({ type }) => type === 'function_call_output').map(({ call_id: id }) => id));
+  const isOpenCall = ({ type, status, call_id: id }: OutputItem): boolean =>
+    (type === 'function_call' && !answered.has(id)) || (isToolCall(type) && OPEN.includes(status ?? ''));
+  if (output.some(isOpenCall)) return true;
+  if (recordOf(listOf(message['statusHistory']).at(-1))['done'] === false) return true;
+  return /<details type="(?:tool_calls|code_interpreter)" done="false"/.test(textOf(message.content));
+}
+
+/** The model has written something: servers put an empty item before its first word. */
+export function hasBegun(message: Message): boolean {
+  const isWritten = ({ type, content, summary }: OutputItem): boolean =>
+    isToolCall(type) || textOf(content) !== '' || textOf(summary) !== '';
+  return textOf(message.content) !== '' || outputOf(message).some(isWritten);
+}
+
+/** How much it holds, in characters: it grows while it is written. */
+export function lengthOf(message: Message): number {
+  const output = outputOf(message).reduce((sum, item) => sum + JSON.stringify(item).length, 0);
+  return textOf(message.content).length + output;
+}
+
+const AWAITS_PERSON: readonly string[] = ['pending', 'queued', 'requires_approval'];
+const OPEN: readonly string[] = ['in_progress', ...AWAITS_PERSON];
 
 function hasItemIn(message: Message, statuses: readonly string[]): boolean {
   return outputOf(message).some((item) => item.status !== undefined && statuses.includes(item.status));

@@ -6,12 +6,19 @@ import type { Chat, Message } from './schemas';
 export interface OutputItem {
   type: string;
   status?: string;
+  /** Of a tool call and of the answer to it. */
+  call_id?: unknown;
   content?: unknown;
   summary?: unknown;
 }
 
 export function outputOf({ output }: Message): OutputItem[] {
   return listOf(output).filter((item): item is OutputItem => typeof recordOf(item)['type'] === 'string');
+}
+
+/** The type of an item by which a tool, or code, is run. */
+export function isToolCall(type: string): boolean {
+  return type.endsWith('_call') || type === 'open_webui:code_interpreter';
 }
 
 /** Undefined at a root. */

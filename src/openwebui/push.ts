@@ -23,8 +23,8 @@ export interface PushOptions {
   onEvent: (event: Heard) => void;
   /** Events may have been missed from now on, or until now. */
   onGap: () => void;
-  /** The server broke the connection off, or does not answer on it any more. */
-  onGone?: () => void;
+  /** The connection broke off, or nothing is answered on it any more. */
+  onBreak?: () => void;
   /** Pause before joining again after the server refused or disconnected us, in milliseconds. @default 2000 */
   rejoinPauseMs?: number;
 }
@@ -93,7 +93,7 @@ export class Push {
     this.socket = socket;
     socket.on('connect', () => void this.join(socket));
     socket.on('disconnect', (reason) => {
-      if (!reason.startsWith('io ')) this.options.onGone?.();
+      if (!reason.startsWith('io ')) this.options.onBreak?.();
       this.deaf();
       // The one reason after which the socket does not connect again by itself.
       if (reason === 'io server disconnect') this.rejoin(socket);

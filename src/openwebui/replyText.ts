@@ -1,5 +1,5 @@
 /** What an assistant message says, the same on every release: text, reasoning, and whether tools were called. */
-import { outputOf, textOf, type OutputItem } from './messageParts';
+import { isToolCall, outputOf, textOf, type OutputItem } from './messageParts';
 import type { Message } from './schemas';
 
 export interface ReplyText {
@@ -28,7 +28,7 @@ export function replyText(message: Message): ReplyText {
   const content = (written.trim() === '' ? textOfOutput(output) : joined(blocks.texts, '\n')).trim().toWellFormed();
   const thoughts = output.filter((item) => item.type === 'reasoning').map(thoughtOf);
   const reasoning = (joined(thoughts, '\n\n') || joined(blocks.reasoning, '\n\n')).toWellFormed();
-  const hasToolCalls = blocks.toolCalls || output.some(isToolCall);
+  const hasToolCalls = blocks.toolCalls || output.some(({ type }) => isToolCall(type));
   return reasoning === '' ? { content, hasToolCalls } : { content, reasoning, hasToolCalls };
 }
 
@@ -40,10 +40,6 @@ function textOfOutput(output: readonly OutputItem[]): string {
 
 function thoughtOf(item: OutputItem): string {
   return textOf(item.content) || textOf(item.summary);
-}
-
-function isToolCall(item: OutputItem): boolean {
-  return item.type.endsWith('_call') || item.type === 'open_webui:code_interpreter';
 }
 
 function joined(pieces: readonly string[], by: string): string {

@@ -1,4 +1,5 @@
 /** Where an Open WebUI keeps its list of running tasks, and so what it means that a task is in it, or is not. */
+import type { OpenWebUIError } from './errors';
 
 /**
  * - `own`: in the memory of the only process. It goes with the process, and so do the tasks.
@@ -7,6 +8,15 @@
  * - `unknown`: nothing has told which of these it is.
  */
 export type TaskList = 'own' | 'shared' | 'split' | 'unknown';
+
+/** Whether it may list what is dead: a process that lists a task from its own memory has it. */
+export function mayListTheDead(list: TaskList): boolean {
+  return list === 'shared' || list === 'unknown';
+}
+
+/** Where a connection's setting says that it is kept; `auto` learns it. */
+export const TASK_LIST_SETTINGS = ['auto', 'own', 'shared', 'split'] as const;
+export type TaskListSetting = (typeof TASK_LIST_SETTINGS)[number];
 
 /** What of a connection tells where the list is kept. */
 export interface TaskListSigns {
@@ -31,4 +41,11 @@ export function stopOfNothing(status: number, answer: unknown): TaskListSigns['s
   if (status === 404) return 'not found';
   if (status !== 200 || typeof answer !== 'object' || answer === null || !('status' in answer)) return undefined;
   return answer.status === true ? 'accepted' : 'not found';
+}
+
+/** Whether an answer says that the list cannot be read, or that Redis cannot: a list in a process's own memory does not fail. */
+export function isListFailure({ context, message }: OpenWebUIError): boolean {
+  const { method, path, status } = context;
+  if (status === 503) return /Redis/.test(message);
+  return status === 500 && method === 'GET' && path.startsWith('/api/tasks');
 }

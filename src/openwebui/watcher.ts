@@ -19,8 +19,8 @@ export interface WatcherOptions {
   capabilities: () => Promise<Capabilities>;
   /** All tasks of the server. */
   allTasks: (signal: AbortSignal) => Promise<string[]>;
-  /** The server broke the event socket off. */
-  onGone?: () => void;
+  /** The event socket broke off. */
+  onBreak?: () => void;
   /** Shared polls: first pause for what was just triggered, and the pause for all others, in milliseconds. @default [100, 2000] */
   pollPauseMs?: [number, number];
   /** Pause between two looks at everybody, in milliseconds. @default a minute; 10 s on releases that tell some ends to nobody */
@@ -68,7 +68,7 @@ export class Watcher {
         credentials: options.credentials,
         onEvent: (event) => this.hear(event),
         onGap: () => this.missed(),
-        ...(options.onGone === undefined ? {} : { onGone: options.onGone }),
+        ...(options.onBreak === undefined ? {} : { onBreak: options.onBreak }),
       });
     }
   }

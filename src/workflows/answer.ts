@@ -49,10 +49,15 @@ export async function answerTo(
     } catch (error) {
       const waited = await patience.wait(error);
       const reason = waited ? "the model's provider could not answer" : reasonToAskAgain(error, input, asked.triggered);
-      if (reason === undefined || (!waited && generation >= last)) throw error;
-      if (!(await placeForAnother(input, turnKey, asked, generation + 1, reason))) continue;
+      const verdictRow = notesOf(error).dead?.row;
+      if (reason === undefined || (!waited && generation >= last)) {
+        progress.dead(verdictRow);
+        throw error;
+      }
+      if (!(await placeForAnother(input, turnKey, asked, generation + 1, reason, verdictRow))) continue;
       generation++;
       if (waited) last++;
+      progress.dead(verdictRow);
       progress.replaced(asked.turn);
     }
   }
@@ -66,7 +71,8 @@ function reasonToAskAgain(
 ): string | undefined {
   const { dead } = notesOf(error);
   if (dead === undefined) return undefined;
-  // Whoever starts a run once more wants an answer in place of the one that it lost.
+  if (dead.row !== undefined) return `${dead.evidence} (row ${dead.row})`;
+  // As workers of the version before tell it, which may know of no evidence. Whoever starts a run once more wants an answer in place of the one that it lost.
   if (input.redrive !== undefined && triggered?.byEarlierRun === true)
     return dead.evidence ?? 'the run was started anew';
   return dead.evidence ?? (input.regenerateUnexplained === true ? 'nothing says why' : undefined);
@@ -79,6 +85,7 @@ async function placeForAnother(
   asked: Asked,
   generation: number,
   reason: string,
+  verdictRow?: number,
 ): Promise<boolean> {
   const { turn, triggered } = asked;
   const taskId = triggered?.taskId;
@@ -92,6 +99,7 @@ async function placeForAnother(
       ...budgetOf(input),
       ...(taskId === undefined ? {} : { taskId }),
       ...(turn.spent === true ? { evenStopped: true } : {}),
+      ...(verdictRow === undefined ? {} : { verdictRow }),
     },
   ]);
   if (alive === true) return false;

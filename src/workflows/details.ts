@@ -14,10 +14,11 @@ const STAGE_TEXT: Record<ChatStatus['stage'], string> = {
 
 /** Current details of a run: its stage, and the link to its chat. Few lines, no table: the page cuts the last ones off. */
 export function detailsOf(status: ChatStatus): string {
-  const { stage, connection, model, chatId, messageId, url, generations, again, failure } = status;
+  const { stage, connection, model, chatId, messageId, url, generations, verdictRow, again, failure } = status;
   const about = [`connection \`${connection}\``];
   if (model !== undefined) about.push(`model \`${model}\``);
   about.push(`generations ${generations}`);
+  if (verdictRow !== undefined) about.push(`a reply was lost (row ${verdictRow})`);
   const blocks = [`**${stage}**: ${STAGE_TEXT[stage]}${failure === undefined ? '' : ` (\`${failure}\`)`}`];
   if (again !== undefined) blocks.push(`asked again at ${new Date(again.at).toISOString()}: ${again.reason}`);
   if (url !== undefined) blocks.push(`[Open the chat in Open WebUI](${url})`);

@@ -85,6 +85,11 @@ export class Progress {
     this.show();
   }
 
+  /** A generation is dead. @param verdictRow unknown where an earlier version of the worker has found it */
+  dead(verdictRow: number | undefined): void {
+    if (verdictRow !== undefined) this.current = { ...this.current, verdictRow };
+  }
+
   /** The model is to be asked again, for another message. */
   replaced({ messageId }: PlacedTurn): void {
     this.current = { ...this.current, messageId };

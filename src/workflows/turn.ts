@@ -155,6 +155,7 @@ function outcomeOf(
     ...reply,
     ...(turn.unusableFiles.length === 0 ? {} : { unusableFiles: turn.unusableFiles }),
     generations: progress.status.generations,
+    ...(progress.status.verdictRow === undefined ? {} : { verdictRow: progress.status.verdictRow }),
     ...(duplicateChats.length === 0 ? {} : { duplicateChats }),
     timings,
   };

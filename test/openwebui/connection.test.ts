@@ -3,6 +3,7 @@ import { startStandIn, type StandIn } from '../../dev/standIn';
 import { Connection, UnsupportedReleaseError } from '../../src/openwebui/connection';
 import { fixedToken } from '../../src/openwebui/credentials';
 import { ModelNotFoundError, NetworkError } from '../../src/openwebui/errors';
+import type { TaskListSetting } from '../../src/openwebui/taskList';
 
 let standIn: StandIn;
 let connection: Connection;
@@ -40,13 +41,14 @@ describe('what a connection knows of its server', () => {
     expect(connection.proven).toBe(true);
   });
 
-  it('is compared with the release number after ten minutes, with one request', async () => {
+  it('is compared with the release number after ten minutes, and where the task list is kept, with two requests', async () => {
     const found = await connection.capabilities();
     const before = standIn.requests.length;
     later(11 * 60_000);
     expect(await connection.capabilities()).toBe(found);
     await connection.capabilities();
-    expect(standIn.requests.slice(before)).toMatchObject([{ path: '/api/version' }]);
+    const asked = [{ path: '/api/version' }, { path: expect.stringMatching(/^\/api\/tasks\/stop\//) as string }];
+    expect(standIn.requests.slice(before)).toMatchObject(asked);
   });
 
   it('is looked at again after the server was away, and found out anew if it is another release', async () => {
@@ -84,16 +86,17 @@ describe('what a connection knows of its server', () => {
   });
 });
 
-describe('a server that went away', () => {
+describe('a server that was gone', () => {
   beforeEach(() => start('0.12.4'));
 
-  it('is known from a refused connection, and when that was', async () => {
+  it('is known a second after a request that it refused', async () => {
     await connection.capabilities();
-    expect(connection.wentAwayAt).toBeUndefined();
+    const since = connection.outages.since('m');
     await standIn.kill();
-    const before = Date.now();
     await expect(connection.client.version()).rejects.toBeInstanceOf(NetworkError);
-    expect(connection.wentAwayAt).toBeGreaterThanOrEqual(before);
+    expect(since()).toMatchObject({ gone: 0, broke: true });
+    await sleep(1_300);
+    expect(since()).toMatchObject({ gone: 1, broke: true });
     await standIn.restart();
   });
 
@@ -105,18 +108,36 @@ describe('a server that went away', () => {
       listening.watcher.open();
       // It hears, and has not always heard.
       while (!listening.watcher.isListening) await sleep(5);
+      const since = listening.outages.since('m');
       await standIn.kill();
-      while (listening.wentAwayAt === undefined) await sleep(5);
+      while (since().gone === 0) await sleep(5);
     } finally {
       await listening.close();
       await standIn.restart();
     }
   });
 
+  it('is not one whose event socket was closed, or whose connection was reset', async () => {
+    const credentials = fixedToken(standIn.user.token);
+    const listening = new Connection({ name: 'listening', url: standIn.url, credentials, warn: () => undefined });
+    listening.watcher.open();
+    while (!listening.watcher.isListening) await sleep(5);
+    const since = listening.outages.since('m');
+    standIn.cutSockets();
+    while (!since().broke) await sleep(5);
+    standIn.fault({ path: /^\/api\/models/, how: 'lostBefore' });
+    await expect(listening.client.models()).rejects.toBeInstanceOf(NetworkError);
+    await sleep(1_300);
+    expect(since()).toEqual({ gone: 0, broke: true, listFailed: false });
+    await listening.close();
+  });
+
   it.each([500, 503, 504])('is not one that answers %d', async (how) => {
+    const since = connection.outages.since('m');
     standIn.fault({ path: /^\/api\/version/, how });
     await expect(connection.client.version()).rejects.toMatchObject({ name: 'ServerError' });
-    expect(connection.wentAwayAt).toBeUndefined();
+    await sleep(1_300);
+    expect(since().gone).toBe(0);
   });
 
   it('is looked for by all who wait at once when it is back, and not oftener than every five seconds', async () => {
@@ -135,14 +156,93 @@ describe('a server that went away', () => {
 describe('the tasks of a chat', () => {
   beforeEach(() => start('0.12.4'));
 
-  it('are asked for once, or of many processes where the server is known to have several', async () => {
-    const lists = [['a'], [], ['b'], ['a', 'b']];
-    const asked = jest.spyOn(connection.client, 'chatTasks').mockImplementation(async () => lists.shift() ?? []);
+  const listing = (...lists: string[][]) =>
+    jest.spyOn(connection.client, 'chatTasks').mockImplementation(async () => lists.shift() ?? []);
+
+  it('are asked for once, and of many processes where one was seen to list what another does not', async () => {
+    const asked = listing(['a'], [], ['b'], [], ['b'], ['a', 'b']);
     expect(await connection.tasks('c')).toEqual(['a']);
     expect(asked).toHaveBeenCalledTimes(1);
-    connection.hasSeveralProcesses = true;
+    expect(await connection.isListedElsewhere('c', ['b'])).toBe(true);
+    expect(connection.taskList).toBe('split');
+    listing([], ['b'], ['a', 'b']);
     expect(await connection.tasks('c')).toEqual(['b', 'a']);
-    expect(asked).toHaveBeenCalledTimes(9);
+    expect(asked).toHaveBeenCalledTimes(17);
+  });
+
+  it('of an unknown id show several processes only where these disagree', async () => {
+    listing(...Array.from({ length: 8 }, () => ['a']));
+    expect(await connection.isListedElsewhere('c', [])).toBe(true);
+    expect(connection.taskList).toBe('unknown');
+    listing(['a']);
+    expect(await connection.isListedElsewhere('c', [])).toBe(true);
+    expect(connection.taskList).toBe('split');
+  });
+
+  it('are not looked for in other processes where they are shared, or where a setting says that there is none', async () => {
+    const asked = listing(['a']);
+    standIn.fault({ path: /^\/api\/tasks\/chat/, how: 500 });
+    jest.restoreAllMocks();
+    await expect(connection.tasks('c')).rejects.toMatchObject({ name: 'ServerError' });
+    expect(connection.taskList).toBe('shared');
+    expect(await connection.isListedElsewhere('c', ['a'])).toBe(false);
+    expect(asked).not.toHaveBeenCalled();
+  });
+});
+
+describe('where the task list is kept', () => {
+  const connected = async (release: string, account: 'admin' | 'user', taskList?: TaskListSetting) => {
+    await start(release);
+    const credentials = fixedToken(standIn[account].token);
+    const options = { name: 'team', url: standIn.url, credentials, warn: () => undefined };
+    await connection.close();
+    connection = new Connection({ ...options, ...(taskList === undefined ? {} : { taskList }) });
+    await connection.capabilities();
+    return connection;
+  };
+
+  it('is learnt from the stop of a task that never was, which administrators may ask for, and all up to 0.8.12', async () => {
+    expect((await connected('0.12.4', 'admin')).taskList).toBe('own');
+    await standIn.stop();
+    expect((await connected('0.12.4', 'user')).taskList).toBe('unknown');
+    await standIn.stop();
+    expect((await connected('0.8.12', 'user')).taskList).toBe('own');
+    await standIn.stop();
+    // Answers 500 to any.
+    expect((await connected('0.6.23', 'user')).taskList).toBe('unknown');
+  });
+
+  it('is as the setting says, and then nothing is asked', async () => {
+    expect((await connected('0.12.4', 'admin', 'split')).taskList).toBe('split');
+    expect(standIn.requests.filter(({ path }) => path.startsWith('/api/tasks/stop'))).toEqual([]);
+  });
+
+  it('is asked for again after a break, and a failing answer changes nothing', async () => {
+    await connected('0.12.4', 'admin');
+    await standIn.kill();
+    await connection.client.version().catch(() => undefined);
+    await standIn.restart();
+    standIn.fault({ path: /^\/api\/tasks\/stop/, how: 500 });
+    while (!(await connection.capabilities().catch(() => undefined))) await sleep(10);
+    expect(requestsTo('/api/tasks/stop/00000000-0000-4000-8000-000000000000')).toBe(2);
+    expect(connection.taskList).toBe('own');
+  });
+
+  it('is Redis where the list fails, or the server says that Redis does', async () => {
+    for (const fault of [{ how: 500 }, { how: 503, detail: 'Redis not ready' }]) {
+      await connected('0.12.4', 'user');
+      const since = connection.outages.since('m');
+      standIn.fault({ path: /^\/api\/tasks\/chat/, ...fault });
+      await connection.tasks('c').catch(() => undefined);
+      expect([connection.taskList, since().listFailed]).toEqual(['shared', true]);
+      await standIn.stop();
+    }
+    await connected('0.12.4', 'user');
+    standIn.fault({ path: /^\/api\/v1\/chats/, how: 500 });
+    standIn.fault({ path: /^\/api\/tasks\/chat/, how: 503 });
+    await connection.client.chat('c').catch(() => undefined);
+    await connection.tasks('c').catch(() => undefined);
+    expect(connection.taskList).toBe('unknown');
   });
 });
 

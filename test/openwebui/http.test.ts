@@ -18,6 +18,7 @@ import {
   UnexpectedShapeError,
 } from '../../src/openwebui/errors';
 import { Http, parseRetryAfter, type HttpOptions, type HttpRequest } from '../../src/openwebui/http';
+import type { Outage } from '../../src/openwebui/outages';
 
 const TOKEN = 'eyJhbGciOiJIUzI1NiJ9.eyJpZCI6ImFkYSJ9.c2lnbmF0dXJl';
 const anything = z.looseObject({});
@@ -471,48 +472,50 @@ describe('what is to happen right before a request that changes something', () =
   });
 });
 
-describe('a server is gone', () => {
-  let told: boolean[];
+describe('nobody is behind the URL', () => {
+  let told: Outage[];
   beforeEach(async () => {
     told = [];
     await http.close();
-    http = connect({ onUnreachable: (gone) => void told.push(gone) });
+    http = connect({ onUnreachable: (outage) => void told.push(outage) });
   });
   const html = { 'content-type': 'text/html' };
 
-  it.each<[string, boolean[], RequestListener]>([
-    ['where it broke the connection off', [true], (request) => request.socket.resetAndDestroy()],
+  it.each<[string, Outage[], RequestListener]>([
+    // Which connection it was, and why it broke, a second try has to tell.
+    ['not for certain where a connection broke off', ['break'], (request) => request.socket.resetAndDestroy()],
     [
-      'where it broke off its answer',
-      [true],
+      'not where an answer broke off',
+      ['break'],
       raw((response) => {
         response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
         response.write('{', () => response.destroy());
       }),
     ],
-    ['where a gateway found nobody', [true], raw((response) => response.writeHead(502, html).end('Bad Gateway'))],
-    ['not where it answers 502 itself', [false], json({ detail: 'the provider failed' }, 502)],
-    ['not where it is overloaded', [false], raw((response) => response.writeHead(503, html).end('Busy'))],
-    ['not where it is slow', [false], raw((response) => response.writeHead(504, html).end('Slow'))],
+    ['where a gateway found nobody', ['nobody'], raw((response) => response.writeHead(502, html).end('Bad Gateway'))],
+    ['where a gateway has nobody', ['nobody'], raw((response) => response.writeHead(503, html).end('Unavailable'))],
+    ['where a gateway got no answer', ['nobody'], raw((response) => response.writeHead(504, html).end('Time-out'))],
+    ['not where it answers 502 itself', ['break'], json({ detail: 'the provider failed' }, 502)],
+    ['not where it answers 503 itself', ['break'], json({ detail: 'Redis not ready' }, 503)],
     ['not where it fails', [], raw((response) => response.writeHead(500, html).end('Internal Server Error'))],
     ['not where it answers a page', [], raw((response) => response.writeHead(200, html).end('<html>'))],
-  ])('%s', async (_, gone, answering) => {
+  ])('%s', async (_, outages, answering) => {
     answer = answering;
     await failureOf();
-    expect(told).toEqual(gone);
+    expect(told).toEqual(outages);
   });
 
   it.each(['EMFILE', 'CERT_HAS_EXPIRED', 'EAI_AGAIN'])('not where the trouble is ours: %s', async (code) => {
     const error = Object.assign(new Error(`connect ${code}`), { code });
     jest.spyOn(Pool.prototype, 'request').mockRejectedValueOnce(error);
     expect(await failureOf({ method: 'POST', body: {} })).toMatchObject({ name: 'NetworkError', maybeServed: false });
-    expect(told).toEqual([false]);
+    expect(told).toEqual(['break']);
   });
 
   it('not where it gives no answer in time', async () => {
     answer = () => undefined;
     await failureOf({ headersTimeoutMs: 100 });
-    expect(told).toEqual([false]);
+    expect(told).toEqual(['break']);
   });
 
   it('not where we left', async () => {
@@ -538,5 +541,49 @@ describe('an answer of JSON that nests deep', () => {
     const error = await failureOf();
     expect(error).toBeInstanceOf(UnexpectedShapeError);
     expect(error.message).toMatch(/^The answer nests deeper than 1000 levels \[team: GET/);
+  });
+});
+
+describe('a knock', () => {
+  const html = { 'content-type': 'text/html' };
+
+  it.each<[string, Outage | undefined, RequestListener]>([
+    ['finds somebody where anything answers', undefined, json({ version: '0.12.4' })],
+    ['finds somebody who refuses', undefined, json({ detail: 'Not authenticated' }, 401)],
+    [
+      'finds somebody who fails',
+      undefined,
+      raw((response) => response.writeHead(500, html).end('Internal Server Error')),
+    ],
+    ['finds nobody where a fresh connection breaks', 'nobody', (request) => request.socket.resetAndDestroy()],
+    ['finds nobody where a fresh connection is closed', 'nobody', (request) => request.socket.destroy()],
+    ['finds nobody where a gateway says so', 'nobody', raw((response) => response.writeHead(503, html).end('None'))],
+    ['cannot tell where it is told in JSON', 'break', json({ detail: 'Redis not ready' }, 503)],
+  ])('%s', async (_, outage, answering) => {
+    answer = answering;
+    expect(await http.knock()).toBe(outage);
+  });
+
+  it('finds nobody where it is refused, and asks on a connection of its own', async () => {
+    answer = json({});
+    await get();
+    await http.knock();
+    await get();
+    expect(new Set(received.map(({ socket }) => socket.remotePort)).size).toBe(2);
+    expect(received[1]?.headers.authorization).toBeUndefined();
+    server.closeAllConnections();
+    await new Promise((closed) => server.close(closed));
+    expect(await http.knock()).toBe('nobody');
+  });
+
+  it('says that the server is there', async () => {
+    let there = 0;
+    await http.close();
+    http = connect({ onReachable: () => void (there += 1) });
+    answer = json({});
+    await http.knock();
+    answer = json({}, 502);
+    await http.knock();
+    expect(there).toBe(1);
   });
 });

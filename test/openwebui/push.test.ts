@@ -22,7 +22,7 @@ let user: (token: string) => object | null;
 let events: Heard[];
 let gaps: number;
 let rejected: string[];
-let gone: number;
+let breaks: number;
 let token: string;
 
 const credentials: Credentials = {
@@ -32,7 +32,7 @@ const credentials: Credentials = {
 };
 
 beforeEach(async () => {
-  [connected, joins, events, gaps, rejected, gone] = [[], [], [], 0, [], 0];
+  [connected, joins, events, gaps, rejected, breaks] = [[], [], [], 0, [], 0];
   token = 'jwt';
   user = () => ({ id: 'u', name: 'Ada' });
   http = createServer();
@@ -50,7 +50,7 @@ beforeEach(async () => {
     credentials,
     onEvent: (event) => void events.push(event),
     onGap: () => (gaps += 1),
-    onGone: () => (gone += 1),
+    onBreak: () => (breaks += 1),
     rejoinPauseMs: 50,
   });
 });
@@ -152,11 +152,11 @@ describe('the event socket', () => {
 
   it('tells that the server went away where the connection broke off', async () => {
     const socket = await joined();
-    expect(gone).toBe(0);
+    expect(breaks).toBe(0);
     socket.conn.close();
-    await until(() => gone === 1);
+    await until(() => breaks === 1);
     await until(() => push.hearingSince !== undefined);
-    expect(gone).toBe(1);
+    expect(breaks).toBe(1);
   });
 
   it('does not take for that a server that sends it away, nor its own end', async () => {
@@ -166,7 +166,7 @@ describe('the event socket', () => {
     await until(() => push.hearingSince !== undefined);
     push.close();
     await sleep(50);
-    expect(gone).toBe(0);
+    expect(breaks).toBe(0);
   });
 
   it('is silent after its end', async () => {

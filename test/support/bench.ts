@@ -10,6 +10,7 @@ import type { OrchestrateChatInput } from '../../src/contract';
 import { Connection } from '../../src/openwebui/connection';
 import { fixedToken } from '../../src/openwebui/credentials';
 import type { Chat, Message } from '../../src/openwebui/schemas';
+import type { TaskListSetting } from '../../src/openwebui/taskList';
 import { BY_TEST, recordRequests, type SentRequests } from './sentRequests';
 
 export const NAMESPACE_ID = '11111111-2222-4333-8444-555555555555';
@@ -21,8 +22,14 @@ export interface BenchOptions {
   credential?: 'jwt' | 'key';
   /** Whose it is. Default `user`. */
   account?: 'admin' | 'user';
-  /** Of Open WebUI, which do not know of each other's tasks. Default 1. */
+  /** Of Open WebUI, which do not know of each other's tasks but by Redis. Default 1. */
   processes?: number;
+  /** Open WebUI keeps its task list in Redis. Default false. */
+  redis?: boolean;
+  /** In flight at a time. Default 2. */
+  generations?: number;
+  /** What the connection is told of it. Default `auto`. */
+  taskList?: TaskListSetting;
   /** In place of what a worker would have. */
   dependencies?: Partial<Pick<ActivityDependencies, 'confirmAttempt' | 'patience' | 'searchAttributes' | 'probing'>>;
   limits?: Partial<ActivityDependencies['limits']>;
@@ -35,7 +42,7 @@ export class Bench {
   /** That of the worker; another one after `connect`. */
   connection: Connection;
   activities: Activities;
-  readonly admission = new Admission(2);
+  readonly admission: Admission;
   readonly sent: SentRequests;
   readonly warnings: string[] = [];
   private token: string | undefined;
@@ -44,13 +51,14 @@ export class Bench {
     readonly standIn: StandIn,
     private readonly options: BenchOptions,
   ) {
+    this.admission = new Admission(options.generations ?? 2);
     [this.connection, this.activities] = this.newWorker();
     this.sent = recordRequests(standIn.url);
   }
 
   static async start(options: BenchOptions = {}): Promise<Bench> {
-    const { release, processes = 1 } = options;
-    return new Bench(await startStandIn({ ...(release === undefined ? {} : { release }), processes }), options);
+    const { release, processes = 1, redis = false } = options;
+    return new Bench(await startStandIn({ ...(release === undefined ? {} : { release }), processes, redis }), options);
   }
 
   /** Goes on as another worker process. The old connection stays open, and is the caller's to close. */
@@ -128,13 +136,14 @@ export class Bench {
   }
 
   private newWorker(): [Connection, Activities] {
-    const { credential = 'key', limits = {}, dependencies = {} } = this.options;
+    const { credential = 'key', limits = {}, dependencies = {}, taskList = 'auto' } = this.options;
     this.token ??= credential === 'jwt' ? this.account.token : this.standIn.apiKey(this.account);
     const connection = new Connection({
       name: 'default',
       url: this.standIn.url,
       credentials: fixedToken(this.token),
       warn: (message) => this.warnings.push(message),
+      taskList,
       beforeWriting: passFence,
     });
     const all = dependenciesFor([connection], { admission: this.admission, limits });

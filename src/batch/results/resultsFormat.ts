@@ -27,6 +27,7 @@ export interface ResultLine {
   model?: string;
   usage?: Record<string, unknown>;
   generations?: number;
+  verdictRow?: number;
   timings?: object;
   startedAt?: string;
   endedAt?: string;
@@ -39,7 +40,7 @@ export interface ResultLine {
 export function resultLine(row: WholeRow): ResultLine {
   const { outcome, failure, startedAt, endedAt, note } = row;
   const { content, json, usage, generations, timings, truncated } = outcome ?? {};
-  const { chatId, url } = outcome ?? failure?.details ?? {};
+  const { chatId, url, verdictRow } = outcome ?? failure?.details ?? {};
   const model = outcome?.model ?? row.input.model ?? row.input.models?.[0];
   return {
     id: row.id,
@@ -50,6 +51,7 @@ export function resultLine(row: WholeRow): ResultLine {
     ...(model === undefined ? {} : { model }),
     ...(usage === undefined ? {} : { usage }),
     ...(generations === undefined ? {} : { generations }),
+    ...(verdictRow === undefined ? {} : { verdictRow }),
     ...(timings === undefined ? {} : { timings }),
     ...(startedAt === undefined ? {} : { startedAt: new Date(startedAt).toISOString() }),
     ...(endedAt === undefined ? {} : { endedAt: new Date(endedAt).toISOString() }),
@@ -77,7 +79,7 @@ export function errorLine({ id, status, failure, note }: WholeRow): string | und
 const COLUMNS = [
   ...['id', 'status', 'content', 'chatId', 'url', 'model', 'promptTokens', 'completionTokens', 'totalTokens'],
   ...['generations', 'createMs', 'triggerMs', 'replyMs', 'totalMs', 'startedAt', 'endedAt'],
-  ...['errorType', 'errorMessage', 'truncated', 'note'],
+  ...['errorType', 'errorMessage', 'truncated', 'note', 'verdictRow'],
 ] as const;
 /**
  * What a spreadsheet may take for a formula, also behind blanks and characters that are not to be seen, which some strip, and in

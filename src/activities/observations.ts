@@ -1,0 +1,117 @@
+/** What one wait has observed of its generation, over all its attempts and in whatever processes they ran. */
+import { msFrom, msSince, now, shifted, toMs, type Instant } from '../clocks';
+import type { Connection } from '../openwebui/connection';
+import type { Observation } from '../openwebui/deadReply';
+import { hasBegun, hasOpenStep, isAtWork, lengthOf } from '../openwebui/messageMarks';
+import type { ReplyState } from '../openwebui/replyState';
+import { isRecord } from '../openwebui/json';
+import type { OutagesSince } from '../openwebui/outages';
+import type { Awaited } from './endOfReply';
+import type { ReplyReading } from './reply';
+
+/** How it is left to later attempts. Durations are those of the processes that waited: time between two attempts is in none. */
+interface LeftFacts {
+  gone: boolean;
+  listFailed: boolean;
+  begun: boolean;
+  /** Of the message at the last reading, see {@link lengthOf}. */
+  length?: number;
+  missingProcessMs?: number;
+  brokenProcessMs?: number;
+  silentProcessMs: number;
+}
+
+const KEY = 'reply';
+
+export class Observations {
+  private readonly outages: () => OutagesSince;
+  private readonly before: Partial<LeftFacts>;
+  private returns = 0;
+  private missingSince: Instant<'process'> | undefined;
+  private brokenSince: Instant<'process'> | undefined;
+  private aliveAt: Instant<'process'>;
+  private length: number | undefined;
+  private begun: boolean;
+
+  /** @param left by the attempts before; what another version of the worker has left is not understood, and means nothing */
+  constructor(
+    private readonly connection: Connection,
+    private readonly awaited: Awaited,
+    left: Readonly<Record<string, unknown>>,
+  ) {
+    this.outages = connection.outages.since(awaited.turn.messageId);
+    this.before = isRecord(left[KEY]) ? left[KEY] : {};
+    this.missingSince = ago(this.before.missingProcessMs);
+    this.brokenSince = ago(this.before.brokenProcessMs);
+    this.aliveAt = ago(this.before.silentProcessMs) ?? now();
+    this.length = this.before.length;
+    this.begun = this.before.begun ?? false;
+  }
+
+  /** Takes a good reading into account. @param listedElsewhere by another process of the server than the one that was read */
+  observe({ state, message, taskIds }: ReplyReading, listedElsewhere: boolean): Observation {
+    const { connection, awaited, before } = this;
+    const { chatId, messageId } = awaited.turn;
+    const at = now();
+    const outages = this.outages();
+    if (outages.broke) this.brokenSince ??= at;
+    // What is missing since before the return was asked of a server that was not there.
+    if (outages.gone > this.returns) this.missingSince = undefined;
+    this.returns = outages.gone;
+    const listed = listedElsewhere || (message !== undefined && isAtWork(message, taskIds, awaited.taskId));
+    this.missingSince = listed ? undefined : (this.missingSince ?? at);
+    const length = message === undefined ? 0 : lengthOf(message);
+    if (this.length !== undefined && length > this.length) this.aliveAt = at;
+    this.length = length;
+    this.begun ||= message !== undefined && hasBegun(message);
+    const heard = connection.watcher.hears(chatId, messageId);
+    if (heard !== undefined && toMs(heard) > toMs(this.aliveAt)) this.aliveAt = heard;
+    return {
+      message: ownWordOf(state, listed),
+      list: connection.taskList,
+      listed,
+      missingForMs: this.missingSince === undefined ? 0 : msFrom(this.missingSince, at),
+      gone: before.gone === true || outages.gone > 0,
+      listFailed: before.listFailed === true || outages.listFailed,
+      brokenForMs: this.brokenSince && msFrom(this.brokenSince, at),
+      lifeVisible: heard !== undefined,
+      silentForMs: Math.max(0, msFrom(this.aliveAt, at)),
+      begun: this.begun,
+      stepOpen: message !== undefined && hasOpenStep(message),
+    };
+  }
+
+  /** The server was gone since the last reading. */
+  get hasReturned(): boolean {
+    return this.outages().gone > this.returns;
+  }
+
+  /** For later attempts. */
+  get facts(): Record<string, LeftFacts> {
+    const { before, missingSince, brokenSince, length } = this;
+    const { gone, broke, listFailed } = this.outages();
+    const brokenProcessMs = brokenSince === undefined ? (broke ? 0 : undefined) : msSince(brokenSince);
+    return {
+      [KEY]: {
+        gone: before.gone === true || gone > 0,
+        listFailed: before.listFailed === true || listFailed,
+        begun: this.begun,
+        silentProcessMs: msSince(this.aliveAt),
+        ...(length === undefined ? {} : { length }),
+        ...(missingSince === undefined || gone > this.returns ? {} : { missingProcessMs: msSince(missingSince) }),
+        ...(brokenProcessMs === undefined ? {} : { brokenProcessMs }),
+      },
+    };
+  }
+}
+
+function ago(ms: unknown): Instant<'process'> | undefined {
+  return typeof ms === 'number' && ms >= 0 ? shifted(now(), -ms) : undefined;
+}
+
+/** What a message says that is written; where its task is listed, it may still change. */
+function ownWordOf({ kind }: ReplyState, listed: boolean): Observation['message'] {
+  if (kind === 'lost' || kind === 'untriggered') return 'open';
+  if (kind !== 'running') return 'ended';
+  return listed ? 'open' : 'waits for a person';
+}

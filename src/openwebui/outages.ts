@@ -1,0 +1,114 @@
+/**
+ * What this process has seen of its way to a server: connections that broke, and a server that was gone. It is kept as an order of
+ * events, so that "since the trigger" compares no clocks.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { msSince, now, type Instant } from '../clocks';
+
+/**
+ * Why a request was not answered by Open WebUI. `nobody`: nothing was behind the URL. `break`: a connection broke, or no answer came,
+ * which has many causes.
+ */
+export type Outage = 'nobody' | 'break';
+
+/** How often each has happened so far. */
+interface Counts {
+  gone: number;
+  breaks: number;
+  listFailures: number;
+}
+
+/** What has happened since a mark. */
+export interface OutagesSince {
+  /** How often nobody was there in two tries a second apart or more, without an answer in between. */
+  gone: number;
+  /** A connection broke, or the server was gone. */
+  broke: boolean;
+  /** The task list has failed as one does that is kept in Redis. */
+  listFailed: boolean;
+}
+
+/** How far apart two tries must be that find nobody before the server counts as gone, in milliseconds. */
+const APART_MS = 1_000;
+/** Most generations whose beginning is remembered. */
+const MOST_MARKS = 10_000;
+
+export class Outages {
+  private readonly counts: Counts = { gone: 0, breaks: 0, listFailures: 0 };
+  private readonly marks = new Map<string, Counts>();
+  private nobodySince: Instant<'process'> | undefined;
+  private isGone = false;
+  private looking: Promise<void> | undefined;
+  private readonly closing = new AbortController();
+
+  /**
+   * @param knock asks on a connection of its own whether anybody is there; undefined where somebody is
+   * @param onGone called each time the server comes to count as gone
+   */
+  constructor(
+    private readonly knock: () => Promise<Outage | undefined>,
+    private readonly onGone: () => void = () => undefined,
+  ) {}
+
+  /** From here on counts for a generation. Called before its trigger is sent; a second call changes nothing. */
+  begin(messageId: string): void {
+    if (this.marks.has(messageId)) return;
+    const [oldest] = this.marks.keys();
+    if (oldest !== undefined && this.marks.size >= MOST_MARKS) this.marks.delete(oldest);
+    this.marks.set(messageId, { ...this.counts });
+  }
+
+  /** The generation has come to an end, and nobody asks about it any more. */
+  end(messageId: string): void {
+    this.marks.delete(messageId);
+  }
+
+  /** What has happened since the generation began; since now, where another process has triggered it. */
+  since(messageId: string): () => OutagesSince {
+    const mark = this.marks.get(messageId) ?? { ...this.counts };
+    return () => ({
+      gone: this.counts.gone - mark.gone,
+      broke: this.counts.breaks > mark.breaks,
+      listFailed: this.counts.listFailures > mark.listFailures,
+    });
+  }
+
+  /** A request, or the event socket, has failed on its way. One try tells little, so another one follows by itself. */
+  failed(outage: Outage): void {
+    this.counts.breaks += 1;
+    if (outage === 'nobody') this.foundNobody();
+    if (!this.isGone && !this.closing.signal.aborted)
+      this.looking ??= this.look().finally(() => (this.looking = undefined));
+  }
+
+  answered(): void {
+    this.nobodySince = undefined;
+    this.isGone = false;
+  }
+
+  listFailed(): void {
+    this.counts.listFailures += 1;
+  }
+
+  close(): void {
+    this.closing.abort();
+  }
+
+  private foundNobody(): void {
+    this.nobodySince ??= now();
+    if (this.isGone || msSince(this.nobodySince) < APART_MS) return;
+    this.isGone = true;
+    this.counts.gone += 1;
+    this.onGone();
+  }
+
+  private async look(): Promise<void> {
+    const { signal } = this.closing;
+    do {
+      const pauseMs = this.nobodySince === undefined ? 0 : APART_MS - msSince(this.nobodySince);
+      await sleep(Math.max(0, pauseMs), undefined, { signal, ref: false }).catch(() => undefined);
+      if (signal.aborted || (await this.knock()) !== 'nobody') return;
+      this.foundNobody();
+    } while (!this.isGone);
+  }
+}
