@@ -76,9 +76,16 @@ function processorMs(work: () => void): number {
   return (user + system) / 1_000;
 }
 
+/** A collection of garbage, and a machine that others use, can only make it longer. */
+function leastMs(work: () => void): number {
+  let least = Infinity;
+  for (let times = 0; times < 3 && least > MOST_MS; times++) least = Math.min(least, processorMs(work));
+  return least;
+}
+
 /** Readers that took too long. */
 function slowOnes(text: string): Array<[reader: string, ms: number]> {
-  return READERS.map(([name, read]): [string, number] => [name, processorMs(() => read(text))]).filter(
+  return READERS.map(([name, read]): [string, number] => [name, leastMs(() => read(text))]).filter(
     ([, ms]) => ms > MOST_MS,
   );
 }
