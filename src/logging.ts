@@ -11,6 +11,7 @@ import { ConfigError, type Config, type LogFormat, type LogLevel } from './confi
 import { maskSecrets, type Secret } from './config/secret';
 import { FAILURES, ORCHESTRATE_CHAT } from './contract';
 import { OpenWebUIError } from './openwebui/errors';
+import { cutTo } from './openwebui/text';
 import { asText } from './textLog';
 
 export interface LoggerOptions {
@@ -24,6 +25,9 @@ export interface LoggerOptions {
   destination?: DestinationStream;
 }
 
+/** Most characters of an error's message, and of anything else in a line. */
+const LONGEST_MESSAGE = 2_000;
+const LONGEST_TEXT = 8_000;
 /** The one type of failure whose cause is in our code. */
 const DEFECT = 'Defect';
 const WORKFLOW_FAILED = 'Workflow failed';
@@ -39,7 +43,7 @@ export function createLogger(options: LoggerOptions = {}): Logger {
       level: options.level ?? 'info',
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (level) => ({ level }) },
+      formatters: { level: (level) => ({ level }), log: withoutLongTexts },
       serializers: { err: withoutDetails, error: withoutDetails },
       redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '***' },
       hooks: { streamWrite: maskerOf(options.secrets ?? []) },
@@ -61,8 +65,27 @@ function maskerOf(secrets: readonly Secret[]): (line: string) => string {
  */
 function withoutDetails(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const { type, message, stack } = pino.stdSerializers.err(error);
-  return isExpected(error) ? { type, message } : { type, message, stack };
+  const { type, message: whole, stack } = pino.stdSerializers.err(error);
+  const message = cutTo(whole, LONGEST_MESSAGE);
+  if (isExpected(error)) return { type, message };
+  // The stack repeats the message; what it says besides is where the defect is.
+  return {
+    type,
+    message,
+    stack: cutTo(
+      stack.replace(whole, () => message),
+      LONGEST_TEXT,
+    ),
+  };
+}
+
+/** What is logged may quote what a server sent, of whatever length. */
+function withoutLongTexts(fields: Record<string, unknown>): Record<string, unknown> {
+  const cut = Object.entries(fields).map(([name, value]): [string, unknown] => [
+    name,
+    typeof value === 'string' ? cutTo(value, LONGEST_TEXT) : value,
+  ]);
+  return Object.fromEntries(cut);
 }
 
 function isExpected(error: Error): boolean {
@@ -102,7 +125,10 @@ function withFailureType(message: string, meta: LogMetadata): LogMetadata {
 /** Lets the SDK, workflows and activities log through ours. */
 export function temporalLogger(log: Logger): TemporalLogger {
   const write = (level: TemporalLogLevel, message: string, meta: LogMetadata = {}): void => {
-    log[isInternal(level, message, meta) ? 'debug' : PINO_LEVELS[level]](withFailureType(message, meta), message);
+    log[isInternal(level, message, meta) ? 'debug' : PINO_LEVELS[level]](
+      withFailureType(message, meta),
+      cutTo(message, LONGEST_MESSAGE),
+    );
   };
   return {
     log: write,

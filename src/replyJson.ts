@@ -1,4 +1,4 @@
-/** JSON out of a reply, however the model wraps it. In linear time, and without imports: see the end of orchestrateChat.ts. */
+/** JSON out of a reply, however the model wraps it. In linear time, and without imports: the end of orchestrateChat.ts says why. */
 
 export type ReplyJson =
   /** `text` is the JSON as it stands in the reply. */

@@ -33,6 +33,15 @@ describe('the log', () => {
     ]);
   });
 
+  it('quotes a little of what is very long, and the whole stack of a defect', () => {
+    const { log, written } = logger();
+    const long = 'x'.repeat(5_000_000);
+    temporalLogger(log).warn(long, { error: new SyntaxError(long), reason: long });
+    expect(written().length).toBeLessThan(25_000);
+    const [line] = parsed(written());
+    expect(line).toMatchObject({ error: { stack: expect.stringContaining('logging.test.ts') as string } });
+  });
+
   it('keeps to its level', () => {
     const { log, written } = logger({ level: 'warn' });
     log.info('not this');

@@ -1,17 +1,21 @@
 /** Step 5 of the tutorial: waits for the end of a generation. Woken by push or by a shared poll, decided by a read. */
 import { cancellationSignal, type ApplicationFailure } from '@temporalio/activity';
-import { FAILURES, type FailureDetails, type FailureType } from '../contract';
+import { FAILURES, type FailureDetails, type FailureType, type OrchestrateChatInput } from '../contract';
 import type { Connection } from '../openwebui/connection';
 import { deathOf, verdictPatience, type Row } from '../openwebui/deadReply';
 import { hasContent } from '../openwebui/messageMarks';
 import { filesOf } from '../openwebui/messageParts';
 import { replyText } from '../openwebui/replyText';
+import { cutTo } from '../openwebui/text';
 import { EndOfReply, type Awaited, type End } from './endOfReply';
 import { finalFailure, withNotes, type StepNotes } from './failures';
 import { digestOf, reportReply, type Reply, type ReplyReading } from './reply';
 import { turnStep, type ActivityDependencies, type Patience } from './step';
 
-export type AwaitReplyInput = Awaited;
+export interface AwaitReplyInput extends Awaited {
+  /** What the caller wants of the text. @default 'text' */
+  replyFormat?: OrchestrateChatInput['replyFormat'];
+}
 
 /** The row by which a message's own word is a reason to ask again. */
 const CUT_STREAM: Row = 1;
@@ -30,7 +34,7 @@ export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyIn
     const { state, chat, message } = reading;
     if (row !== 1) throw lost(connection, input, end, deps.patience);
     if (message === undefined || state.kind !== 'finished') throw failureOf(connection, input, reading, deps.patience);
-    const reply = reportReply(deps, chat, message);
+    const reply = reportReply(deps, chat, message, input.replyFormat);
     if (reply.content === '' && filesOf(message).length === 0) throw emptyReply(connection, input, reading);
     return input.turn.needsCompletion === true ? { ...reply, digest: digestOf(message) } : reply;
   });
@@ -118,5 +122,5 @@ function detailsOf(connection: Connection, { turn }: AwaitReplyInput, content: s
     messageId: turn.messageId,
     url: connection.chatUrl(turn.chatId),
   };
-  return content === '' ? found : { ...found, content: content.slice(0, 4_000) };
+  return content === '' ? found : { ...found, content: cutTo(content, 4_000) };
 }

@@ -39,7 +39,12 @@ export async function completeMessage(
     const after = await runOutletFilters(connection, input, messages, signal);
     const text = after.find((message) => message.id === turn.messageId)?.content;
     if (typeof text !== 'string' || text === before.content || text === unfiltered) return { changed: false };
-    await connection.client.setMessageContent(turn.chatId, turn.messageId, text, signal);
+    // Filters may take long: what somebody has made of the reply meanwhile stays.
+    const { history: fresh } = (await connection.client.chat(turn.chatId, signal)).chat;
+    const now = fresh?.messages[turn.messageId];
+    if (now !== undefined && digestOf(now) === digestOf(before)) {
+      await connection.client.setMessageContent(turn.chatId, turn.messageId, text, signal);
+    }
     return { changed: true };
   });
 }

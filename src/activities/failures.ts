@@ -18,7 +18,10 @@ import {
   ResponseTooLargeError,
   ServerError,
 } from '../openwebui/errors';
+import { cutTo } from '../openwebui/text';
 
+/** Names that a server sent stand in it, and it stands in the chat; in characters. */
+const LONGEST_SENTENCE = 2_000;
 /** Longest pause that a server may ask us to make, in milliseconds. */
 const LONGEST_RETRY_AFTER_MS = 5 * 60_000;
 /** And the shortest that is heeded: the first pause between two attempts. */
@@ -186,7 +189,8 @@ export function finalFailure(
   notes?: StepNotes,
 ): ApplicationFailure {
   const all = notes === undefined ? [details] : [details, notes];
-  return ApplicationFailure.create({ type: FAILURES[type], message, nonRetryable: true, details: all });
+  const sentence = cutTo(message, LONGEST_SENTENCE);
+  return ApplicationFailure.create({ type: FAILURES[type], message: sentence, nonRetryable: true, details: all });
 }
 
 /**

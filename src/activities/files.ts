@@ -6,6 +6,7 @@ import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
 import { NotFoundError } from '../openwebui/errors';
 import type { KnowledgeFile } from '../openwebui/schemas';
+import { cutTo } from '../openwebui/text';
 import { finalFailure, notYet } from './failures';
 import { sideLookUp } from './sideLookUp';
 
@@ -205,7 +206,7 @@ async function verdictOn(
   const status = file.data?.status ?? (await connection.client.fileStatus(file.id, signal));
   if (status === 'completed') return { usable: true };
   if (status === 'failed' || status === 'error') {
-    const reason = typeof file.data?.error === 'string' ? file.data.error.slice(0, 200) : 'its processing failed';
+    const reason = typeof file.data?.error === 'string' ? cutTo(file.data.error, 200) : 'its processing failed';
     return { usable: false, pending: false, reason };
   }
   // A file from before the upgrade to 0.6.23 never got a status, and is called pending for ever.

@@ -1,13 +1,23 @@
 /** Reading a reply: what state it is in, and what of it goes into the outcome. */
 import { createHash } from 'node:crypto';
-import type { ReplySource } from '../contract';
+import type { OrchestrateChatInput, ReplySource } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
+import { jsonOf, recordOf } from '../openwebui/json';
 import { followUpsOf, sourcesOf, tagsOf, usageOf } from '../openwebui/messageParts';
 import { replyState, type ReplyState } from '../openwebui/replyState';
 import { replyText } from '../openwebui/replyText';
 import type { Chat, Message } from '../openwebui/schemas';
+import { cutToBytes } from '../openwebui/text';
+import { replyJson } from '../replyJson';
 import type { ActivityDependencies } from './step';
+
+/** Most bytes as JSON of what a reply has besides its text. */
+const MOST_TITLE_BYTES = 1_024;
+const MOST_TAG_BYTES = 2_048;
+const MOST_USAGE_BYTES = 4_096;
+const MOST_FOLLOW_UP_BYTES = 16_384;
+const MOST_SOURCE_BYTES = 65_536;
 
 /** A finished reply as it goes through history: text up to the limit, everything else small. */
 export interface Reply {
@@ -16,6 +26,10 @@ export interface Reply {
   /** Length of the whole text in characters. */
   characters: number;
   reasoning?: string;
+  /** Where JSON is wanted: that of the whole text. */
+  json?: unknown;
+  /** Where JSON is wanted and there is none: why, as the end of a sentence. Not for the outcome. */
+  notJson?: string;
   title: string;
   usage?: Record<string, unknown>;
   followUps?: string[];
@@ -68,19 +82,31 @@ export function isWholeThoughStopped({ state }: ReplyReading, { doneMark }: Capa
   return state.kind === 'finished' && doneMark !== 'none';
 }
 
-/** What of a finished reply the run reports. */
-export function reportReply(deps: ActivityDependencies, chat: Chat, message: Message): Reply {
+/**
+ * What of a finished reply the run reports. An outcome is one payload of a history: each part of it is bounded, in bytes as JSON.
+ *
+ * @param replyFormat what the caller wants of it. @default 'text'
+ */
+export function reportReply(
+  deps: ActivityDependencies,
+  chat: Chat,
+  message: Message,
+  replyFormat?: OrchestrateChatInput['replyFormat'],
+): Reply {
   const { content, reasoning } = replyText(message);
   const limit = deps.limits.maxReplyBytes;
   const text = cutToBytes(content, limit);
-  const [tags, usage] = [tagsOf(chat), usageOf(message)];
-  const followUps = followUpsOf(message);
-  const sources = sourcesOf(message).map(sourceOf);
+  const truncated = text.length < content.length;
+  const tags = fitting(tagsOf(chat), MOST_TAG_BYTES);
+  const usage = fittingEntries(usageOf(message), MOST_USAGE_BYTES);
+  const followUps = fitting(followUpsOf(message), MOST_FOLLOW_UP_BYTES);
+  const sources = fitting(sourcesOf(message).map(sourceOf), MOST_SOURCE_BYTES);
   return {
     content: text,
-    truncated: text.length < content.length,
+    truncated,
     characters: content.length,
-    title: chat.title ?? '',
+    title: cutToBytes((chat.title ?? '').toWellFormed(), MOST_TITLE_BYTES),
+    ...(replyFormat === 'json' ? jsonIn(content, truncated) : {}),
     ...(reasoning === undefined ? {} : { reasoning: cutToBytes(reasoning, limit / 4) }),
     ...(usage === undefined ? {} : { usage }),
     ...(followUps.length === 0 ? {} : { followUps }),
@@ -91,24 +117,40 @@ export function reportReply(deps: ActivityDependencies, chat: Chat, message: Mes
 
 /** By which a message is known again: a filter may keep its length, or change nothing but its reasoning. */
 export function digestOf({ content }: Message): string {
-  const text = typeof content === 'string' ? content : JSON.stringify(content ?? null);
+  const text = typeof content === 'string' ? content : (jsonOf(content ?? null) ?? '');
   return createHash('sha256').update(text).digest('base64url');
 }
 
-/** The longest beginning of a text that fits, without half a character at its end. */
-export function cutToBytes(text: string, limit: number): string {
-  const bytes = Buffer.from(text);
-  if (bytes.length <= limit) return text;
-  let end = limit;
-  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
-  return bytes.subarray(0, end).toString('utf8');
+function jsonIn(content: string, truncated: boolean): Pick<Reply, 'json' | 'notJson'> {
+  if (truncated) return { notJson: 'it is longer than what the worker reads into an outcome' };
+  const found = replyJson(content);
+  return found.ok ? { json: found.json } : { notJson: found.reason };
+}
+
+/** Those of the items that find room, in their order. */
+function fitting<T>(items: readonly T[], limit: number): T[] {
+  let left = limit;
+  return items.filter((item) => {
+    const bytes = Buffer.byteLength(jsonOf(item) ?? '');
+    if (bytes === 0 || bytes > left) return false;
+    left -= bytes;
+    return true;
+  });
+}
+
+function fittingEntries(
+  record: Record<string, unknown> | undefined,
+  limit: number,
+): Record<string, unknown> | undefined {
+  return record && Object.fromEntries(fitting(Object.entries(record), limit));
 }
 
 /** A source without its passages, which may be long and stand in the chat anyway. */
 function sourceOf(source: unknown): ReplySource {
-  const { source: about, document } = asRecord(source);
-  const fields = asRecord(about);
-  const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
+  const { source: about, document } = recordOf(source);
+  const fields = recordOf(about);
+  const text = (value: unknown): string | undefined =>
+    typeof value === 'string' && value !== '' ? value.toWellFormed() : undefined;
   const [id, name, type, url] = [text(fields['id']), text(fields['name']), text(fields['type']), text(fields['url'])];
   return {
     ...(id === undefined ? {} : { id }),
@@ -117,8 +159,4 @@ function sourceOf(source: unknown): ReplySource {
     ...(url === undefined ? {} : { url }),
     passages: Array.isArray(document) ? document.length : 0,
   };
-}
-
-function asRecord(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -138,7 +138,13 @@ async function replyTo(
   progress: Progress,
 ): Promise<Reply> {
   const { digest, ...reply } = await waiting(turn).awaitReply.executeWithOptions({ summary: 'Wait for the reply' }, [
-    { turn, triggeredAt, replyBudgetMs: replyBudgetMs(input), ...(taskId === undefined ? {} : { taskId }) },
+    {
+      turn,
+      triggeredAt,
+      replyBudgetMs: replyBudgetMs(input),
+      ...(taskId === undefined ? {} : { taskId }),
+      ...formatOf(input),
+    },
   ]);
   if (!turn.needsCompletion) return reply;
   progress.enter('completing');
@@ -155,8 +161,12 @@ async function replyTo(
   if (!changed) return reply;
   progress.enter('fetching');
   return aboutTurn(turn).fetchReply.executeWithOptions({ summary: 'Read the filtered reply' }, [
-    { turn, ...budgetOf(input) },
+    { turn, ...budgetOf(input), ...formatOf(input) },
   ]);
+}
+
+function formatOf({ replyFormat }: OrchestrateChatInput): Pick<OrchestrateChatInput, 'replyFormat'> {
+  return replyFormat === undefined ? {} : { replyFormat };
 }
 
 function budgetOf({ serverBudgetMs }: OrchestrateChatInput): { serverBudgetMs?: number } {

@@ -14,8 +14,8 @@ import { failureTypeOf, runFailure } from './failures';
 import { Progress } from './progress';
 import { withinBudget } from './runBudget';
 import { logEnd } from './runLog';
-import { replyJson } from '../replyJson';
-import { runTurn } from './turn';
+import { replyJson, type ReplyJson } from '../replyJson';
+import { runTurn, type TurnOutcome } from './turn';
 
 // --- Messages ---
 export const statusQuery = defineQuery<ChatStatus>(STATUS_QUERY);
@@ -49,11 +49,9 @@ export async function orchestrateChat(input: OrchestrateChatInput): Promise<Chat
   }
 }
 
-function asWanted(input: OrchestrateChatInput, outcome: ChatOutcome): ChatOutcome {
-  if (input.replyFormat !== 'json') return outcome;
-  const found = outcome.truncated
-    ? { ok: false as const, reason: 'it is longer than what the worker reads into an outcome' }
-    : replyJson(outcome.content);
+function asWanted(input: OrchestrateChatInput, { notJson, ...outcome }: TurnOutcome): ChatOutcome {
+  if (input.replyFormat !== 'json' || outcome.json !== undefined) return outcome;
+  const found = notJson === undefined ? readHere(outcome) : { ok: false as const, reason: notJson };
   if (found.ok) return { ...outcome, json: found.json };
   const { chatId, messageId, url, content } = outcome;
   throw ApplicationFailure.create({
@@ -62,4 +60,13 @@ function asWanted(input: OrchestrateChatInput, outcome: ChatOutcome): ChatOutcom
     nonRetryable: true,
     details: [{ chatId, messageId, url, content } satisfies FailureDetails],
   });
+}
+
+/**
+ * Workflows read no reply: the step that fetched it did. A step of a worker of 0.1 did not, and what it has left in a history is to
+ * be replayed with no further step; so it is read here, until no run of 0.1 can be open or asked for any more, at 0.3.
+ */
+function readHere({ content, truncated }: ChatOutcome): ReplyJson {
+  if (truncated) return { ok: false, reason: 'it is longer than what the worker reads into an outcome' };
+  return replyJson(content);
 }

@@ -1,6 +1,6 @@
 /** What one turn of a conversation is: put into the chat, answered, and whatever the end, settled. */
 import { CancellationScope, log, workflowInfo } from '@temporalio/workflow';
-import type { PlacedTurn, Settled } from '../activities';
+import type { PlacedTurn, Reply, Settled } from '../activities';
 import type { ChatOutcome, DuplicateChat, OrchestrateChatInput, Timings } from '../contract';
 import { aboutTurn, placing } from './activityOptions';
 import { answerTo, type Answer, type Asked } from './answer';
@@ -8,8 +8,11 @@ import { isRowOfBatch, mayBeUnderWay, mayExistSince } from './earlierRuns';
 import { closingReason, failureTypeOf, notesOf, runFailure, wasCancelled } from './failures';
 import type { Progress } from './progress';
 
+/** With what the step that read the reply says of its JSON. */
+export type TurnOutcome = ChatOutcome & Pick<Reply, 'notJson'>;
+
 /** A turn's outcome, before what the caller wants made of its text. */
-export async function runTurn(input: OrchestrateChatInput, turnKey: string, progress: Progress): Promise<ChatOutcome> {
+export async function runTurn(input: OrchestrateChatInput, turnKey: string, progress: Progress): Promise<TurnOutcome> {
   const startedAt = Date.now();
   const turn = await placed(input, turnKey, progress);
   progress.placed(turn);
@@ -144,7 +147,7 @@ function outcomeOf(
   progress: Progress,
   timings: Timings,
   duplicateChats: DuplicateChat[],
-): ChatOutcome {
+): TurnOutcome {
   return {
     connection: turn.connection,
     chatId: turn.chatId,

@@ -175,7 +175,19 @@ describe('a reply that outlet filters are still to see', () => {
 });
 
 describe('a reply that is to be JSON', () => {
-  it('is in the outcome beside the text', async () => {
+  it('is asked for of the step that fetches it, and in the outcome as that has read it', async () => {
+    bench.reset({ awaitReply: async () => ({ ...REPLY, content: '[1]', json: { a: 1 } }) });
+    const outcome = await (await bench.start({ replyFormat: 'json' })).result();
+    expect(outcome).toMatchObject({ content: '[1]', json: { a: 1 } });
+    expect(bench.calls.find(({ name }) => name === 'awaitReply')?.input).toMatchObject({ replyFormat: 'json' });
+    bench.reset({ awaitReply: async () => ({ ...REPLY, content: '[1]', notJson: 'it is none' }) });
+    const error = await errorOf(await bench.start({ replyFormat: 'json' }));
+    expect(error).toMatchObject({ type: 'ReplyNotJson', details: { content: '[1]' } });
+    expect(error.message).toMatch(/^The reply is not JSON \(it is none\)/);
+  });
+
+  // Until no worker of 0.1 is there.
+  it('that a worker of the release before has fetched is in the outcome beside the text', async () => {
     bench.reset({ awaitReply: async () => ({ ...REPLY, content: 'Here:\n```json\n{"a":1}\n```' }) });
     expect(await (await bench.start({ replyFormat: 'json' })).result()).toMatchObject({
       content: 'Here:\n```json\n{"a":1}\n```',
