@@ -157,6 +157,26 @@ describe('regenerate', () => {
     expect(await answered({ ...turn, ...place })).toMatchObject({ content: DEFAULT_REPLY });
   });
 
+  it('asks again though the ghost is listed, and though what was stopped looks whole, where row 7 says that it is dead', async () => {
+    for (const release of ['0.6.43', '0.8.12', '0.12.4']) {
+      bench = await Bench.start({ release, redis: true });
+      const { turn, triggered } = await bench.ask({ prompt: 'x [stall=2] [times=1]' });
+      await bench.untilGenerations(1);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      if (release === '0.6.43') {
+        // As our own stop leaves it there: with a part of its text, and no mark.
+        await bench.call('POST', `/api/tasks/stop/${triggered.taskId}`);
+        await bench.untilNoTask(turn.chatId);
+      } else await bench.standIn.haunt(turn.chatId);
+      const again = { turn, turnKey: '1', generation: 2, reason: REASON, verdictRow: 7, ...triggered };
+      const place = await retried(() => bench.run('regenerate', again, { attempt: 2 }));
+      expect([release, place.alive, place.messageId]).toEqual([release, undefined, SECOND]);
+      expect(await bench.message(turn)).toMatchObject({ error: { content: REASON } });
+      expect(await answered({ ...turn, ...place })).toMatchObject({ content: DEFAULT_REPLY });
+      if (release !== '0.12.4') await bench.stop();
+    }
+  });
+
   it('leaves a reply alone that a person has stopped', async () => {
     for (const release of ['0.8.12', '0.12.4']) {
       bench = await Bench.start({ release });

@@ -99,6 +99,36 @@ describe('a reply that is proved dead', () => {
     expect(await (await bench.start()).result()).toMatchObject({ generations: 2 });
   });
 
+  it('tells the row by which it was dead, in the chat, the outcome and the status', async () => {
+    const lost = failure('ReplyLost', 'Lost', { dead: { row: 5, evidence: EVIDENCE } });
+    bench.reset({ awaitReply: failsAtFirst(1, lost, REPLY) });
+    const run = await bench.start();
+    expect(await run.result()).toMatchObject({ generations: 2, verdictRow: 5 });
+    expect(inputsOf('regenerate')).toMatchObject([
+      { verdictRow: 5, reason: `This reply was lost: ${EVIDENCE} (row 5). Another one was asked for.` },
+    ]);
+    expect(await run.status()).toMatchObject({ verdictRow: 5 });
+  });
+
+  it('tells no row of a reply that came at once, nor of one that was not dead after all', async () => {
+    expect(await (await bench.start()).result()).not.toHaveProperty('verdictRow');
+    const lost = failure('ReplyLost', 'Lost', { dead: { row: 4, evidence: EVIDENCE } });
+    bench.reset({
+      awaitReply: failsAtFirst(1, lost, REPLY),
+      regenerate: async () => ({ messageId: 'assistant-1', unwritten: 'nothing', alive: true }),
+    });
+    const run = await bench.start();
+    expect(await run.result()).not.toHaveProperty('verdictRow');
+    expect(await run.status()).not.toHaveProperty('verdictRow');
+  });
+
+  it('tells the row where it may not be asked for again', async () => {
+    bench.reset({ awaitReply: fails(failure('ReplyLost', 'Lost', { dead: { row: 3, evidence: EVIDENCE } })) });
+    const run = await bench.start({ maxGenerations: 1 });
+    expect(await errorOf(run)).toMatchObject({ type: 'ReplyLost', details: { verdictRow: 3 } });
+    expect(await run.status()).toMatchObject({ verdictRow: 3, generations: 1 });
+  });
+
   it('goes on being waited for where it is not dead after all', async () => {
     bench.reset({
       awaitReply: failsAtFirst(1, LOST, REPLY),
