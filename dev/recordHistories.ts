@@ -59,6 +59,11 @@ const SCENARIOS: Scenario[] = [
   { name: 'asked-again-written-by-us', release: '0.8.12', input: ask(`${QUESTION} [cut=2] [times=1]`) },
   { name: 'created-twice', release: '0.12.4', input: ask(QUESTION), prepare: lostAnswer },
   { name: 'retried', release: '0.12.4', input: ask(`${QUESTION} [fail=500] [times=1]`), meanwhile: retryAfterFailure },
+  {
+    name: 'provider-trouble',
+    release: '0.12.4',
+    input: ask(`${QUESTION} [fail=429] [says=Rate limit reached. Please try again in 1s.] [times=1]`),
+  },
   { name: 'further-turn-written-by-us', release: '0.8.12', input: ask('And of Spain?'), prepare: firstTurn },
 ];
 
@@ -70,6 +75,11 @@ const BATCHES: BatchScenario[] = [
     prompts: Array<string>(3).fill(QUESTION),
     faults: 4,
     meanwhile: resumeWhenPaused,
+  },
+  {
+    name: 'batch-busy',
+    prompts: [1, 2, 3].map((row) => `${QUESTION} ${row} [fail=429] [says=Rate limit reached] [times=1]`),
+    meanwhile: toItsEnd,
   },
 ];
 
@@ -91,6 +101,10 @@ async function resumeWhenPaused(batch: Batch): Promise<void> {
     if (stage === 'paused') await batch.resume();
     await shortly();
   }
+}
+
+async function toItsEnd(batch: Batch): Promise<void> {
+  await batch.ended();
 }
 
 const shortly = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));

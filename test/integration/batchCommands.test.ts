@@ -70,6 +70,20 @@ describe('batch run', () => {
     expect(chats.map(({ title }) => title).sort()).toEqual(['Filed 0', 'Filed 1']);
   });
 
+  it("runs a row again whose model's provider had trouble that passes, in the chat that it has", async () => {
+    const busy = ' [fail=429] [says=Rate limit reached. Please try again in 1s.] [times=1]';
+    const path = file(
+      'busy.jsonl',
+      rowsOf(6, (i) => `Busy ${i}${i < 2 ? busy : ''}`),
+    );
+    const { code, stdout } = await batch(['run', path, '--window', '3']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'done: 6 completed, 0 failed, 0 cancelled, of 6\n' });
+    const headers = { authorization: `Bearer ${stack.token}` };
+    const list = await fetch(`${stack.standIn.url}/api/v1/chats/list`, { headers });
+    const titles = ((await list.json()) as Array<{ title: string }>).map(({ title }) => title);
+    expect(titles.filter((title) => title.startsWith('Busy'))).toHaveLength(6);
+  });
+
   it('holds a conversation a row, and the same command again repeats nothing', async () => {
     const path = file(
       'questions.jsonl',
