@@ -51,6 +51,23 @@ describe.each(['0.6.15', '0.6.43', '0.8.12'])('completeMessage on %s', (release)
     expect(await bench.chat(turn.chatId)).toEqual(before);
   });
 
+  it('leaves what somebody has made of the reply while the filters ran', async () => {
+    const turn = await finished();
+    bench.standIn.setOutletFilter((text) => `${text} (checked)`);
+    const { client } = bench.connection;
+    const completed = client.completed.bind(client);
+    jest.spyOn(client, 'completed').mockImplementation(async (body, signal) => {
+      const messages = await completed(body, signal);
+      const { history } = (await bench.chat(turn.chatId)).chat;
+      const edited = { ...history?.messages[turn.messageId], content: 'Edited by hand.' };
+      const all = { ...history?.messages, [turn.messageId]: edited };
+      await bench.call('POST', `/api/v1/chats/${turn.chatId}`, { chat: { history: { ...history, messages: all } } });
+      return messages;
+    });
+    expect(await bench.run('completeMessage', { turn, characters })).toEqual({ changed: true });
+    expect(await bench.message(turn)).toMatchObject({ content: 'Edited by hand.' });
+  });
+
   it('saves what a filter made of the reply', async () => {
     const turn = await finished();
     bench.standIn.setOutletFilter((text) => `${text} (checked)`);
