@@ -1,17 +1,20 @@
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
-import { cellsOf, checkNames, ENDS, type CellSet } from '../test/chaos/catalogue';
-import { nameOf, type Cell } from '../test/chaos/cell';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { cellsOf, checkNames, ENDS, topologyCells, type CellSet } from '../test/chaos/catalogue';
+import { nameOf, type Cell, type TopologyKind } from '../test/chaos/cell';
 import { documentOf } from '../test/chaos/document';
 import { isGood, LONGEST_TAKEOVER_MS, reportOf } from '../test/chaos/report';
 import { playAll, replayAll, type PlayedCell } from '../test/chaos/runner';
 import { playSoak, soakCell } from '../test/chaos/soak';
-import { Stage } from '../test/chaos/stage';
+import { Stage, type ServersWanted } from '../test/chaos/stage';
 import { WorkerHost } from '../test/chaos/workers';
+import { publish, stamped } from './measurements';
 import { prepareOpenWebUI } from './openWebUI';
+import { DEFAULT_VERSION } from './openWebUIEnvironment';
 import { terminalProgress, type Progress } from './progress';
 import { onEnd } from './signals';
 import { temporalExecutable } from './temporalExecutable';
+import { prepareTopology } from './topology';
 import { writeDocument } from './writeDocument';
 
 const EXAMPLES = `
@@ -25,6 +28,8 @@ Examples:
   npm run chaos -- --seed 42 --runs 500    a longer soak with other dice
   npm run chaos -- --only '^F14' --runs 0 --without-fence
                                            whether the judge sees what frozen workers do when nothing holds them back
+  npm run chaos -- --topology pg-redis --json
+                                           on two processes of Open WebUI behind nginx, on PostgreSQL and Redis
   npm run chaos -- --docs                  the standard set, and docs/fault-matrix.md made anew
 
 A cell is one fault at one step of one run; the exit code is 0 only if all pass and no worker kill took over ${LONGEST_TAKEOVER_MS / 1000} s.`;
@@ -34,6 +39,8 @@ interface Flags {
   fast?: boolean;
   full?: boolean;
   docs?: boolean;
+  topology?: 'pg-redis';
+  publish?: boolean;
   list?: boolean;
   only?: RegExp;
   seed: string;
@@ -60,6 +67,12 @@ async function main(): Promise<void> {
     .option('--at-a-time <n>', 'cells that work at the same time', asCount, 6)
     .option('--without-fence', 'worker processes write whenever they wake: cells about frozen ones have to fail')
     .option('--docs', 'write docs/fault-matrix.md')
+    .addOption(
+      new Option('--topology <name>', 'only the cells that are played on Open WebUI as in production').choices([
+        'pg-redis',
+      ]),
+    )
+    .option('--publish', 'with --topology, write docs/measurements/topology.json and docs/measurements.md')
     .addHelpText('after', EXAMPLES)
     .parse()
     .opts<Flags>();
@@ -70,18 +83,20 @@ async function main(): Promise<void> {
   const results = await playOnStages(cells, soaks, flags);
   console.error(`It took ${inMinutes(Date.now() - startedAt)}.`);
   const report = reportOf(results);
+  if (flags.topology && flags.publish) await publish('topology', await stamped(report));
   if (flags.docs) await writeDocument(DOCUMENT, documentOf(report));
   if (flags.json) console.log(JSON.stringify(report));
   else console.log(`${report.passed} passed, ${report.failed} failed`);
   process.exitCode = isGood(report) ? 0 : 1;
 }
 
-function chosen({ fast, full, only, runs }: Flags): { cells: Cell[]; soaks: Cell[] } {
+function chosen({ fast, full, only, runs, topology }: Flags): { cells: Cell[]; soaks: Cell[] } {
   const set: CellSet = full ? 'full' : fast ? 'fast' : 'standard';
   const fits = (cell: Cell): boolean => only?.test(nameOf(cell)) ?? true;
-  const cells = cellsOf(set).filter(fits);
+  const release = process.env.OPENWEBUI_VERSION || DEFAULT_VERSION;
+  const cells = (topology === undefined ? cellsOf(set) : topologyCells(release)).filter(fits);
   checkNames(cells);
-  const soaks = fast || runs === 0 ? [] : ENDS.map(soakCell).filter(fits);
+  const soaks = fast || topology || runs === 0 ? [] : ENDS.map(soakCell).filter(fits);
   return { cells, soaks };
 }
 
@@ -104,6 +119,8 @@ async function playOnStages(cells: Cell[], soaks: Cell[], flags: Flags): Promise
 
 /** Temporal keeps every run in memory, and a stage with thousands of them gets slow. Real servers are started once. */
 function inStages(cells: Cell[]): Cell[][] {
+  const kinds = [...new Set(cells.flatMap(({ play }) => play.topology ?? []))];
+  if (kinds.length > 0) return kinds.map((kind) => cells.filter(({ play }) => play.topology === kind));
   const onReal = cells.filter(({ server }) => server === 'real');
   const others = cells.filter(({ server }) => server !== 'real');
   const first = [...onReal, ...others.splice(0, CELLS_A_STAGE - onReal.length)];
@@ -124,17 +141,19 @@ async function playOnStage(
   { seed, runs, atATime }: Flags,
   { workers, progress, told }: Around,
 ): Promise<PlayedCell[]> {
-  const realReleases = [...new Set(cells.filter(({ server }) => server === 'real').map(({ release }) => release))];
-  for (const release of realReleases) await prepareOpenWebUI(release, progress);
+  const wanted = wantedServers(cells);
+  for (const release of wanted.real) await prepareOpenWebUI(release, progress);
+  if (wanted.topology) await prepareTopology(wanted.topology.release, progress);
   const stop = new AbortController();
-  const stage = await Stage.set(workers, realReleases, progress);
+  const stage = await Stage.set(workers, wanted, progress);
   const stopHearing = onEnd((code) => {
     stop.abort();
     void Promise.all([stage.strike(), workers.close()]).finally(() => process.exit(code));
   });
   try {
     const { signal } = stop;
-    const lanes = { busy: atATime, patient: PATIENT_AT_A_TIME };
+    // There is one topology, and each cell breaks something of it.
+    const lanes = { busy: wanted.topology ? 1 : atATime, patient: PATIENT_AT_A_TIME };
     const results = await playAll(stage, cells, lanes, { onPlayed: told, signal });
     for (const { release } of soaks) {
       const played = await playSoak(stage, release, { seed, runs, signal });
@@ -149,6 +168,13 @@ async function playOnStage(
     stopHearing();
     await stage.strike();
   }
+}
+
+function wantedServers(cells: Cell[]): ServersWanted {
+  const real = [...new Set(cells.filter(({ server }) => server === 'real').map(({ release }) => release))];
+  const [cell] = cells;
+  const kind: TopologyKind | undefined = cell?.play.topology;
+  return { real, topology: cell && kind && { kind, release: cell.release } };
 }
 
 function teller(progress: Progress, total: number): (played: PlayedCell) => void {

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Report } from '../test/chaos/report';
 import type { TriggerTimes } from './batchInteractive';
 import type { TrialFigures } from './batchTrial';
 import { writeDocument } from './writeDocument';
@@ -56,6 +57,8 @@ export interface Measurements {
   soakReal: Stamp & SoakFigures;
   /** By the pause before each piece of a reply, in milliseconds. */
   throughput: Record<string, Stamp & Throughput>;
+  /** Open WebUI as in production, while its parts go away. */
+  topology: Stamp & Report;
 }
 
 /** A batch and a bare script that take turns at a real Open WebUI. */
@@ -101,7 +104,7 @@ export async function readMeasurements(): Promise<Partial<Measurements>> {
       throw error;
     }
   };
-  const names = ['contract', 'throughput', 'cost', 'soak', 'soakReal'] as const;
+  const names = ['contract', 'throughput', 'cost', 'soak', 'soakReal', 'topology'] as const;
   return Object.assign({}, ...(await Promise.all(names.map((name) => read(name))))) as Partial<Measurements>;
 }
 
@@ -128,7 +131,8 @@ export function growthOf(batches: CostOfBatch[]): { elapsed: number; events: num
   };
 }
 
-export function measurementsDocument({ contract, throughput, cost, soak, soakReal }: Partial<Measurements>): string {
+export function measurementsDocument(measurements: Partial<Measurements>): string {
+  const { contract, throughput, cost, soak, soakReal, topology } = measurements;
   return [
     '# Measurements',
     'Made by the programs named below, on a machine with two processors that also carried Temporal, Open WebUI or its stand-in, and the model. Never edited by hand.',
@@ -137,6 +141,7 @@ export function measurementsDocument({ contract, throughput, cost, soak, soakRea
     ...(cost === undefined ? [] : costSection(cost)),
     ...(soak === undefined ? [] : soakSection('A large batch while everything dies', 'soak', soak)),
     ...(soakReal === undefined ? [] : soakSection('The same on a real Open WebUI', 'soakReal', soakReal)),
+    ...(topology === undefined ? [] : topologySection(topology)),
   ].join('\n\n');
 }
 
@@ -233,6 +238,21 @@ function soakSection(heading: string, name: 'soak' | 'soakReal', soak: Measureme
     `## ${heading}`,
     `\`${soak.command}\`, ${source(soak)}. All figures: [${name}.json](measurements/${name}.json).`,
     table(['', ''], figures),
+  ];
+}
+
+function topologySection(topology: Measurements['topology']): string[] {
+  const { matrix, passed, cells, date, commit } = topology;
+  return [
+    '## Open WebUI as in production',
+    `\`npm run chaos -- --topology pg-redis\`, ${date.slice(0, 10)}, commit ${shortened(commit)}: processes of Open WebUI behind nginx, on PostgreSQL, with Redis or without. ${passed} of ${cells} cells passed. All figures: [topology.json](measurements/topology.json).`,
+    table(
+      ['what happens', 'chats', 'generations', 'row of the table of dead replies'],
+      matrix.map((row) => [
+        row.passed ? row.name : `**${row.name} failed**`,
+        ...[row.chats, row.generations, row.verdictRow ?? ''],
+      ]),
+    ),
   ];
 }
 

@@ -33,14 +33,21 @@ export interface TopologyOptions {
   progress?: Progress | undefined;
 }
 
+/** One process of Open WebUI, to be killed and restarted alone. */
+export interface Replica extends Service {
+  /** Its own origin, past the gateway. */
+  url: string;
+}
+
 /** The Open WebUI that its users see. `kill` and `restart` are all of its processes at once. */
 export interface Topology extends OpenWebUIServer {
-  /** Each can be killed and restarted alone. */
-  replicas: readonly Service[];
+  replicas: readonly Replica[];
   postgres: Service;
   /** Whoever kills it and restarts it has taken its memory. */
   redis: Service | undefined;
   gateway: Service;
+  /** Brings back whatever does not run. */
+  mend(): Promise<void>;
 }
 
 /** Fetches what a start needs, where it is not there. @throws Error that says what to install */
@@ -120,7 +127,10 @@ async function assemble(
   const gateway = started(await startNginx(programs, { directory, port, upstreams: ports }), `nginx on port ${port}`);
   const server = await signedIn({ version, port, dataDirectory }, together(replicas), keys);
   const how = `Open WebUI ${version} at ${server.url}: ${count} processes behind nginx, on PostgreSQL${redis ? ' and Redis' : ''}`;
-  return Object.assign(server, { how, replicas, postgres, redis, gateway });
+  const mend = async (): Promise<void> => {
+    for (const part of parts) if (part.pid === undefined) await part.restart();
+  };
+  return Object.assign(server, { how, replicas, postgres, redis, gateway, mend });
 }
 
 /** The first one makes the tables, and the others find them. */
@@ -128,15 +138,18 @@ async function startReplicas(
   ports: number[],
   serve: (port: number, number: number) => Promise<Service>,
   keys: Keys,
-  started: (part: Service, what: string) => Service,
+  started: <T extends Service>(part: T, what: string) => T,
   progress: Progress,
-): Promise<Service[]> {
+): Promise<Replica[]> {
   const [firstPort = 0, ...otherPorts] = ports;
   progress.say(`Starting the first of ${ports.length} processes of Open WebUI, which makes the tables.`);
-  const told = (port: number, number: number) => `Process ${number} of Open WebUI on port ${port}`;
-  const first = started(await serve(firstPort, 1), told(firstPort, 1));
-  await signUp(`http://127.0.0.1:${firstPort}`, keys);
-  const starts = otherPorts.map(async (port, i) => started(await serve(port, i + 2), told(port, i + 2)));
+  const start = async (port: number, number: number): Promise<Replica> => {
+    const replica = Object.assign(await serve(port, number), { url: `http://127.0.0.1:${port}` });
+    return started(replica, `Process ${number} of Open WebUI on port ${port}`);
+  };
+  const first = await start(firstPort, 1);
+  await signUp(first.url, keys);
+  const starts = otherPorts.map((port, i) => start(port, i + 2));
   await Promise.allSettled(starts);
   return [first, ...(await Promise.all(starts))];
 }

@@ -15,6 +15,7 @@ import { resets } from './cells/resets';
 import { retries } from './cells/retries';
 import { sharedChats } from './cells/sharedChats';
 import { temporal } from './cells/temporal';
+import { topologies } from './cells/topologies';
 import { upgrades } from './cells/upgrades';
 import { zombies } from './cells/zombies';
 
@@ -56,6 +57,11 @@ export function cellsOf(set: CellSet): Cell[] {
   const cells = PLAYS.flatMap((play) => [...onStandIns(play, set), ...onRealServers(play, set)]);
   // Those that wait longest come first.
   return cells.sort((a, b) => (b.play.limitMs ?? 0) - (a.play.limitMs ?? 0));
+}
+
+/** Those that are played on Open WebUI in production shape, one after the other. */
+export function topologyCells(release: string): Cell[] {
+  return topologies.map((play) => ({ play, release, server: play.topology }));
 }
 
 function onStandIns(play: Play, set: CellSet): Cell[] {

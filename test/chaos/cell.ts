@@ -22,12 +22,15 @@ export const FAULTS = {
   F16: 'A run that ended without an outcome is started once more, or a run is reset',
   F17: "Open WebUI runs in several processes that do not know of each other's tasks",
   F18: "A worker's clock is wrong, or is set in mid-run; Open WebUI's differs from that of the proxy before it",
+  F19: 'Open WebUI as in production: one of its processes, Redis or PostgreSQL goes away',
   soak: 'One request in ten goes wrong, many runs at once',
 } as const;
 export type FaultRow = keyof typeof FAULTS;
 /** Columns: start, create, trigger, wait, completed (old servers), final read; `all` of them. */
 export type Step = 'S0' | 'S1' | 'S2' | 'S3' | 'S4' | 'S5' | 'all';
-export type ServerKind = 'stand-in' | 'real';
+/** Real ones in production shape: several processes on PostgreSQL, with Redis or without. */
+export type TopologyKind = 'pg-redis' | 'pg';
+export type ServerKind = 'stand-in' | 'real' | TopologyKind;
 
 /** What a cell does, on whatever release. */
 export interface Play {
@@ -49,6 +52,8 @@ export interface Play {
   killsServer?: boolean;
   /** Processes of the server that do not know of each other's tasks. Only on stand-ins. Default 1. */
   processes?: number;
+  /** Played there, and nowhere else. */
+  topology?: TopologyKind;
   /** What is made for it alone: a Temporal that may be killed, a model that may be killed. */
   own?: { temporal?: boolean; model?: boolean };
   /** The worker's credential. Default `jwt`, which hears the event socket. */

@@ -8,6 +8,7 @@ import { startScriptedModel, type ScriptedModel } from '../../dev/model';
 import { addAccount, makeApiKey, newAccount, type SignedIn } from '../../dev/openWebUIAccounts';
 import { startStandIn } from '../../dev/standIn';
 import { startTemporal, type TemporalServer } from '../../dev/temporal';
+import type { Topology } from '../../dev/topology';
 import type { Cell } from './cell';
 import { call, type Person } from './outside';
 import { FaultProxy } from './proxy';
@@ -23,6 +24,8 @@ export interface MortalServer {
 export interface Place {
   release: string;
   server: MortalServer;
+  /** The parts of the server, where it is in production shape. */
+  topology: Topology | undefined;
   /** Of the server: so many connections in turn lead to all of them. */
   processes: number;
   person: Person;
@@ -67,12 +70,14 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
     const used =
       kind === 'real'
         ? await real(stage, release, play.killsServer === true)
-        : await standIn(release, model, play.processes ?? 1);
+        : kind !== 'stand-in'
+          ? onTopology(stage)
+          : await standIn(release, model, play.processes ?? 1);
     leaving.push(used.leave);
     const { server, processes } = used;
     const account = newAccount('Eve', `${randomUUID()}@example.com`);
     const signedIn = await addAccount(server.url, used.adminToken, account, play.role ?? 'admin');
-    const proxy = await FaultProxy.start(server.url, { keepsConnections: processes > 1 });
+    const proxy = await FaultProxy.start(server.url, { keepsConnections: (play.processes ?? 1) > 1 });
     leaving.push(() => proxy.stop());
     const temporal = play.own?.temporal ? await startTemporal() : stage.temporal;
     if (temporal !== stage.temporal) leaving.push(() => temporal.stop());
@@ -86,6 +91,7 @@ export async function takePlace(stage: Stage, { play, release, server: kind }: C
     };
     const credential = await credentialOf(play.credential ?? 'jwt', signedIn, keyFile, keyFor);
     return {
+      topology: kind === 'stand-in' ? undefined : stage.topology,
       ...{ release, server, processes, proxy, temporal, namespace, models, credential, leave },
       voidKey: async () => {
         const key = await keyFor();
@@ -118,6 +124,14 @@ async function real(stage: Stage, release: string, alone: boolean): Promise<Serv
   const leave = await turnstile.enter(alone);
   const keyFor = ({ token }: SignedIn) => makeApiKey(server.url, token);
   return { server, processes: 1, adminToken: server.token, keyFor, leave };
+}
+
+/** The next cell finds it whole again. */
+function onTopology({ topology }: Stage): ServerToUse {
+  if (topology === undefined) throw new Error('no topology was started');
+  const keyFor = ({ token }: SignedIn) => makeApiKey(topology.url, token);
+  const processes = topology.redis === undefined ? topology.replicas.length : 1;
+  return { server: topology, processes, adminToken: topology.token, keyFor, leave: () => topology.mend() };
 }
 
 /** One for each cell: it costs nothing. */

@@ -55,6 +55,17 @@ function fault(fault: Partial<Fault> & Pick<Fault, 'kind'>) {
 }
 
 describe('the fault proxy', () => {
+  it('leads requests of a kind elsewhere, and all others where they are meant for', async () => {
+    const other = createServer((_, outgoing) => outgoing.end('{"id":"other"}'));
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    proxy.ways.set('create', `http://127.0.0.1:${(other.address() as AddressInfo).port}`);
+    expect(JSON.parse((await ask()).text)).toEqual({ id: 'other' });
+    expect(JSON.parse((await ask('GET', '/api/models')).text)).toEqual(JSON_ANSWER);
+    proxy.ways.clear();
+    expect(JSON.parse((await ask()).text)).toEqual(JSON_ANSWER);
+    other.close();
+  });
+
   it('passes on what it was told nothing about', async () => {
     expect(JSON.parse((await ask()).text)).toEqual(JSON_ANSWER);
     expect(proxy.calls).toMatchObject([{ endpoint: 'create', status: 200, fault: undefined }]);

@@ -38,6 +38,8 @@ export class FaultProxy {
   writesDate = false;
   /** How many answers were shown with it. */
   skewedAnswers = 0;
+  /** Where requests of these kinds are led instead, as a gateway may choose; `socket` are the event sockets. */
+  readonly ways = new Map<Endpoint | 'socket', string>();
   /** Decides about each request that no fault was armed for. */
   chance: ((endpoint: Endpoint) => Fault | undefined) | undefined;
   private server: Server;
@@ -57,7 +59,7 @@ export class FaultProxy {
     { keepsConnections = false }: ProxyOptions,
   ) {
     this.server = this.newServer();
-    this.upstream = new Upstream(target, keepsConnections);
+    this.upstream = new Upstream(keepsConnections);
   }
 
   /** @param target origin of an Open WebUI */
@@ -143,7 +145,7 @@ export class FaultProxy {
       if (this.refusesUpgrades) return void socket.destroy();
       this.upgraded.add(socket);
       socket.on('close', () => this.upgraded.delete(socket));
-      passUpgrade(this.target, incoming, socket, head);
+      passUpgrade(this.ways.get('socket') ?? this.target, incoming, socket, head);
     });
     return server;
   }
@@ -183,7 +185,8 @@ export class FaultProxy {
       default:
     }
     const isServedAnyway = fault !== undefined;
-    const answer = await this.upstream.ask(received, isServedAnyway ? undefined : outgoing);
+    const target = this.ways.get(call.endpoint) ?? this.target;
+    const answer = await this.upstream.ask(target, received, isServedAnyway ? undefined : outgoing);
     call.status = answer.status;
     if (call.endpoint === 'tasks') call.tasks = tasksIn(answer);
     await this.answer(outgoing, this.skewed(answer), fault);
@@ -194,7 +197,7 @@ export class FaultProxy {
 
   private async serveLate(received: Received, call: SeenCall, ms: number): Promise<void> {
     await sleep(ms, undefined, { signal: this.closing.signal });
-    call.status = (await this.upstream.ask(received, undefined)).status;
+    call.status = (await this.upstream.ask(this.target, received, undefined)).status;
   }
 
   private async answer(outgoing: ServerResponse, answer: Answer, fault: Fault | undefined): Promise<void> {

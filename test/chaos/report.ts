@@ -1,5 +1,5 @@
 /** What is said at the end: the sums, the matrix, and how quickly runs went on. */
-import { FAULTS } from './cell';
+import { FAULTS, type ServerKind } from './cell';
 import type { PlayedCell } from './runner';
 import type { FindingKind } from './judge';
 import type { Recovery } from './scene';
@@ -15,7 +15,7 @@ export interface MatrixRow {
   step: string;
   /** The release of Open WebUI that stands for its set of capabilities. */
   profile: string;
-  server: 'real' | 'stand-in';
+  server: ServerKind;
   /** What goes wrong: that of the fault with its number, and of this cell in a few words. */
   faultName: string;
   name: string;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { releaseHeld } from '../../dev/model';
 import { Orchestrator, OrchestrationError, type ChatRun, type OrchestrateChatInput } from '../../src/client';
 import { connectClient, type ClientTarget } from '../../src/temporal';
+import type { Topology } from '../../dev/topology';
 import type { Endpoint } from './endpoints';
 import type { RunHistory } from './evidence';
 import type { ArmedFault, Fault } from './faults';
@@ -59,6 +60,13 @@ export class Scene {
 
   get release(): string {
     return this.place.release;
+  }
+
+  /** The parts of an Open WebUI in production shape. */
+  get topology(): Topology {
+    const { topology } = this.place;
+    if (topology === undefined) throw new Error('this is played on a topology only');
+    return topology;
   }
 
   // --- Faults ---

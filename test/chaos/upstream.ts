@@ -16,18 +16,19 @@ export interface Received {
 export class Upstream {
   private readonly agents = new WeakMap<Socket, Agent>();
 
+  /** @param keepsConnections whether one connection of a client is one to the server; else each request has its own */
+  constructor(private readonly keepsConnections: boolean) {}
+
   /**
    * @param target origin of the server
-   * @param keepsConnections whether one connection of a client is one to the server; else each request has its own
+   * @param client whose going away ends the request; undefined where it is to be served whatever happens
    */
-  constructor(
-    private readonly target: string,
-    private readonly keepsConnections: boolean,
-  ) {}
-
-  /** @param client whose going away ends the request; undefined where it is to be served whatever happens */
-  ask({ method, url, headers, body, socket }: Received, client: ServerResponse | undefined): Promise<Answer> {
-    const { hostname, port } = new URL(this.target);
+  ask(
+    target: string,
+    { method, url, headers, body, socket }: Received,
+    client: ServerResponse | undefined,
+  ): Promise<Answer> {
+    const { hostname, port } = new URL(target);
     const agent = this.keepsConnections && this.agentOf(socket);
     return new Promise((resolve, reject) => {
       const connection = agent === false ? 'close' : 'keep-alive';
