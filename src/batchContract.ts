@@ -66,6 +66,8 @@ export interface BatchRow {
   id: string;
   /** Without what all rows of the batch have in common, see {@link PageInput.common}. */
   input: Partial<OrchestrateChatInput>;
+  /** Of one that was started in an earlier round: not before this, in ms since the epoch. */
+  firstStartTemporalMs?: number;
 }
 
 /** How a row's run has failed. */

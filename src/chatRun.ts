@@ -13,6 +13,7 @@ import {
 import { decodeArrayFromPayloads } from '@temporalio/common/lib/internal-non-workflow';
 import {
   FAILURES,
+  FIRST_START_MEMO,
   ORCHESTRATE_CHAT,
   STATUS_QUERY,
   TASK_QUEUES,
@@ -143,6 +144,7 @@ export class ChatRun {
     const [input, summary, details] = await Promise.all([this.inputOf(runId), staticSummary(), staticDetails()]);
     const end: unknown = await this.result().catch((error: unknown) => error);
     const chatId = end instanceof OrchestrationError ? end.details.chatId : undefined;
+    const isFirst = input.redrive === undefined;
     const redrive = {
       since: input.redrive?.since ?? startTime.getTime(),
       ...(chatId === undefined ? {} : { chatId }),
@@ -154,7 +156,7 @@ export class ChatRun {
       args: [{ ...input, redrive }],
       workflowIdConflictPolicy: 'FAIL',
       workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
-      ...(memo === undefined ? {} : { memo }),
+      memo: { ...memo, ...(isFirst ? { [FIRST_START_MEMO]: startTime.getTime() } : {}) },
       ...(summary === undefined ? {} : { staticSummary: summary }),
       ...(details === undefined ? {} : { staticDetails: details }),
     });

@@ -39,6 +39,12 @@ export const STATUS_QUERY = 'status';
 /** Memo key: hash of the input, by which a request key used twice for different things is recognised. */
 export const INPUT_HASH_MEMO = 'openwebuiInputHash';
 
+/**
+ * Memo that holds, of a run with a {@link Redrive}, when the first of these runs was started, as Temporal tells it: a number of
+ * milliseconds since the epoch.
+ */
+export const FIRST_START_MEMO = 'openwebuiFirstStartTemporalMs';
+
 /** The connection that is used where a caller names none. */
 export const DEFAULT_CONNECTION = 'default';
 
@@ -97,7 +103,10 @@ export interface ChatReference {
 
 /** What is known of an earlier run with the same workflow id, which did not come to a reply. */
 export interface Redrive {
-  /** When the first of these runs was started, in ms since the epoch. */
+  /**
+   * When the first of these runs was started, in ms since the epoch. Nothing says by whose clock, so chats are looked for that are up to
+   * a day older; {@link FIRST_START_MEMO} saves that.
+   */
   since: number;
   /** The chat that it has made; looked for where it is not known. */
   chatId?: string;

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startScriptedModel, type ScriptedModel } from '../model';
 import { behaviourOf, isAtLeast } from './behaviour';
-import { Documents } from './documents';
+import { Documents, clock } from './documents';
 import { Faults, type Fault, type SeenRequest } from './faults';
 import { listenerOf, type Listener } from './listener';
 import { Partials } from './partial';
@@ -105,6 +105,11 @@ export class StandIn {
     const standIn = new StandIn(options, model, own);
     await standIn.#listen();
     return standIn;
+  }
+
+  /** Sets the clock of all stand-ins of this process. @param aheadMs how much it is ahead of the true time, in milliseconds */
+  setClock(aheadMs: number): void {
+    clock.aheadMs = aheadMs;
   }
 
   get url(): string {

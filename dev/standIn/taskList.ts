@@ -75,13 +75,13 @@ export class TaskList {
     const task = this.#running.get(id);
     this.#running.delete(id);
     const listed = this.#listed.get(id);
-    if (listed) listed.until = Date.now() + this.options.ghostsLast;
+    if (listed) listed.until = performance.now() + this.options.ghostsLast;
     task?.abort('killed');
     await task?.ended;
   }
 
   #all(): [string, { chatId: string; until: number }][] {
-    return [...this.#listed].filter(([, { until }]) => until > Date.now());
+    return [...this.#listed].filter(([, { until }]) => until > performance.now());
   }
 }
 

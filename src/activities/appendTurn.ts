@@ -8,7 +8,6 @@ import {
   emptyHistory,
   messageOf,
   sameTurn,
-  secondsOf,
   tipOf,
 } from '../openwebui/chatTree';
 import type { Capabilities } from '../openwebui/capabilities';
@@ -21,15 +20,16 @@ import { chatBusy, finalFailure } from './failures';
 import { checkFiles } from './files';
 import { turnIds, type TurnIds, type TurnKey } from './ids';
 import { latestAnswer, type LatestAnswer } from './latestAnswer';
+import { startedForMs } from './startedFor';
 import { connectionNamed, type ActivityDependencies, type Attempt } from './step';
 import { findModel } from './wantedModel';
 
-/** A reply that was not asked for in this time after its place was made has been given up, in milliseconds. */
+/** A reply that was not asked for in this time after its chat was last written has been given up, in milliseconds. */
 const TRIGGERED_WITHIN_MS = 10 * 60_000;
 
 export async function appendTurn(
   deps: ActivityDependencies,
-  { input, turnKey, mayExistSince, modelSeen = false }: PlaceTurnInput,
+  { input, turnKey, modelSeen = false, ...earlier }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
   return placingStep(deps, input, async (attempt) => {
     const { sending } = attempt;
@@ -47,7 +47,7 @@ export async function appendTurn(
     if (!connection.placements.begin(chatId, ids.messageId)) throw chatBusy(chatId);
     try {
       const placement = { chatId, ids, request, files, unusable };
-      const redriven = mayExistSince === undefined ? {} : await redrivenAnswer(connection, chatId, key, signal);
+      const redriven = startedForMs(earlier) === undefined ? {} : await redrivenAnswer(connection, chatId, key, signal);
       const written = await append(connection, capabilities, { ...placement, ...redriven, sending }, signal);
       return placedTurn(deps, connection, capabilities, written);
     } catch (error) {
@@ -84,7 +84,8 @@ async function append(
   await othersFinished(connection, chatId, signal);
   const chat = await connection.client.chat(chatId, signal);
   const history = chat.chat.history ?? emptyHistory();
-  if (isToBeTriggered(history, ids, capabilities)) throw chatBusy(chatId);
+  const isRecent = connection.clock.ageAtLeast(chat.updated_at) < TRIGGERED_WITHIN_MS;
+  if (isRecent && isToBeTriggered(history, ids, capabilities)) throw chatBusy(chatId);
   const written = sameTurn(history, {
     userId: ids.userMessageId,
     assistantId: ids.messageId,
@@ -116,7 +117,7 @@ export async function othersFinished(
   if ((await connection.tasks(chatId, signal)).every((task) => ghosts.includes(task))) return;
   const { updated_at: updatedAt } = await connection.client.chat(chatId, signal);
   // A task that died may be listed for ever.
-  if (Date.now() - updatedAt * 1000 < DEFAULT_REPLY_BUDGET_MS) throw chatBusy(chatId);
+  if (connection.clock.ageAtLeast(updatedAt) < DEFAULT_REPLY_BUDGET_MS) throw chatBusy(chatId);
 }
 
 /** The place of a reply that another run is about to ask for; the model would be shown an empty answer. */
@@ -125,8 +126,6 @@ function isToBeTriggered(history: History, { messageId }: TurnIds, capabilities:
   if (tip === null || tip === messageId) return false;
   const message = messageOf(history, tip);
   if (message?.role !== 'assistant') return false;
-  // Either way: a time far in the future says nothing, one a little ahead is that of another clock.
-  if (Math.abs(Date.now() - secondsOf(message.timestamp) * 1000) > TRIGGERED_WITHIN_MS) return false;
   return replyState({ taskIds: [], message }, capabilities).kind === 'untriggered';
 }
 

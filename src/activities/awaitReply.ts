@@ -24,8 +24,7 @@ const CUT_STREAM: Row = 1;
  * @throws ApplicationFailure of a Reply… type or ChatGone; with {@link StepNotes.dead} where the model may be asked again
  */
 export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyInput): Promise<Reply> {
-  const giveUpAt = input.triggeredAt + input.replyBudgetMs;
-  return turnStep(deps, input.turn.connection, { giveUpAt }, async (connection, attempt) => {
+  return turnStep(deps, input.turn.connection, { wholeBudgetMs: input.replyBudgetMs }, async (connection, attempt) => {
     const end = await new EndOfReply(connection, input, attempt, deps.patience, cancellationSignal()).reached();
     if (end === undefined) throw timedOut(connection, input);
     connection.generations.ended(input.turn.messageId);

@@ -77,7 +77,7 @@ export async function awaitServer(
   { connections, until }: AwaitServerInput,
 ): Promise<AwaitedServer> {
   // Its end is not up to it: a batch looks after its servers as long as it runs, and waits for them as long as it takes.
-  const options = { firstContact: false, giveUpAt: Infinity };
+  const options = { firstContact: false, serverBudgetMs: Infinity };
   return runStep(deps, undefined, options, async () => {
     const probed = known(deps, connections);
     const signal = cancellationSignal();

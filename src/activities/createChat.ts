@@ -12,9 +12,10 @@ import { finalFailure } from './failures';
 import { checkFiles } from './files';
 import { findChats } from './findChats';
 import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
-import { lastSentAt, untilCommitted } from './lateEffects';
+import { quietForMs, untilCommitted } from './lateEffects';
 import { latestAnswer } from './latestAnswer';
 import { sideLookUp } from './sideLookUp';
+import { startedForMs } from './startedFor';
 import { connectionNamed, runStep, type ActivityDependencies, type Attempt } from './step';
 import { findModel } from './wantedModel';
 
@@ -23,7 +24,12 @@ export interface PlaceTurnInput {
   input: OrchestrateChatInput;
   /** Which turn of the workflow. */
   turnKey: string;
-  /** Since when an earlier run of this workflow id may have acted, in ms since the epoch: look before creating. */
+  /**
+   * An earlier run of this workflow id may have acted: look before creating. For how long before this step was scheduled at the
+   * most, in ms.
+   */
+  mayExistForMs?: number;
+  /** The same as {@link startedForMs} reads it, from and for workers of the release before. */
   mayExistSince?: number;
   /** And a request of it may still be under way. */
   mayBeUnderWay?: boolean;
@@ -50,7 +56,9 @@ export interface PlacedTurn {
   unwritten: 'turn' | 'answer' | 'nothing';
   /** The chat was asked for more than once: a second one may show up later. */
   createRetried?: boolean;
-  /** When it was asked for without an answer, in ms since the epoch. */
+  /** It was asked for before, without an answer that is known. */
+  askedInVain?: true;
+  /** For workers of the release before, which want an instant. Nothing else reads it. */
   askedInVainAt?: number;
   /** Which generation `messageId` is, counted from 1. Missing for the first. */
   generation?: number;
@@ -70,10 +78,9 @@ const TITLE_LENGTH = 60;
 
 export async function createChat(
   deps: ActivityDependencies,
-  { input, turnKey, mayExistSince, mayBeUnderWay = false, knownChatId, modelSeen = false }: PlaceTurnInput,
+  { input, turnKey, mayBeUnderWay, knownChatId, modelSeen = false, ...earlier }: PlaceTurnInput,
 ): Promise<PlacedTurn> {
   return placingStep(deps, input, async (attempt) => {
-    const { since, earlierAt, sending } = attempt;
     const request = parseChatInput(input, deps.limits);
     const connection = connectionNamed(deps, request.connection);
     const signal = cancellationSignal();
@@ -83,16 +90,18 @@ export async function createChat(
     await checkFolder(connection, request.folderId, signal);
     const key = turnKeyOf(deps, turnKey);
     const ids = turnIds(key, 1);
-    const mayExist = mayExistSince !== undefined || earlierAt !== undefined;
+    const earlierForMs = startedForMs(earlier);
+    const mayExist = earlierForMs !== undefined || attempt.sentBefore === 'maybe';
+    const quietMs = quietForMs({ attempt, mayBeUnderWay });
+    if (quietMs !== undefined) await untilCommitted(deps, quietMs, signal);
     const { prompt, folderId } = request;
-    const wanted = { ids, prompt, folderId, sinceMs: mayExistSince ?? since, knownChatId };
-    const sentAt = lastSentAt(earlierAt, mayBeUnderWay);
-    if (sentAt !== undefined) await untilCommitted(sentAt, signal);
+    const wanted = { ids, prompt, folderId, withinMs: (earlierForMs ?? 0) + attempt.elapsedMs(), knownChatId };
     const [existing] = mayExist ? await findChats(connection, wanted, signal) : [];
-    const isRedriven = existing !== undefined && mayExistSince !== undefined;
+    const isRedriven = existing !== undefined && earlierForMs !== undefined;
     const latest = isRedriven ? await latestAnswer(connection, existing, key, signal) : { ids };
     // Not cancelled half-way: a chat that was asked for must become known, or nobody could close it.
-    const chat = existing ?? (await sending(() => create(connection, newChat(request, key, ids, files), request)));
+    const chat =
+      existing ?? (await attempt.sending(() => create(connection, newChat(request, key, ids, files), request)));
     if (!wasTriggered(chat, ids)) await furnish(connection, chat, request);
     return placedTurn(deps, connection, capabilities, {
       chatId: chat.id,
@@ -104,7 +113,7 @@ export async function createChat(
       unusable,
       unwritten: 'nothing',
       createRetried: mayExist && (existing === undefined || existing.id !== knownChatId),
-      askedInVainAt: sentAt,
+      askedInVain: quietMs !== undefined,
     });
   });
 }
@@ -136,7 +145,7 @@ export interface Placement {
   unusable: UnusableFile[];
   unwritten: PlacedTurn['unwritten'];
   createRetried?: boolean;
-  askedInVainAt?: number | undefined;
+  askedInVain?: boolean;
   generation?: number;
   spent?: boolean;
 }
@@ -158,7 +167,9 @@ export function placedTurn(
     ...(system === undefined ? {} : { system }),
     unwritten,
     ...(more.createRetried === true ? { createRetried: true } : {}),
-    ...(more.askedInVainAt === undefined ? {} : { askedInVainAt: more.askedInVainAt }),
+    ...(more.askedInVain === true
+      ? { askedInVain: true, askedInVainAt: activityInfo().currentAttemptScheduledTimestampMs }
+      : {}),
     ...(more.generation === undefined || more.generation === 1 ? {} : { generation: more.generation }),
     ...(more.spent === true ? { spent: true } : {}),
     needsCompletion: capabilities.outletFilters === 'client',

@@ -36,8 +36,8 @@ export interface FailureContext {
   proven: boolean;
   /** How often this step was refused so far in a way that may pass. */
   refusals: number;
-  /** A credential that was good may be in the middle of a rotation: retry until this time (ms since the epoch). */
-  credentialGraceUntilMs: number;
+  /** A credential that was good, and is refused for a short while only, may be in the middle of a rotation. */
+  mayBeRotated: boolean;
 }
 
 interface Verdict {
@@ -51,10 +51,9 @@ function verdictOn(error: unknown, context: FailureContext): Verdict | undefined
   if (error instanceof InvalidInputError) return { type: 'InvalidInput', retryable: false, remedy: '' };
   if (!(error instanceof OpenWebUIError)) return undefined;
   if (error instanceof AuthenticationError) {
-    const retryable = Date.now() < context.credentialGraceUntilMs;
     return {
       type: 'AuthenticationFailed',
-      retryable,
+      retryable: context.mayBeRotated,
       remedy: "correct the connection's key or password in the worker",
     };
   }

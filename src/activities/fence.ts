@@ -1,10 +1,13 @@
 /**
  * The zombie fence. An attempt whose process was stopped for a while may have been given up by Temporal and be under way
  * elsewhere; what it wrote then would be written twice. So a request that changes something is sent only while the attempt is
- * known to count: within half a heartbeat timeout of its start, or of a heartbeat that Temporal has acknowledged.
+ * known to count: within half a heartbeat timeout of its start, or of a heartbeat that Temporal has acknowledged, by this process's
+ * own clock, and not after the process stood still for a quarter of it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ApplicationFailure } from '@temporalio/activity';
+import { msFrom, now, shifted, type Instant } from '../clocks';
+import { StandStill } from './standStill';
 
 /** Tells Temporal that an attempt is alive, and waits for the answer. @returns false if Temporal has given the attempt up */
 export type ConfirmAttempt = (taskToken: Uint8Array, heartbeatDetails: unknown) => Promise<boolean>;
@@ -14,16 +17,23 @@ export interface FencedAttempt {
   /** What a heartbeat of this attempt carries: a confirmation is one. */
   heartbeatDetails: unknown;
   heartbeatTimeoutMs: number;
-  /** When Temporal knew the attempt alive, in ms since the epoch by our clock. */
-  aliveAt: number;
+  /** When Temporal knew the attempt alive; undefined where that cannot be told. */
+  aliveAt: Instant<'process'> | undefined;
   confirm: ConfirmAttempt;
 }
 
+/** How long the task of an attempt may lie in a process that stood still before the attempt begins, in milliseconds. */
+const BEGUN_WITHIN_MS = 10_000;
+
 const attempts = new AsyncLocalStorage<FencedAttempt>();
+const standStill = new StandStill();
 
 /** Runs an attempt within its fence. */
 export function fenced<T>(attempt: FencedAttempt, run: () => Promise<T>): Promise<T> {
-  return attempts.run(attempt, run);
+  standStill.watch();
+  const { aliveAt, heartbeatTimeoutMs } = attempt;
+  const isDoubtful = aliveAt !== undefined && stoodStill(shifted(aliveAt, -BEGUN_WITHIN_MS), heartbeatTimeoutMs);
+  return attempts.run(isDoubtful ? { ...attempt, aliveAt: undefined } : attempt, run);
 }
 
 /**
@@ -33,11 +43,20 @@ export function fenced<T>(attempt: FencedAttempt, run: () => Promise<T>): Promis
  */
 export async function passFence(): Promise<void> {
   const attempt = attempts.getStore();
-  if (attempt === undefined) return;
-  const askedAt = Date.now();
-  if (askedAt - attempt.aliveAt <= attempt.heartbeatTimeoutMs / 2) return;
+  if (attempt === undefined || counts(attempt)) return;
+  const askedAt = now();
   if (!(await confirmed(attempt))) throw notSent('Temporal has given this attempt up');
   attempt.aliveAt = askedAt;
+  if (!counts(attempt)) throw notSent('Temporal has confirmed this attempt too long ago');
+}
+
+function counts({ aliveAt, heartbeatTimeoutMs }: FencedAttempt): boolean {
+  if (aliveAt === undefined || msFrom(aliveAt, now()) > heartbeatTimeoutMs / 2) return false;
+  return !stoodStill(aliveAt, heartbeatTimeoutMs);
+}
+
+function stoodStill(since: Instant<'process'>, heartbeatTimeoutMs: number): boolean {
+  return standStill.longestSince(since) > heartbeatTimeoutMs / 4;
 }
 
 async function confirmed({ confirm, taskToken, heartbeatDetails }: FencedAttempt): Promise<boolean> {

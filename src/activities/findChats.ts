@@ -9,19 +9,19 @@ export interface WantedChat {
   ids: TurnIds;
   prompt: string;
   folderId?: string | undefined;
-  /** The earliest time at which it can have been made, in ms since the epoch. */
-  sinceMs: number;
+  /** How long ago it can have been made at the most, in ms. */
+  withinMs: number;
   /** The chat that an earlier run has named; it may be gone. */
   knownChatId?: string | undefined;
 }
 
 /** The chats that hold our user message with our prompt, the oldest first. */
 export async function findChats(connection: Connection, wanted: WantedChat, signal: AbortSignal): Promise<Chat[]> {
-  const { ids, prompt, folderId, sinceMs, knownChatId } = wanted;
+  const { ids, prompt, folderId, withinMs, knownChatId } = wanted;
   const turn = { userId: ids.userMessageId, assistantId: ids.messageId, content: prompt };
   const isOurs = ({ chat }: Chat): boolean => chat.history !== undefined && sameTurn(chat.history, turn);
   const known = knownChatId === undefined ? undefined : await connection.recentChats.chat(knownChatId, signal);
   if (known !== undefined && isOurs(known)) return [known];
-  const chats = await connection.recentChats.find({ messageId: ids.userMessageId, sinceMs, folderId }, signal);
+  const chats = await connection.recentChats.find({ messageId: ids.userMessageId, withinMs, folderId }, signal);
   return chats.filter(isOurs);
 }

@@ -19,7 +19,7 @@ export type { PlacedTurn, PlaceTurnInput } from './createChat';
 export type { StepNotes } from './failures';
 export type { PutAway } from './putAway';
 export type { Reply } from './reply';
-export type { Settled } from './settleTurn';
+export type { Settled, SettleTurnInput } from './settleTurn';
 export type { ActivityDependencies } from './step';
 export type { Triggered } from './triggerCompletion';
 

@@ -1,40 +1,51 @@
 /** A request whose answer was lost may still be under way: what it does is given time to show before anybody looks for it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo } from '@temporalio/activity';
+import { msSince } from '../clocks';
+import type { ActivityDependencies, Attempt } from './step';
 
-/** How long after it was sent a look is worth something, in milliseconds. */
-const COMMITTED_AFTER_MS = 5_000;
-/** How long after it the last look of all comes, in milliseconds. */
-const SETTLED_AFTER_MS = 10_000;
+type Patient = Pick<ActivityDependencies, 'patience'>;
+
+/** How long after it was sent a look is worth something, in milliseconds; the last look of all comes after twice that. */
+const LATE_EFFECT_MS = 5_000;
+
+/** Whether something may be under way when an attempt begins. */
+export interface UnderWay {
+  attempt: Pick<Attempt, 'sentBefore' | 'begunAt' | 'elapsedMs'>;
+  /**
+   * An earlier run of the workflow id was cut off, by a reset or a termination. It may have been sending until this step was
+   * scheduled, and its fence stayed open for half a heartbeat timeout after it was last acknowledged.
+   */
+  mayBeUnderWay?: boolean | undefined;
+}
 
 /**
- * When what may have to be looked for was sent at the latest, in ms since the epoch; undefined if nothing was.
- *
- * @param earlierAt when an earlier attempt of this step sent it
- * @param mayBeUnderWay an earlier run of the workflow id was cut off, by a reset or a termination. It may have been sending until
- * this step was scheduled, and its fence stayed open for half a heartbeat timeout after it was last acknowledged.
+ * For how many milliseconds at least nothing has been sent that may have to be looked for; undefined where nothing was. What an
+ * earlier attempt sent, it sent before this one began.
  */
-export function lastSentAt(earlierAt: number | undefined, mayBeUnderWay: boolean): number | undefined {
-  if (earlierAt !== undefined || !mayBeUnderWay) return earlierAt;
-  const { scheduledTimestampMs, heartbeatTimeoutMs = 0 } = activityInfo();
-  return scheduledTimestampMs + heartbeatTimeoutMs / 2;
+export function quietForMs({ attempt, mayBeUnderWay = false }: UnderWay): number | undefined {
+  const { heartbeatTimeoutMs = 0 } = activityInfo();
+  const quiet = [
+    ...(attempt.sentBefore === 'maybe' ? [msSince(attempt.begunAt)] : []),
+    ...(mayBeUnderWay ? [attempt.elapsedMs() - heartbeatTimeoutMs / 2] : []),
+  ];
+  return quiet.length === 0 ? undefined : Math.min(...quiet);
 }
 
-/** Before looking whether it has to be sent again. @param sentAt in ms since the epoch */
-export async function untilCommitted(sentAt: number, signal: AbortSignal): Promise<void> {
-  await until(sentAt + COMMITTED_AFTER_MS, signal);
+/** Before looking whether it has to be sent again. @param quietMs how long ago it was sent at least */
+export async function untilCommitted({ patience }: Patient, quietMs: number, signal: AbortSignal): Promise<void> {
+  await pause((patience.lateEffectMs ?? LATE_EFFECT_MS) - quietMs, signal);
 }
 
-/** Before looking for the last time. @param sentAt in ms since the epoch */
-export async function untilSettled(sentAt: number, signal: AbortSignal): Promise<void> {
-  await until(sentAt + SETTLED_AFTER_MS, signal);
+/** Before looking for the last time. @param quietMs how long ago it was sent at least */
+export async function untilSettled({ patience }: Patient, quietMs: number, signal: AbortSignal): Promise<void> {
+  await pause(2 * (patience.lateEffectMs ?? LATE_EFFECT_MS) - quietMs, signal);
 }
 
-async function until(time: number, signal: AbortSignal): Promise<void> {
-  const leftMs = time - Date.now();
-  if (leftMs <= 0) return;
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms <= 0) return;
   try {
-    await sleep(leftMs, undefined, { signal });
+    await sleep(ms, undefined, { signal });
   } catch (error) {
     // Why it was cut short is in the signal: a worker that shuts down hands the step over.
     signal.throwIfAborted();

@@ -4,7 +4,7 @@ import type { KnownNames, PrepareBatchInput, PreparedBatch } from '../batchContr
 import type { Connection } from '../openwebui/connection';
 import { ForbiddenError, ModelNotFoundError, RefusedError } from '../openwebui/errors';
 import { finalFailure } from './failures';
-import { untilCommitted } from './lateEffects';
+import { quietForMs, untilCommitted } from './lateEffects';
 import { sideLookUp } from './sideLookUp';
 import { runStep, type ActivityDependencies, type Attempt } from './step';
 
@@ -36,7 +36,8 @@ export async function prepareBatch(
     const folderIds: Record<string, string> = {};
     // Nothing is made for a batch that is not going to run.
     if (name !== undefined && unknownModels.length + unknownConnections.length === 0) {
-      if (attempt.earlierAt !== undefined) await untilCommitted(attempt.earlierAt, signal);
+      const quietMs = quietForMs({ attempt });
+      if (quietMs !== undefined) await untilCommitted(deps, quietMs, signal);
       for (const { on } of named) folderIds[on.name] = await folderOn(on, name, attempt, signal);
     }
     const { searchAttributes, limits } = deps;

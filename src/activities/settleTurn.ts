@@ -2,7 +2,6 @@
  * The last look at a turn whose placing was not plain: a request that was given up may have been carried out later. Nothing
  * that the run made is left behind, neither a second chat nor a place for an answer that nobody will write.
  */
-import { activityInfo } from '@temporalio/activity';
 import { parseChatInput, type ChatRequest } from '../chatInput';
 import { DEFAULT_CONNECTION, type DuplicateChat, type OrchestrateChatInput } from '../contract';
 import type { Connection } from '../openwebui/connection';
@@ -15,6 +14,7 @@ import { earlierMessageId, turnIds, type TurnIds, type TurnKey } from './ids';
 import { untilCommitted, untilSettled } from './lateEffects';
 import { putAway } from './putAway';
 import { readMessage } from './reply';
+import { startedForMs } from './startedFor';
 import { turnStep, type ActivityDependencies } from './step';
 
 /** Shown in a second chat that cannot be deleted. */
@@ -23,11 +23,15 @@ const MADE_TWICE = 'This chat was made twice by mistake; the reply is in the oth
 export interface SettleTurnInput {
   input: OrchestrateChatInput;
   turnKey: string;
-  /** Since when the run may have acted, in ms since the epoch. */
-  sinceMs: number;
+  /** For how long before this step was scheduled the run, or those before it, may have acted, in ms. */
+  mayExistForMs?: number;
+  /** The same as {@link startedForMs} reads it, from and for workers of the release before. */
+  sinceMs?: number;
   /** The chat that the run knows of and has brought to its end itself. */
   keep?: string;
-  /** When the chat was asked for without an answer, in ms since the epoch: it is given time to show up. */
+  /** The chat was asked for without an answer, this long before this step was scheduled at least, in ms: it may show up yet. */
+  askedInVainForMs?: number;
+  /** The same by a clock that is not known, from and for workers of the release before. */
   askedInVainAt?: number;
   /** Without `keep`: shown in the chat where the reply would have been. */
   reason: string;
@@ -46,19 +50,22 @@ export async function settleTurn(deps: ActivityDependencies, settling: SettleTur
   const { input, keep } = settling;
   const name = input.connection ?? DEFAULT_CONNECTION;
   const { searchAttributes } = deps;
-  return turnStep(deps, name, { serverBudgetMs: input.serverBudgetMs }, async (connection) => {
+  return turnStep(deps, name, { serverBudgetMs: input.serverBudgetMs }, async (connection, { elapsedMs }) => {
     const request = parseChatInput(input, deps.limits);
     const key = turnKeyOf(deps, settling.turnKey);
     const ids = turnIds(key, 1);
     const signal = new AbortController().signal;
+    const { askedInVainAt, askedInVainForMs = askedInVainAt === undefined ? undefined : 0 } = settling;
     // The step that placed the turn ended right before this one was scheduled, perhaps without the answer to its request.
-    if (keep === undefined) await untilCommitted(activityInfo().scheduledTimestampMs, signal);
-    else if (settling.askedInVainAt !== undefined) await untilSettled(settling.askedInVainAt, signal);
+    if (keep === undefined) await untilCommitted(deps, elapsedMs(), signal);
+    else if (askedInVainForMs !== undefined) await untilSettled(deps, askedInVainForMs + elapsedMs(), signal);
     if (request.chat !== undefined) {
       const place = await close(connection, request.chat.id, ids, request, settling.reason);
       return { ...place, duplicateChats: [], searchAttributes };
     }
-    const wanted = { ids, prompt: request.prompt, folderId: request.folderId, sinceMs: settling.sinceMs };
+    const actedForMs = startedForMs({ mayExistForMs: settling.mayExistForMs, mayExistSince: settling.sinceMs }) ?? 0;
+    const { prompt, folderId } = request;
+    const wanted = { ids, prompt, folderId, withinMs: actedForMs + elapsedMs() };
     const chats = await findChats(connection, wanted, signal);
     const kept = keep ?? chats[0]?.id;
     const duplicateChats: DuplicateChat[] = [];

@@ -1,15 +1,18 @@
 /** What every step has in common: its dependencies, its heartbeat, and how its errors leave it. */
 import { ApplicationFailure, CancelledFailure, Context, activityInfo, type Info } from '@temporalio/activity';
 import type { InputLimits } from '../chatInput';
-import { msSince, now as processNow } from '../clocks';
+import { msSince, shifted, toMs } from '../clocks';
 import { DEFAULT_SERVER_BUDGET_MS, FAILURES } from '../contract';
 import { AuthenticationError, NetworkError, RefusedError } from '../openwebui/errors';
 import type { Connection } from '../openwebui/connection';
 import type { Admission } from './admission';
 import type { Probing } from './awaitServer';
 import { withoutDefect } from './defect';
-import { fenced, wasFencedOff, type ConfirmAttempt } from './fence';
-import { finalFailure, toFailure, withNotes, withoutRetry, type StepNotes } from './failures';
+import { fenced, wasFencedOff, type ConfirmAttempt, type FencedAttempt } from './fence';
+import { finalFailure, toFailure, withNotes, withoutRetry } from './failures';
+import { leftBefore, passedOn, type Facts, type Heartbeat } from './heartbeat';
+import { Lateness } from './lateness';
+import { stepTime, type StepTime } from './stepTime';
 
 /** What the activities need from the process that runs them. */
 export interface ActivityDependencies {
@@ -41,6 +44,8 @@ export interface Patience {
   apartMs?: number;
   /** A trigger without an answer on a server that shows nothing of it until the model begins. */
   heldTriggerMs: number;
+  /** Any request without an answer; twice as long before it is looked for the last time. @default 5 seconds */
+  lateEffectMs?: number;
 }
 
 /** How long a credential that worked before is given to be rotated, from when it was refused, in milliseconds. */
@@ -69,41 +74,20 @@ export interface StepOptions {
   firstContact: boolean;
   /** How long the step keeps trying while Open WebUI fails, in ms from its first attempt. @default 30 minutes */
   serverBudgetMs?: number | undefined;
-  /** Until when it keeps trying, in ms since the epoch; instead of `serverBudgetMs`. */
-  giveUpAt?: number;
-}
-
-/** Heartbeat details: they outlive the attempt, and so the worker. Times in ms since the epoch. */
-interface Heartbeat {
-  /** When the first attempt began that got as far as Open WebUI: time in the queue is not counted against it. */
-  since?: number;
-  /** When the last request was sent that may have written something; while none is known of, when this attempt began. */
-  startedAt?: number;
-  /** No attempt so far can have written anything. Missing where an attempt died and cannot say. */
-  unsent?: boolean;
-  /** Since when the credential is refused; missing while it is not. */
-  refusedSince?: number;
-  /** What the step itself has left to its later attempts. */
-  left?: Readonly<Record<string, unknown>>;
+  /** How long it keeps trying, in ms from when it was first scheduled; instead of `serverBudgetMs`. */
+  wholeBudgetMs?: number;
 }
 
 /** What a step knows of the attempts before, and tells those after. */
-export interface Attempt {
-  /** When the first attempt began, in ms since the epoch. */
-  since: number;
-  /** When an earlier attempt sent what may have written something; undefined if there is none. In ms since the epoch. */
-  earlierAt: number | undefined;
+export interface Attempt extends StepTime {
+  /** Whether an earlier attempt may have written something. */
+  sentBefore: 'no' | 'maybe';
   /** Sends a request that must not be sent twice: unless it certainly did not get there, the next attempt looks for its work. */
   sending: <Answer>(request: () => Promise<Answer>) => Promise<Answer>;
   /** What earlier attempts of this step have left with `leave`. Empty where they left nothing, or cannot be understood. */
-  left: Readonly<Record<string, unknown>>;
+  left: Facts;
   /** Leaves facts to later attempts, beside those that were left before. They go with every heartbeat from now on. */
-  leave: (facts: Readonly<Record<string, unknown>>) => void;
-  /**
-   * Milliseconds since the step was first scheduled: by Temporal's clock until this attempt was scheduled, by this process's
-   * clock since it began. The SDK does not tell when it was handed out, so this attempt's own time in the queue is left out.
-   */
-  elapsedMs: () => number;
+  leave: (facts: Facts) => void;
 }
 
 /** The worker shuts down: another one takes the step over at once. */
@@ -139,29 +123,33 @@ export async function runStep<T>(
   step: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   const info = activityInfo();
-  const before = info.heartbeatDetails as Heartbeat | undefined;
-  const now = Date.now();
-  const since = before?.since ?? now;
-  const begunAt = processNow();
-  const left = before?.left ?? {};
-  const beatDetails: Heartbeat = { since, startedAt: now, ...(before?.left === undefined ? {} : { left }) };
-  const unsentBefore = info.attempt === 1 || before?.unsent === true;
-  const earlierAt = unsentBefore ? undefined : (before?.startedAt ?? leftBefore(info));
+  const time = stepTime(info);
+  const before = leftBefore(info);
+  const { triedSince, left } = before;
+  const triedForMs = (): number => (triedSince === undefined ? msSince(time.begunAt) : time.msSince(triedSince));
+  const spentMs = (): number => (options.wholeBudgetMs === undefined ? triedForMs() : time.elapsedMs());
+  const budgetMs = options.wholeBudgetMs ?? options.serverBudgetMs ?? DEFAULT_SERVER_BUDGET_MS;
+  const beatDetails: Heartbeat = { ...passedOn({ ...before, refusedSince: undefined }, info.attempt), sent: 'maybe' };
   let sent = false;
-  const leave = (facts: Readonly<Record<string, unknown>>): void => {
-    beatDetails.left = { ...beatDetails.left, ...facts };
-  };
-  const elapsedMs = (): number =>
-    info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs + msSince(begunAt);
   const context = Context.current();
-  const beat = (): void => context.heartbeat(beatDetails);
+  let hasBeaten = false;
+  const beat = (): void => {
+    hasBeaten = true;
+    if (triedSince === undefined) beatDetails.triedForMs = triedForMs();
+    context.heartbeat(beatDetails);
+  };
+  const leave = (facts: Facts): void => {
+    beatDetails.left = { ...beatDetails.left, ...facts };
+    // One that waits to be sent would be out of date.
+    if (hasBeaten) beat();
+  };
   const timer = setInterval(beat, heartbeatTimeoutOf(info) / 3);
   // A first attempt that ends soon costs Temporal no heartbeat at all.
   if (info.attempt > 1) beat();
   try {
-    if (isOverdue(before, options, now)) throw neverEnded();
+    // Attempts that end by a time-out or with their worker never come to where the budget is looked at.
+    if (triedSince !== undefined && spentMs() >= budgetMs + LAST_CHANCE_MS) throw neverEnded();
     const sending = async <Answer>(request: () => Promise<Answer>): Promise<Answer> => {
-      beatDetails.startedAt = Date.now();
       sent = true;
       try {
         return await request();
@@ -170,83 +158,81 @@ export async function runStep<T>(
         throw error;
       }
     };
-    const attempt: Attempt = { since, earlierAt, sending, left, leave, elapsedMs };
-    return await fenced(fenceOf(deps, info, beatDetails), () => step(attempt));
+    const attempt: Attempt = { ...time, sentBefore: before.sent, sending, left, leave };
+    return await fenced(fenceOf(deps, info, time, beatDetails), () => step(attempt));
   } catch (thrown) {
-    const error = withoutDefect(thrown, { left, leave, elapsedMs });
-    beatDetails.unsent = unsentBefore && !sent;
-    if (!sent) beatDetails.startedAt = earlierAt ?? now;
+    const error = withoutDefect(thrown, { left, leave, elapsedMs: time.elapsedMs });
+    beatDetails.sent = before.sent === 'no' && !sent ? 'no' : 'maybe';
+    const refusedForMs = before.refusedSince === undefined ? 0 : time.msSince(before.refusedSince);
     const refusals = refusalsIn(left);
-    if (error instanceof RefusedError && error.mayPass)
+    if (error instanceof RefusedError && error.mayPass) {
       beatDetails.left = { ...beatDetails.left, refusals: refusals + 1 };
-    if (error instanceof AuthenticationError) beatDetails.refusedSince = before?.refusedSince ?? Date.now();
+    }
+    if (error instanceof AuthenticationError) {
+      beatDetails.refused = true;
+      if (before.refusedSince !== undefined) beatDetails.refusedSinceTemporalMs = toMs(before.refusedSince);
+    }
     beat();
     if (isShutdown(error)) throw handedOver();
-    const failure = failureOf(error, connection, options, beatDetails, refusals);
-    throw options.firstContact ? withNotes(failure, placingNotes(deps, beatDetails)) : failure;
+    // Not the last word of a step that is under way elsewhere, nor about Open WebUI.
+    if (wasFencedOff(error)) throw withPlace(error);
+    const failure = toFailure(error, {
+      refusals,
+      proven: !options.firstContact || connection?.proven === true,
+      mayBeRotated: !options.firstContact && refusedForMs < CREDENTIAL_GRACE_MS,
+    });
+    throw withPlace(spentMs() < budgetMs ? failure : withoutRetry(failure, spentMs()));
   } finally {
     clearInterval(timer);
+  }
+
+  /** What the workflow has to know of a placing where no result tells it. */
+  function withPlace(failure: unknown): unknown {
+    if (!options.firstContact) return failure;
+    return withNotes(failure, { searchAttributes: deps.searchAttributes, written: beatDetails.sent !== 'no' });
   }
 }
 
 /** Waits with heartbeats for what a step needs before it begins; the time is not counted against Open WebUI. */
 export async function beforeStep<T>(wait: () => Promise<T>): Promise<T> {
   const info = activityInfo();
-  const details =
-    (info.heartbeatDetails as Heartbeat | undefined) ?? (info.attempt === 1 ? { unsent: true } : undefined);
   const context = Context.current();
-  const beat = (): void => {
-    if (details?.unsent === true) unsentTold.add(context);
-    context.heartbeat(details);
-  };
-  const timer = setInterval(beat, heartbeatTimeoutOf(info) / 3);
+  // The word of the attempts before: this one may send something yet.
+  const timer = setInterval(() => context.heartbeat(info.heartbeatDetails), heartbeatTimeoutOf(info) / 3);
   try {
     return await wait();
   } catch (error) {
-    beat();
+    context.heartbeat(passedOn(leftBefore(info), info.attempt));
     throw isShutdown(error) ? handedOver() : error;
   } finally {
     clearInterval(timer);
   }
 }
 
-/**
- * When an attempt that left no heartbeat can have sent something at the latest: it died within a third of the heartbeat timeout
- * that has passed since, or stands still and its fence closed at half of it.
- */
-function leftBefore(info: Info): number {
-  return info.currentAttemptScheduledTimestampMs - heartbeatTimeoutOf(info) / 2;
-}
-
 function heartbeatTimeoutOf({ heartbeatTimeoutMs }: Info): number {
   return heartbeatTimeoutMs ?? LONGEST_BEAT_MS;
 }
 
+const lateness = new Lateness();
+
 /**
- * Temporal counts from when it handed the attempt out; the process may have been stopped since. It tells only when the attempt
- * was due, which is earlier: after a time in the queue, Temporal is asked once more than need be.
+ * A first attempt counts as alive from when it was due, as far as that can be told. A later one asks before its first write, so that
+ * Temporal knows of it: were it to die unheard, what was left before it would be taken for its own word.
  */
-function fenceOf({ confirmAttempt }: ActivityDependencies, info: Info, heartbeatDetails: Heartbeat) {
+function fenceOf(
+  { confirmAttempt }: ActivityDependencies,
+  info: Info,
+  { begunAt, dueAt }: StepTime,
+  heartbeatDetails: Heartbeat,
+): FencedAttempt {
+  const aliveAt = shifted(begunAt, -lateness.of(dueAt, begunAt));
   return {
     taskToken: info.taskToken,
     heartbeatDetails,
     heartbeatTimeoutMs: heartbeatTimeoutOf(info),
-    aliveAt: hasToBeTold(info) ? 0 : Math.min(Date.now(), info.currentAttemptScheduledTimestampMs),
+    aliveAt: info.attempt > 1 ? undefined : aliveAt,
     confirm: confirmAttempt,
   };
-}
-
-/** Attempts of which Temporal was told, while they waited to begin, that nothing was sent. */
-const unsentTold = new WeakSet<Context>();
-
-/** Temporal holds that nothing was sent so far: it has to know better before something is, or the next attempt would not look. */
-function hasToBeTold({ heartbeatDetails }: Info): boolean {
-  return (heartbeatDetails as Heartbeat | undefined)?.unsent === true || unsentTold.has(Context.current());
-}
-
-/** What the workflow has to know where no result tells it. */
-function placingNotes({ searchAttributes }: ActivityDependencies, { unsent }: Heartbeat): StepNotes {
-  return { searchAttributes, written: unsent !== true };
 }
 
 function wasRefused(error: unknown): boolean {
@@ -254,17 +240,8 @@ function wasRefused(error: unknown): boolean {
 }
 
 /** How often earlier attempts were refused in a way that may pass. */
-function refusalsIn({ refusals }: Readonly<Record<string, unknown>>): number {
+function refusalsIn({ refusals }: Facts): number {
   return typeof refusals === 'number' ? refusals : 0;
-}
-
-function giveUpAt(options: StepOptions, since: number): number {
-  return options.giveUpAt ?? since + (options.serverBudgetMs ?? DEFAULT_SERVER_BUDGET_MS);
-}
-
-/** Attempts that end by a time-out or with their worker never come to where the budget is looked at. */
-function isOverdue(before: Heartbeat | undefined, options: StepOptions, now: number): boolean {
-  return before?.since !== undefined && now >= giveUpAt(options, before.since) + LAST_CHANCE_MS;
 }
 
 function neverEnded(): ApplicationFailure {
@@ -272,21 +249,4 @@ function neverEnded(): ApplicationFailure {
     'ServerUnavailable',
     'Every attempt was cut off before its end; look whether Open WebUI answers and whether workers die',
   );
-}
-
-function failureOf(
-  error: unknown,
-  connection: Connection | undefined,
-  options: StepOptions,
-  { since = Date.now(), refusedSince = since }: Heartbeat,
-  refusals: number,
-): unknown {
-  // Not the last word of a step that is under way elsewhere, nor about Open WebUI.
-  if (wasFencedOff(error)) return error;
-  const failure = toFailure(error, {
-    refusals,
-    proven: !options.firstContact || connection?.proven === true,
-    credentialGraceUntilMs: options.firstContact ? 0 : refusedSince + CREDENTIAL_GRACE_MS,
-  });
-  return Date.now() < giveUpAt(options, since) ? failure : withoutRetry(failure, Date.now() - since);
 }

@@ -1,6 +1,7 @@
 /** Step 4 of the tutorial: asks Open WebUI for the reply. An enqueue; the generation runs on in the server. */
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import { parseChatInput, type ChatRequest } from '../chatInput';
+import { instantOf, toMs } from '../clocks';
 import { DEFAULT_REPLY_BUDGET_MS, type AdmissionClass, type OrchestrateChatInput } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import { branchTo, toCompletionMessages } from '../openwebui/chatTree';
@@ -13,7 +14,7 @@ import { admitted } from './admitted';
 import { othersFinished } from './appendTurn';
 import type { PlacedTurn } from './createChat';
 import { finalFailure, notYet } from './failures';
-import { lastSentAt, untilCommitted } from './lateEffects';
+import { quietForMs, untilCommitted } from './lateEffects';
 import { readReply } from './reply';
 import { turnStep, type ActivityDependencies, type Attempt } from './step';
 import { refusedModel } from './wantedModel';
@@ -37,7 +38,7 @@ export interface TriggerInput {
 export interface Triggered {
   /** The server's task; missing where the answer was lost. */
   taskId?: string;
-  /** When the generation began, in ms since the epoch. */
+  /** For workers of the release before, which cannot do without: by this worker's wall clock. Nothing else reads it. */
   triggeredAt: number;
   /** It was an earlier run of this workflow id that asked. */
   byEarlierRun?: true;
@@ -54,20 +55,20 @@ function classOf({ admission = 'interactive' }: OrchestrateChatInput): Admission
 
 function triggerStep(
   deps: ActivityDependencies,
-  { input, turn, mayExist, mayBeUnderWay = false }: TriggerInput,
+  { input, turn, mayExist, mayBeUnderWay }: TriggerInput,
 ): Promise<Triggered> {
   return turnStep(deps, turn.connection, { serverBudgetMs: input.serverBudgetMs }, async (connection, attempt) => {
     const request = parseChatInput(withPrompt(input, turn), deps.limits);
     const capabilities = await connection.capabilities(cancellationSignal());
-    if (mayExist || attempt.earlierAt !== undefined) {
-      const sentAt = lastSentAt(attempt.earlierAt, mayBeUnderWay);
-      if (sentAt !== undefined) await untilCommitted(sentAt, cancellationSignal());
-      const found = await alreadyTriggered(connection, turn, attempt.earlierAt);
+    if (mayExist || attempt.sentBefore === 'maybe') {
+      const quietMs = quietForMs({ attempt, mayBeUnderWay });
+      if (quietMs !== undefined) await untilCommitted(deps, quietMs, cancellationSignal());
+      const found = await alreadyTriggered(connection, turn);
       if (found !== undefined) {
-        const byEarlierRun = mayExist && attempt.earlierAt === undefined;
+        const byEarlierRun = mayExist && attempt.sentBefore === 'no';
         return watched(deps, connection, input, turn, byEarlierRun ? { ...found, byEarlierRun } : found);
       }
-      refuseWhileHeld(deps, capabilities, sentAt);
+      if (capabilities.triggerAnswers !== 'at once') refuseWhileHeld(deps, attempt, mayBeUnderWay);
     }
     if (input.chat !== undefined) await othersFinished(connection, turn.chatId, cancellationSignal());
     const body = await requestBody(connection, capabilities, request, turn);
@@ -80,23 +81,29 @@ function withPrompt(input: OrchestrateChatInput, { unwritten }: TriggerInput['tu
   return unwritten === 'turn' ? input : { ...input, prompt: 'in the chat' };
 }
 
+/** Since when no attempt has sent the trigger, by an attempt that was scheduled after one that may have. */
+const UNANSWERED_SINCE = 'unansweredSinceTemporalMs';
+
 /** These servers show nothing of a trigger until the model begins, or until they give it up. */
 function refuseWhileHeld(
   { patience }: ActivityDependencies,
-  { triggerAnswers }: Capabilities,
-  sentAt: number | undefined,
+  attempt: Attempt,
+  mayBeUnderWay: boolean | undefined,
 ): void {
-  if (triggerAnswers === 'at once' || sentAt === undefined) return;
-  if (Date.now() >= sentAt + patience.heldTriggerMs) return;
+  const { sentBefore, left, leave, dueAt, msSince } = attempt;
+  let heldForMs = quietForMs({ attempt: { ...attempt, sentBefore: 'no' }, mayBeUnderWay }) ?? Infinity;
+  if (sentBefore === 'maybe') {
+    const since = left[UNANSWERED_SINCE];
+    const unanswered = typeof since === 'number' ? instantOf<'temporal'>(since) : dueAt;
+    leave({ [UNANSWERED_SINCE]: toMs(unanswered) });
+    heldForMs = Math.min(heldForMs, msSince(unanswered));
+  }
+  if (heldForMs >= patience.heldTriggerMs) return;
   throw notYet('ServerUnavailable', 'An earlier trigger may still be waiting for the model to begin', PAUSE_MS);
 }
 
 /** What an earlier attempt did: undefined if the message was never triggered. */
-async function alreadyTriggered(
-  connection: Connection,
-  turn: TriggerInput['turn'],
-  triggeredAt = Date.now(),
-): Promise<Triggered | undefined> {
+async function alreadyTriggered(connection: Connection, turn: TriggerInput['turn']): Promise<Triggered | undefined> {
   const { state, message } = await readReply(connection, turn, cancellationSignal());
   if (state.kind === 'untriggered' || (state.kind === 'gone' && turn.unwritten !== 'nothing')) return undefined;
   if (state.kind === 'gone') {
@@ -111,7 +118,7 @@ async function alreadyTriggered(
   }
   // What has ended tells nobody any more: without a task the wait looks at once.
   const isAtWork = state.kind === 'running' && taskId !== undefined;
-  return { triggeredAt, ...(isAtWork ? { taskId } : {}) };
+  return triggered(isAtWork ? taskId : undefined);
 }
 
 const MAY_HAVE_WRITTEN = [RefusedError, ConflictError, ServerError, RateLimitedError];
@@ -123,14 +130,14 @@ async function send(
   body: CompletionRequest,
   attempt: Attempt,
 ): Promise<Triggered> {
-  const triggeredAt = Date.now();
+  if (attempt.sentBefore === 'maybe') attempt.leave({ [UNANSWERED_SINCE]: undefined });
   connection.watcher.expect(turn.chatId, turn.messageId);
   connection.outages.begin(turn.messageId);
   try {
     // Not cancelled half-way: a generation that was asked for must become known, or nobody could stop it.
     const isHeld = triggerAnswers !== 'at once';
     const [taskId] = await attempt.sending(() => connection.client.triggerCompletion(body, { isHeld }));
-    return { triggeredAt, ...(taskId === undefined ? {} : { taskId }) };
+    return triggered(taskId);
   } catch (error) {
     if (error instanceof ModelNotFoundError) {
       throw await refusedModel(connection, body.model, attempt, error, cancellationSignal());
@@ -138,12 +145,16 @@ async function send(
     // A refusal does not say whether the message was written to: releases up to 0.6.22 answer 400 for the model's own errors,
     // and 409 means that the message has a reply already.
     if (!MAY_HAVE_WRITTEN.some((kind) => error instanceof kind)) throw error;
-    const found = await alreadyTriggered(connection, turn, triggeredAt);
+    const found = await alreadyTriggered(connection, turn);
     if (found !== undefined) return found;
     // Up to 0.6.22 the model's own refusal is a 400 too.
     const isRefusal = triggerAnswers !== 'at once' && error instanceof RefusedError;
     throw isRefusal ? finalFailure('RequestRefused', `${error.message}: correct what the reason names`) : error;
   }
+}
+
+function triggered(taskId: string | undefined): Triggered {
+  return { triggeredAt: Date.now(), ...(taskId === undefined ? {} : { taskId }) };
 }
 
 /** The generation keeps its slot until it is seen ended, whoever waits for its reply. */

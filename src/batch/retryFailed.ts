@@ -37,7 +37,7 @@ export async function retryFailed(
   await refuseShortRetention(client, { rows: await rowsToRetry(client, batchKey), window, replyMs });
   const { common } = await startedWith<PageInput>(client, pageWorkflowId({ batchKey, round: 0, page: 0 }));
   const { pageRows, ended } = await uploadPages(client, memo.options.priority, {
-    inputs: pagesOf(failedRows(client, batchKey, memo), { batchKey, round, memo, common }),
+    inputs: pagesOf(failedRows(client, batchKey), { batchKey, round, memo, common }),
     ...(onUploaded === undefined ? {} : { onUploaded }),
   });
   const rows = pageRows.reduce((sum, each) => sum + each, 0);
@@ -74,21 +74,22 @@ async function* resultsOf(client: Client, batchKey: string): AsyncGenerator<RowR
   }
 }
 
-async function* failedRows(client: Client, batchKey: string, memo: BatchMemo): AsyncGenerator<BatchRow> {
-  // No row was started before its page; the memo of a scheduled batch is older.
+async function* failedRows(client: Client, batchKey: string): AsyncGenerator<BatchRow> {
+  // No row was started before its page.
   const firstPage = client.workflow.getHandle(pageWorkflowId({ batchKey, round: 0, page: 0 }));
-  const since = (await firstPage.describe()).startTime.getTime();
+  const startedAt = (await firstPage.describe()).startTime.getTime();
   for await (const row of resultsOf(client, batchKey)) {
-    if (row.status !== 'completed') yield again(row, Math.max(since, memo.since));
+    if (row.status !== 'completed') yield again(row, startedAt);
   }
 }
 
-function again({ id, input, status, attempts, failure }: RowResult, since: number): BatchRow {
+function again({ id, input, status, attempts, failure }: RowResult, firstStartTemporalMs: number): BatchRow {
   if (status === 'unknown') throw forgotten(id);
   if (attempts === 0) return { id, input };
   const chatId = failure?.details.chatId ?? input.redrive?.chatId;
   const settled = failure === undefined || CUT_OFF.has(failure.type) ? {} : { settled: true };
-  return { id, input: { ...input, redrive: { since, ...settled, ...(chatId === undefined ? {} : { chatId }) } } };
+  const redrive = { since: firstStartTemporalMs, ...settled, ...(chatId === undefined ? {} : { chatId }) };
+  return { id, input: { ...input, redrive }, firstStartTemporalMs };
 }
 
 function forgotten(id: string): OrchestrationError {
@@ -111,7 +112,7 @@ async function* pagesOf(
       yield input();
       some = [];
     }
-    some.push({ id: row.id, input: withoutCommon(row.input, common) });
+    some.push({ ...row, input: withoutCommon(row.input, common) });
   }
   if (some.length > 0) yield input();
 }

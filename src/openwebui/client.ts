@@ -1,4 +1,4 @@
-/** One method for each endpoint of Open WebUI that we use; nothing here retries, decides or remembers. */
+/** One method for each endpoint of Open WebUI that we use; nothing here retries or decides. What answers tell of the time is noted. */
 import { z } from 'zod';
 import { NotFoundError, NotOpenWebUIError, OpenWebUIError, ServerError, UnexpectedShapeError } from './errors';
 import type { Http, HttpAnswer, HttpRequest } from './http';
@@ -29,6 +29,7 @@ import {
   type Message,
   type Model,
 } from './schemas';
+import { ServerClock } from './serverClock';
 import { stopOfNothing, type TaskListSigns } from './taskList';
 
 /** Body of POST /api/chat/completions. */
@@ -53,7 +54,10 @@ export const NOBODY = '00000000-0000-4000-8000-000000000000';
 const chatPath = (chatId: string): string => `/api/v1/chats/${encodeURIComponent(chatId)}`;
 
 export class OpenWebUIClient {
-  constructor(private readonly http: Http) {}
+  constructor(
+    private readonly http: Http,
+    private readonly clock = new ServerClock(),
+  ) {}
 
   /** GET /api/config: name and release; needs no credential. @throws NotOpenWebUIError where another server answers */
   async serverConfig(signal?: AbortSignal): Promise<{ version: string }> {
@@ -81,14 +85,18 @@ export class OpenWebUIClient {
   }
 
   /** POST /api/v1/chats/new. The server chooses the id. */
-  async createChat(chat: ChatDocument, options: { folderId?: string; signal?: AbortSignal } = {}): Promise<Chat> {
-    const body = { chat, ...(options.folderId === undefined ? {} : { folder_id: options.folderId }) };
-    return this.post('/api/v1/chats/new', body, chatSchema, options.signal);
+  async createChat(document: ChatDocument, options: { folderId?: string; signal?: AbortSignal } = {}): Promise<Chat> {
+    const body = { chat: document, ...(options.folderId === undefined ? {} : { folder_id: options.folderId }) };
+    const chat = await this.post('/api/v1/chats/new', body, chatSchema, options.signal);
+    this.clock.noteMade(chat);
+    return chat;
   }
 
   /** GET /api/v1/chats/{id}. @throws NotFoundError for a chat that is missing or another user's */
   async chat(chatId: string, signal?: AbortSignal): Promise<Chat> {
-    return this.get(chatPath(chatId), chatSchema, signal);
+    const chat = await this.get(chatPath(chatId), chatSchema, signal);
+    this.clock.noteSeen(chat);
+    return chat;
   }
 
   /** POST /api/v1/chats/{id}: top-level keys replace; what happens to `history` depends on the release. */
@@ -129,14 +137,7 @@ export class OpenWebUIClient {
 
   /** GET /api/v1/chats/list: 60 a page, newest change first. Folders and pinned chats only where the release knows the keys. */
   async chatList(page: number, signal?: AbortSignal): Promise<HttpAnswer<ChatRow[]>> {
-    const query = { page, include_folders: true, include_pinned: true };
-    return this.http.request({
-      method: 'GET',
-      path: '/api/v1/chats/list',
-      query,
-      schema: chatListSchema,
-      ...withSignal(signal),
-    });
+    return this.rows('/api/v1/chats/list', { page, include_folders: true, include_pinned: true }, signal);
   }
 
   /** GET /api/v1/chats/pinned: all of them. */
@@ -146,8 +147,7 @@ export class OpenWebUIClient {
 
   /** GET /api/v1/chats/archived, newest change first. */
   async archivedChats(page: number, signal?: AbortSignal): Promise<HttpAnswer<ChatRow[]>> {
-    const request = { method: 'GET', path: '/api/v1/chats/archived', query: { page }, schema: chatListSchema } as const;
-    return this.http.request({ ...request, ...withSignal(signal) });
+    return this.rows('/api/v1/chats/archived', { page }, signal);
   }
 
   /** GET /api/v1/chats/folder/{id}: all chats of a folder, whole, but for those of an odd shape. Lists leave them out on old releases. */
@@ -286,6 +286,16 @@ export class OpenWebUIClient {
     return (await this.http.request(request)).status;
   }
 
+  private async rows(
+    path: string,
+    query: Record<string, number | boolean>,
+    signal?: AbortSignal,
+  ): Promise<HttpAnswer<ChatRow[]>> {
+    const answer = await this.request({ method: 'GET', path, query, schema: chatListSchema, ...withSignal(signal) });
+    for (const row of answer.value) this.clock.noteSeen(row);
+    return answer;
+  }
+
   private async release(path: string, signal?: AbortSignal): Promise<string> {
     try {
       return (await this.get(path, releaseSchema, signal, { authenticated: false })).version;
@@ -302,7 +312,7 @@ export class OpenWebUIClient {
     signal?: AbortSignal,
     more: Partial<HttpRequest<T>> = {},
   ): Promise<T> {
-    return (await this.http.request({ method: 'GET', path, schema, ...withSignal(signal), ...more })).value;
+    return (await this.request({ method: 'GET', path, schema, ...withSignal(signal), ...more })).value;
   }
 
   private async post<T>(
@@ -312,7 +322,13 @@ export class OpenWebUIClient {
     signal?: AbortSignal,
     more: Partial<HttpRequest<T>> = {},
   ): Promise<T> {
-    return (await this.http.request({ method: 'POST', path, body, schema, ...withSignal(signal), ...more })).value;
+    return (await this.request({ method: 'POST', path, body, schema, ...withSignal(signal), ...more })).value;
+  }
+
+  private async request<T>(request: HttpRequest<T>): Promise<HttpAnswer<T>> {
+    const answer = await this.http.request(request);
+    this.clock.noteDate(answer.serverTimeMs);
+    return answer;
   }
 }
 

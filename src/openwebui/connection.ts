@@ -11,6 +11,7 @@ import { Placements } from './placements';
 import { RecentChats } from './recentChats';
 import { Outages, type Outage } from './outages';
 import type { Model } from './schemas';
+import { ServerClock } from './serverClock';
 import { SharedFlight } from './sharedFlight';
 import {
   isListFailure,
@@ -74,6 +75,7 @@ export class Connection {
   readonly generations: Generations;
   readonly safetyReadMs = SAFETY_READ_MS;
   readonly placements = new Placements();
+  readonly clock = new ServerClock();
   readonly recentChats: RecentChats;
   readonly outages: Outages;
   private readonly taskListSetting: TaskListSetting;
@@ -115,7 +117,7 @@ export class Connection {
       () => this.watcher.gap(),
     );
     this.taskListSetting = options.taskList ?? 'auto';
-    this.client = new OpenWebUIClient(this.http);
+    this.client = new OpenWebUIClient(this.http, this.clock);
     this.watcher = new Watcher({
       url: options.url,
       credentials: options.credentials,
@@ -124,7 +126,7 @@ export class Connection {
       allTasks: (signal) => this.allTasks(signal),
       onBreak: () => this.onSocketBroken(),
     });
-    this.recentChats = new RecentChats(this.client);
+    this.recentChats = new RecentChats(this.client, this.clock);
     this.generations = new Generations(this);
   }
 

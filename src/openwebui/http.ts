@@ -64,7 +64,7 @@ export interface HttpRequest<T> {
 export interface HttpAnswer<T> {
   value: T;
   status: number;
-  /** The server's clock at its answer in ms since the epoch (whole seconds), from `Date`. */
+  /** `Date` of the answer, in ms since the epoch (whole seconds): of the server, or of a proxy in front of it. */
   serverTimeMs: number | undefined;
 }
 
@@ -91,13 +91,16 @@ interface RawAnswer {
   text: string;
 }
 
-/** Seconds or an HTTP date, to milliseconds from now; undefined if absent or unreadable. */
-export function parseRetryAfter(value: string | undefined, nowMs: number): number | undefined {
+/**
+ * Seconds or an HTTP date, to milliseconds from now; undefined if absent or unreadable.
+ * @param dateMs the answer's own `Date`, by whose clock a date is meant; without it none is believed
+ */
+export function parseRetryAfter(value: string | undefined, dateMs: number | undefined): number | undefined {
   if (value === undefined || value.trim() === '') return undefined;
   const seconds = Number(value);
   if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
   const at = Date.parse(value);
-  return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+  return Number.isNaN(at) || dateMs === undefined ? undefined : Math.max(0, at - dateMs);
 }
 
 export class Http {
@@ -196,8 +199,7 @@ export class Http {
       );
     }
     if (!accepted) {
-      // A date is meant by the server's clock.
-      const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), serverTimeOf(answer) ?? Date.now());
+      const retryAfterMs = parseRetryAfter(headerOf(answer, 'retry-after'), serverTimeOf(answer));
       const about = { detail: detailOf(answer), servedLately: this.hasServedLately(request) };
       const error = errorFor({ ...about, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, answered);
       this.onRefusal(error);

@@ -3,24 +3,25 @@
  * turn would take the same place.
  */
 
+import { msSince, now, type Instant } from '../clocks';
+
 /** How long a turn keeps others out, in milliseconds: its trigger may be sent by another process, or wait for its turn. */
 const LONGEST_MS = 30_000;
 
 export class Placements {
-  private readonly begun = new Map<string, { messageId: string; at: number }>();
+  private readonly begun = new Map<string, { messageId: string; at: Instant<'process'> }>();
 
   /** @returns false while another turn is being placed in the chat */
   begin(chatId: string, messageId: string): boolean {
-    const now = Date.now();
     for (const [id, { at }] of this.begun) {
-      if (now - at < LONGEST_MS) break;
+      if (msSince(at) < LONGEST_MS) break;
       this.begun.delete(id);
     }
     const other = this.begun.get(chatId);
     if (other !== undefined && other.messageId !== messageId) return false;
     // Deleted first, so that the map stays in the order of time.
     this.begun.delete(chatId);
-    this.begun.set(chatId, { messageId, at: now });
+    this.begun.set(chatId, { messageId, at: now() });
     return true;
   }
 

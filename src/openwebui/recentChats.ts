@@ -2,13 +2,13 @@
  * Finds chats by a message in them: Open WebUI chooses the ids of chats, we only those of messages. Look-ups of one connection
  * share their listings, and each chat is read once, however many look for theirs.
  */
+import { msSince, now, type Instant } from '../clocks';
 import type { OpenWebUIClient } from './client';
 import { NotFoundError, ResponseTooLargeError, UnexpectedShapeError } from './errors';
 import type { Chat, ChatRow } from './schemas';
+import type { ServerClock } from './serverClock';
 import { SharedFlight, unlessAborted } from './sharedFlight';
 
-/** The server's clock counts in whole seconds, and a request takes its time: how much older a chat may be, in milliseconds. */
-const CLOCK_SLACK_MS = 5_000;
 /**
  * How long a chat is remembered from when it was read on, in milliseconds, and how many at the most. A look-up that takes
  * several attempts goes on where the last one ended, however old the chats are.
@@ -21,21 +21,20 @@ const READS_AT_A_TIME = 8;
 export interface ChatSearch {
   /** A user message that the chat was made with. */
   messageId: string;
-  /** The earliest time at which it can have been made, in ms since the epoch by our clock. */
-  sinceMs: number;
+  /** How long ago it can have been made at the most, in milliseconds. */
+  withinMs: number;
   /** Old releases leave chats in folders out of their lists. */
   folderId?: string | undefined;
 }
 
 /** A listing that has not begun yet: whoever comes until then may still join. */
 interface Listing {
-  sinceMs: number;
+  withinMs: number;
   flight: SharedFlight<void>;
 }
 
 interface ReadChat {
-  /** In ms since the epoch. */
-  at: number;
+  at: Instant<'process'>;
   /** The user messages in it. */
   messageIds: string[];
 }
@@ -49,12 +48,15 @@ export class RecentChats {
   private running: Promise<void> = Promise.resolve();
   private next: Listing | undefined;
 
-  constructor(private readonly client: Client) {}
+  constructor(
+    private readonly client: Client,
+    private readonly clock: Pick<ServerClock, 'startOf'>,
+  ) {}
 
   /** All chats of this user that hold the message, as they are now, the oldest first. */
-  async find({ messageId, sinceMs, folderId }: ChatSearch, signal: AbortSignal): Promise<Chat[]> {
+  async find({ messageId, withinMs, folderId }: ChatSearch, signal: AbortSignal): Promise<Chat[]> {
     // Only a listing that begins after the call can be trusted to show what was made before it.
-    await this.listing(sinceMs, signal);
+    await this.listing(withinMs, signal);
     const inFolder = folderId === undefined ? [] : await this.client.chatsInFolder(folderId, signal);
     for (const chat of inFolder) this.index(chat);
     const ids = [...(this.chatsOfMessage.get(messageId) ?? [])];
@@ -72,9 +74,9 @@ export class RecentChats {
     }
   }
 
-  private listing(sinceMs: number, signal: AbortSignal): Promise<void> {
-    const next = (this.next ??= { sinceMs, flight: new SharedFlight() });
-    next.sinceMs = Math.min(next.sinceMs, sinceMs);
+  private listing(withinMs: number, signal: AbortSignal): Promise<void> {
+    const next = (this.next ??= { withinMs, flight: new SharedFlight() });
+    next.withinMs = Math.max(next.withinMs, withinMs);
     return next.flight.join((shared) => this.begin(next, shared), signal);
   }
 
@@ -83,14 +85,14 @@ export class RecentChats {
     await unlessAborted(this.running, signal);
     signal.throwIfAborted();
     this.next = undefined;
-    const reading = this.readNewChats(next.sinceMs, signal);
+    const reading = this.readNewChats(next.withinMs, signal);
     this.running = reading.catch(() => undefined);
     return reading;
   }
 
-  private async readNewChats(sinceMs: number, signal: AbortSignal): Promise<void> {
+  private async readNewChats(withinMs: number, signal: AbortSignal): Promise<void> {
     this.forgetOld();
-    const unread = (await this.rowsSince(sinceMs, signal)).filter((row) => !this.read.has(row.id));
+    const unread = (await this.rowsWithin(withinMs, signal)).filter((row) => !this.read.has(row.id));
     const readNext = async (): Promise<void> => {
       for (let row = unread.pop(); row !== undefined; row = unread.pop()) {
         const chat = await this.readable(row.id, signal);
@@ -119,15 +121,16 @@ export class RecentChats {
     }
   }
 
-  private async rowsSince(sinceMs: number, signal: AbortSignal): Promise<ChatRow[]> {
+  private async rowsWithin(withinMs: number, signal: AbortSignal): Promise<ChatRow[]> {
     const found = new Map<string, ChatRow>();
     const pinned = await this.client.pinnedChats(signal);
     const lists = [this.client.chatList.bind(this.client), this.client.archivedChats.bind(this.client)];
     let since = 0;
     for (const list of lists) {
       for (let page = 1; ; page++) {
-        const { value: rows, serverTimeMs } = await list(page, signal);
-        since = (sinceMs - CLOCK_SLACK_MS + ((serverTimeMs ?? Date.now()) - Date.now())) / 1000;
+        const { value: rows } = await list(page, signal);
+        // The list itself tells of the server's clock.
+        since = this.clock.startOf(withinMs);
         const known = found.size;
         for (const row of rows) found.set(row.id, row);
         // Newest change first. A release that knows no pages of a list answers the same one for ever.
@@ -146,16 +149,15 @@ export class RecentChats {
 
   private remember(chatId: string, messageIds: string[]): void {
     this.forget(chatId);
-    this.read.set(chatId, { at: Date.now(), messageIds });
+    this.read.set(chatId, { at: now(), messageIds });
     for (const messageId of messageIds) {
       this.chatsOfMessage.set(messageId, (this.chatsOfMessage.get(messageId) ?? new Set()).add(chatId));
     }
   }
 
   private forgetOld(): void {
-    const oldest = Date.now() - REMEMBERED_MS;
     for (const [chatId, { at }] of this.read) {
-      if (at >= oldest && this.read.size <= MOST_REMEMBERED) break;
+      if (msSince(at) < REMEMBERED_MS && this.read.size <= MOST_REMEMBERED) break;
       this.forget(chatId);
     }
   }

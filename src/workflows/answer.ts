@@ -2,7 +2,7 @@
 import type { PlacedTurn, Reply, Triggered } from '../activities';
 import { DEFAULT_MAX_GENERATIONS, type OrchestrateChatInput } from '../contract';
 import { aboutTurn, replyBudgetMs, triggering, waiting } from './activityOptions';
-import { mayBeUnderWay, mayExistSince } from './earlierRuns';
+import { mayBeUnderWay, mayExistForMs } from './earlierRuns';
 import { notesOf } from './failures';
 import type { Progress } from './progress';
 import { ProviderPatience } from './providerPatience';
@@ -10,12 +10,16 @@ import { ProviderPatience } from './providerPatience';
 /** What is known of a turn so far; the place of its answer changes when the model is asked again. */
 export interface Asked {
   turn: PlacedTurn;
+  /** When it was put into the chat; workflow time in ms since the epoch, as all times here. */
+  placedAt: number;
   triggered?: Triggered | undefined;
+  /** When that was told. */
+  triggeredAt?: number;
 }
 
 export interface Answer {
   reply: Reply;
-  /** When the last trigger was accepted, and when the reply was read; workflow time in ms since the epoch. */
+  /** When the last trigger was accepted, and when the reply was read. */
   triggeredAt: number;
   repliedAt: number;
 }
@@ -41,10 +45,11 @@ export async function answerTo(
     try {
       if (asked.triggered === undefined) {
         asked.triggered = await trigger(input, asked.turn);
+        asked.triggeredAt = Date.now();
         progress.triggered();
       }
-      const triggeredAt = Date.now();
-      const reply = await replyTo(input, asked.turn, asked.triggered, progress);
+      const triggeredAt = asked.triggeredAt ?? Date.now();
+      const reply = await replyTo(input, asked.turn, { ...asked.triggered, triggeredAt }, progress);
       return { reply, triggeredAt, repliedAt: Date.now() };
     } catch (error) {
       const waited = await patience.wait(error);
@@ -111,7 +116,7 @@ async function placeForAnother(
 async function trigger(input: OrchestrateChatInput, turn: PlacedTurn): Promise<Triggered> {
   const summary = `Ask ${turn.model}`;
   const wanted = turn.unwritten === 'turn' ? input : withoutConversation(input);
-  const mayExist = mayExistSince(input) !== undefined;
+  const mayExist = mayExistForMs(input) !== undefined;
   return triggering(turn).triggerCompletion.executeWithOptions({ summary }, [
     { input: wanted, turn, mayExist, ...(mayBeUnderWay(input) ? { mayBeUnderWay: true } : {}) },
   ]);
@@ -137,11 +142,14 @@ async function replyTo(
   { taskId, triggeredAt }: Triggered,
   progress: Progress,
 ): Promise<Reply> {
+  const now = Date.now();
+  const leftMs = Math.max(0, replyBudgetMs(input) - (now - triggeredAt));
   const { digest, ...reply } = await waiting(turn).awaitReply.executeWithOptions({ summary: 'Wait for the reply' }, [
     {
       turn,
-      triggeredAt,
-      replyBudgetMs: replyBudgetMs(input),
+      // The instant is for workers of the release before, which count from it.
+      triggeredAt: now,
+      replyBudgetMs: leftMs,
       ...(taskId === undefined ? {} : { taskId }),
       ...formatOf(input),
     },

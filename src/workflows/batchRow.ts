@@ -3,6 +3,7 @@ import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '
 import { ParentClosePolicy, WorkflowIdReusePolicy, executeChild } from '@temporalio/workflow';
 import { ROW_OUTCOME_BYTES, rowRequestKey, type BatchRow, type PageInput, type RowTries } from '../batchContract';
 import {
+  FIRST_START_MEMO,
   ORCHESTRATE_CHAT,
   SEARCH_ATTRIBUTES,
   TASK_QUEUES,
@@ -41,6 +42,7 @@ export async function runRow(page: PageInput, pending: PendingRow): Promise<void
           ? WorkflowIdReusePolicy.REJECT_DUPLICATE
           : WorkflowIdReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
       staticSummary: `Row ${id} of batch ${batchKey}`,
+      ...memoOf(pending),
       ...(searchAttributes ? { typedSearchAttributes: [{ key: BATCH_ID, value: batchKey }] } : {}),
     });
   } catch (error) {
@@ -63,4 +65,11 @@ function inputOf({ common }: PageInput, { row, starts, since, chatId }: PendingR
     // It waits again only after failures of its own naming.
     redrive: { since: input.redrive?.since ?? since, settled: true, ...(known === undefined ? {} : { chatId: known }) },
   };
+}
+
+/** When a row that is started again was first started: of an upload of an earlier release nothing says by whose clock. */
+function memoOf({ row, starts, since }: PendingRow): { memo?: Record<string, number> } {
+  const here = row.input.redrive === undefined && starts > 1 ? since : undefined;
+  const firstStart = row.firstStartTemporalMs ?? here;
+  return firstStart === undefined ? {} : { memo: { [FIRST_START_MEMO]: firstStart } };
 }

@@ -1,10 +1,10 @@
 /** What one turn of a conversation is: put into the chat, answered, and whatever the end, settled. */
-import { CancellationScope, log, workflowInfo } from '@temporalio/workflow';
-import type { PlacedTurn, Reply, Settled } from '../activities';
+import { CancellationScope, log } from '@temporalio/workflow';
+import type { PlacedTurn, Reply, Settled, SettleTurnInput } from '../activities';
 import type { ChatOutcome, DuplicateChat, OrchestrateChatInput, Timings } from '../contract';
 import { aboutTurn, placing } from './activityOptions';
 import { answerTo, type Answer, type Asked } from './answer';
-import { isRowOfBatch, mayBeUnderWay, mayExistSince } from './earlierRuns';
+import { actingForMs, isRowOfBatch, mayBeUnderWay, mayExistForMs } from './earlierRuns';
 import { closingReason, failureTypeOf, notesOf, runFailure, wasCancelled } from './failures';
 import type { Progress } from './progress';
 
@@ -16,10 +16,11 @@ export async function runTurn(input: OrchestrateChatInput, turnKey: string, prog
   const startedAt = Date.now();
   const turn = await placed(input, turnKey, progress);
   progress.placed(turn);
-  const createMs = Date.now() - startedAt;
-  const asked: Asked = { turn };
+  const placedAt = Date.now();
+  const createMs = placedAt - startedAt;
+  const asked: Asked = { turn, placedAt };
   const answer = await answered(input, turnKey, asked, progress);
-  const duplicateChats = await withoutTwins(input, turnKey, turn);
+  const duplicateChats = await withoutTwins(input, turnKey, asked);
   const [triggerMs, replyMs] = [answer.triggeredAt - startedAt, answer.repliedAt - startedAt];
   const timings = { createMs, triggerMs, replyMs, totalMs: Date.now() - startedAt };
   return outcomeOf(asked.turn, answer, progress, timings, duplicateChats);
@@ -37,7 +38,7 @@ async function answered(
   } catch (error) {
     await CancellationScope.nonCancellable(async () => {
       await close(input, asked, closingReason(progress.overdue ?? error), progress);
-      progress.duplicated(await withoutTwins(input, turnKey, asked.turn));
+      progress.duplicated(await withoutTwins(input, turnKey, asked));
     });
     throw error;
   }
@@ -64,12 +65,13 @@ async function placed(input: OrchestrateChatInput, turnKey: string, progress: Pr
 
 async function putIntoChat(input: OrchestrateChatInput, turnKey: string): Promise<PlacedTurn> {
   const activities = placing();
-  const since = mayExistSince(input);
+  const forMs = mayExistForMs(input);
   const knownChatId = input.redrive?.chatId;
   const toPlace = {
     input,
     turnKey,
-    ...(since === undefined ? {} : { mayExistSince: since }),
+    // The instant is for workers of the release before.
+    ...(forMs === undefined ? {} : { mayExistForMs: forMs, mayExistSince: Date.now() - forMs }),
     ...(mayBeUnderWay(input) ? { mayBeUnderWay: true } : {}),
     ...(knownChatId === undefined ? {} : { knownChatId }),
     // The batch was prepared with it; a run before this one has used it.
@@ -85,23 +87,30 @@ async function putIntoChat(input: OrchestrateChatInput, turnKey: string): Promis
 }
 
 /** A chat that was asked for more than once may have come into being more than once: the other ones go, as far as they can. */
-async function withoutTwins(input: OrchestrateChatInput, turnKey: string, turn: PlacedTurn): Promise<DuplicateChat[]> {
+async function withoutTwins(
+  input: OrchestrateChatInput,
+  turnKey: string,
+  { turn, placedAt }: Asked,
+): Promise<DuplicateChat[]> {
   if (turn.createRetried !== true) return [];
-  const { chatId: keep, askedInVainAt } = turn;
-  const about = { keep, reason: '', ...(askedInVainAt === undefined ? {} : { askedInVainAt }) };
-  return (await settle(input, turnKey, about)).duplicateChats;
+  const { chatId: keep, askedInVain, askedInVainAt } = turn;
+  // A worker of the release before tells an instant, and wants one.
+  const inVain = askedInVain === true || askedInVainAt !== undefined;
+  const since = inVain ? { askedInVainForMs: Date.now() - placedAt, askedInVainAt: placedAt } : {};
+  return (await settle(input, turnKey, { keep, reason: '', ...since })).duplicateChats;
 }
 
 async function settle(
   input: OrchestrateChatInput,
   turnKey: string,
-  about: { keep?: string; askedInVainAt?: number; reason: string },
+  about: Pick<SettleTurnInput, 'keep' | 'askedInVainForMs' | 'askedInVainAt' | 'reason'>,
 ): Promise<Pick<Settled, 'place' | 'duplicateChats'> & Partial<Settled>> {
-  const sinceMs = mayExistSince(input) ?? workflowInfo().startTime.getTime();
+  const forMs = actingForMs(input);
   try {
     return await CancellationScope.nonCancellable(() =>
       placing().settleTurn.executeWithOptions({ summary: 'Look for what was left behind' }, [
-        { input, turnKey, sinceMs, ...about },
+        // The instant is for workers of the release before.
+        { input, turnKey, mayExistForMs: forMs, sinceMs: Date.now() - forMs, ...about },
       ]),
     );
   } catch (error) {

@@ -1,8 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_REPLY } from '../../dev/model';
 import { turnIds } from '../../src/activities/ids';
 import type { OrchestrateChatInput } from '../../src/contract';
-import { Bench, NAMESPACE_ID, WORKFLOW_ID, asked, carried, environmentFor } from '../support/bench';
+import {
+  Bench,
+  NAMESPACE_ID,
+  WORKFLOW_ID,
+  WRONG_CLOCKS,
+  asked,
+  carried,
+  environmentFor,
+  setWorkersClock,
+} from '../support/bench';
 import { failureOf } from '../support/failures';
 
 const NOBODY = '00000000-0000-4000-8000-000000000000';
@@ -12,7 +20,11 @@ const PROMPT = 'And of Spain?';
 const timestamp = expect.any(Number) as number;
 
 let bench: Bench;
-afterEach(() => bench.stop());
+afterEach(() => {
+  jest.restoreAllMocks();
+  bench.standIn.setClock(0);
+  return bench.stop();
+});
 
 /** A chat with one finished turn, as another run made it. */
 async function finishedChat() {
@@ -169,21 +181,47 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
     expect(failure.message).toBe(`Another reply is under way in chat ${first.chatId}`);
   });
 
-  it.each([
-    ['is eleven minutes old', () => Date.now() - 11 * 60_000],
-    ['is of the future', () => Date.now() + 60 * 60_000],
-  ])("goes on in a tutorial's chat whose place for a reply %s", async (_how, timestamp) => {
-    const id = await tutorialChat(timestamp());
-    const { turn, reply } = await converse({ id });
-    expect(turn).toMatchObject({ chatId: id, parentId: 'assistant-msg-id' });
+  describe.each([['right', 0] as [string, number], ...WRONG_CLOCKS])(
+    'beside a clock of Open WebUI that is %s',
+    (_, ahead) => {
+      /** A tutorial's chat, written so long ago, on a server that somebody uses. */
+      const chatOf = async (ageMs: number): Promise<string> => {
+        bench.standIn.setClock(ahead - ageMs);
+        // The time of a message is its writer's, and says nothing.
+        const id = await tutorialChat(Date.now() + ageMs);
+        bench.standIn.setClock(ahead);
+        await bench.createChat({}, FIRST);
+        return id;
+      };
+
+      it('goes on where a place for a reply was made eleven minutes ago', async () => {
+        const id = await chatOf(11 * 60_000);
+        const turn = await append({ id });
+        expect(turn).toMatchObject({ chatId: id, parentId: 'assistant-msg-id' });
+      });
+
+      it('waits where a place for a reply was made nine minutes ago, whatever the clock of the worker', async () => {
+        const id = await chatOf(9 * 60_000);
+        for (const [, workers] of WRONG_CLOCKS) {
+          setWorkersClock(workers);
+          expect(await failureOf(append({ id }))).toMatchObject({ type: 'ChatBusy', nonRetryable: false });
+        }
+      });
+    },
+  );
+
+  it("goes on with a reply of its own in a tutorial's chat", async () => {
+    bench.standIn.setClock(-11 * 60_000);
+    const id = await tutorialChat(Date.now());
+    bench.standIn.setClock(0);
+    await bench.createChat({}, FIRST);
+    const { reply } = await converse({ id });
     expect(reply.content).toBe(DEFAULT_REPLY);
   });
 
-  it.each([
-    ['just', 0],
-    ['by a clock that is a minute ahead', 60_000],
-  ])("waits for the reply of a tutorial's chat whose place was made %s", async (_how, ahead) => {
-    const id = await tutorialChat(Date.now() + ahead);
+  it('waits where it knows nothing of the clock of Open WebUI but what a proxy says', async () => {
+    bench.standIn.setClock(-60 * 60_000);
+    const id = await tutorialChat(Date.now());
     expect(await failureOf(append({ id }))).toMatchObject({ type: 'ChatBusy', nonRetryable: false });
   });
 
@@ -210,28 +248,34 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('appendTurn on %s', (rel
 
 describe.each(['0.6.15', '0.8.12', '0.12.4'])('appendTurn in a chat with a task that died, on %s', (release) => {
   const HALF_AN_HOUR = 30 * 60_000;
-  afterEach(() => jest.restoreAllMocks());
 
-  it('waits for it as long as a reply may take, and no longer', async () => {
-    bench = await Bench.start({ release });
-    const first = await bench.createChat({ prompt: 'x [stall=1]' }, FIRST);
-    await bench.run('triggerCompletion', { input: carried(asked()), turn: first, mayExist: false }, FIRST);
-    await bench.standIn.haunt(first.chatId);
-    const now = Date.now();
-    const clock = jest.spyOn(Date, 'now').mockReturnValue(now + HALF_AN_HOUR - 5_000);
-    expect(await failureOf(append({ id: first.chatId }))).toMatchObject({ type: 'ChatBusy' });
-    clock.mockReturnValue(now + HALF_AN_HOUR + 1_000);
-    const turn = await append({ id: first.chatId });
-    expect(turn).toMatchObject({ parentId: first.messageId });
-    const input = asked({ prompt: PROMPT, chat: { id: first.chatId } });
-    const carriedInput = turn.unwritten === 'turn' ? input : carried(input);
-    clock.mockReturnValue(now + 2 * HALF_AN_HOUR + 2_000);
-    const triggered = await bench.run('triggerCompletion', { input: carriedInput, turn, mayExist: false });
-    clock.mockRestore();
-    while ((await bench.message(turn))?.content !== DEFAULT_REPLY) await sleep(20);
-    const awaiting = { turn, ...triggered, triggeredAt: now, replyBudgetMs: 60_000 };
-    expect(await bench.run('awaitReply', awaiting, { attempt: 2 })).toMatchObject({ content: DEFAULT_REPLY });
-  });
+  it.each([['right', 0] as [string, number], ...WRONG_CLOCKS])(
+    'waits for it as long as a reply may take, and no longer, where the clock of Open WebUI is %s',
+    async (_, ahead) => {
+      bench = await Bench.start({ release });
+      const ghostOf = async (ageMs: number) => {
+        bench.standIn.setClock(ahead - ageMs);
+        const first = await bench.createChat({ prompt: 'x [stall=1]' }, FIRST);
+        await bench.run('triggerCompletion', { input: carried(asked()), turn: first, mayExist: false }, FIRST);
+        await bench.standIn.haunt(first.chatId);
+        // Somebody else goes on using the server.
+        const { connection } = bench;
+        await bench.connect();
+        await connection.close();
+        bench.standIn.setClock(ahead);
+        await bench.createChat({}, { workflowExecution: { workflowId: 'chat/other', runId: 'r' } });
+        return first;
+      };
+      const young = await ghostOf(HALF_AN_HOUR - 5_000);
+      for (const [, workers] of WRONG_CLOCKS) {
+        setWorkersClock(workers);
+        expect(await failureOf(append({ id: young.chatId }))).toMatchObject({ type: 'ChatBusy' });
+      }
+      setWorkersClock(0);
+      const first = await ghostOf(HALF_AN_HOUR + 2_000);
+      expect(await append({ id: first.chatId })).toMatchObject({ parentId: first.messageId });
+    },
+  );
 });
 
 describe('appendTurn', () => {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CancelledFailure } from '@temporalio/common';
 import type { ActivityDependencies, AwaitedServer, AwaitServerInput } from '../../src/activities';
 import { AuthenticationError, ForbiddenError, NotOpenWebUIError, RateLimitedError } from '../../src/openwebui/errors';
-import { Bench, environmentFor } from '../support/bench';
+import { Bench, afterOthers, environmentFor } from '../support/bench';
 import { failureOf } from '../support/failures';
 
 const PROBING = { everyMs: 20, againMs: 40, refusedMs: 200, answerMs: 500, holdMs: 60_000 };
@@ -111,8 +111,7 @@ describe('awaitServer', () => {
 
   it('goes on for as long as it takes, whatever was tried before', async () => {
     await start();
-    const longAgo = Date.now() - 24 * 60 * 60_000;
-    const info = { attempt: 300, heartbeatDetails: { since: longAgo, startedAt: longAgo } };
+    const info = afterOthers({ attempt: 300, triedForMs: 24 * 60 * 60_000 });
     expect(await bench.run('awaitServer', { connections: ['default'], until: 'answering' }, info)).toEqual({});
   });
 

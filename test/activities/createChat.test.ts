@@ -9,12 +9,17 @@ import { Connection } from '../../src/openwebui/connection';
 import { fixedToken } from '../../src/openwebui/credentials';
 import {
   Bench,
+  LATE_EFFECT_MS,
   NAMESPACE_ID,
   WORKFLOW_ID,
+  WRONG_CLOCKS,
+  afterOthers,
   asked,
   dependenciesFor,
   environmentFor,
   runActivity,
+  setWorkersClock,
+  temporalMs,
 } from '../support/bench';
 import { failureOf } from '../support/failures';
 
@@ -25,10 +30,14 @@ const CREATE = { method: 'POST', path: /^\/api\/v1\/chats\/new$/ };
 const seconds = expect.any(Number) as number;
 
 /** As the next worker finds it, a while after the attempt whose answer was lost. */
-const again = () => ({ attempt: 2, heartbeatDetails: { since: Date.now() - 6_000, startedAt: Date.now() - 6_000 } });
+const again = () => afterOthers();
 
 let bench: Bench;
-afterEach(() => bench.stop());
+afterEach(() => {
+  jest.restoreAllMocks();
+  bench.standIn.setClock(0);
+  return bench.stop();
+});
 
 describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('createChat on %s', (release) => {
   beforeEach(async () => {
@@ -129,19 +138,19 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('createChat on %s', (rel
 
   it('looks first where an earlier run of the same workflow may have acted', async () => {
     const before = await bench.createChat();
-    const again = await bench.run('createChat', { input: asked(), turnKey: '1', mayExistSince: Date.now() - 60_000 });
+    const again = await bench.run('createChat', { input: asked(), turnKey: '1', mayExistForMs: 60_000 });
     expect(again).toEqual({ ...before, createRetried: true });
     expect(await bench.chats()).toHaveLength(1);
   });
 
   it('looks only when a request of that run has had its time', async () => {
-    const wait = { mayExistSince: Date.now() - 60_000, mayBeUnderWay: true };
-    const info = { scheduledTimestampMs: Date.now() - 4_000, heartbeatTimeoutMs: 400 };
-    const lookedFrom = Date.now() + 1_000;
+    const wait = { mayExistForMs: 60_000, mayBeUnderWay: true };
+    const info = { heartbeatTimeoutMs: 600 };
+    const startedAt = performance.now();
     const looking = bench.run('createChat', { input: asked(), turnKey: '1', ...wait }, info);
     await bench.createChat();
     await looking;
-    expect(Date.now()).toBeGreaterThanOrEqual(lookedFrom);
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(LATE_EFFECT_MS + 300 - 5);
     expect(await bench.chats()).toHaveLength(1);
   });
 
@@ -269,7 +278,6 @@ describe.each(['0.6.15', '0.8.12', '0.12.4'])('createChat after a lost answer, o
   beforeEach(async () => {
     bench = await Bench.start({ release });
   });
-  afterEach(() => jest.restoreAllMocks());
 
   it.each(['archive', 'pin'])('finds its chat where a person has used %s on it', async (action) => {
     const chatId = await lost();
@@ -294,42 +302,91 @@ describe.each(['0.6.15', '0.8.12', '0.12.4'])('createChat after a lost answer, o
     expect(created()).toBe(0);
   });
 
-  it.each([3_600_000, -3_600_000])('finds its chat where the clock of the server is %d ms off', async (offMs) => {
+  it.each(WRONG_CLOCKS)(
+    'finds its chat where the clock of Open WebUI, behind a proxy of the right time, is %s',
+    async (_, ahead) => {
+      bench.standIn.setClock(ahead);
+      await others(3);
+      const chatId = await lost();
+      expect(await bench.createChat({}, again())).toMatchObject({ chatId });
+      // And where another worker takes it over, which has seen nothing of this server yet.
+      const { connection } = bench;
+      await bench.connect();
+      await connection.close();
+      expect(await bench.createChat({}, again())).toMatchObject({ chatId });
+      expect(created()).toBe(0);
+    },
+  );
+
+  it.each(WRONG_CLOCKS)('finds its chat where the clock of the worker is %s, and then set right', async (_, ahead) => {
+    setWorkersClock(ahead);
     const chatId = await lost();
-    // Another server's clock: every time that it tells is off.
-    const { client } = bench.connection;
-    for (const name of ['chatList', 'archivedChats'] as const) {
-      const list = client[name].bind(client);
-      jest.spyOn(client, name).mockImplementation(async (...page: [number, (AbortSignal | undefined)?]) => {
-        const { value, status, serverTimeMs = 0 } = await list(...page);
-        const off = (seconds: number): number => seconds + offMs / 1000;
-        const rows = value.map((row) => ({
-          ...row,
-          created_at: off(row.created_at),
-          updated_at: off(row.updated_at),
-        }));
-        return { value: rows, status, serverTimeMs: serverTimeMs + offMs };
-      });
-    }
+    expect(await bench.createChat({}, again())).toMatchObject({ chatId });
+    setWorkersClock(0);
     expect(await bench.createChat({}, again())).toMatchObject({ chatId });
     expect(created()).toBe(0);
   });
 
-  it('waits five seconds from the request whose answer was lost before it looks', async () => {
-    bench.standIn.fault({ ...CREATE, how: 'lostBefore' });
-    await failureOf(bench.createChat());
-    const [document] = bench.sent.bodies(CREATE.method, CREATE.path);
-    const sentAt = Date.now() - 3_500;
-    const startedAt = Date.now();
-    const retry = bench.createChat({}, { attempt: 2, heartbeatDetails: { since: sentAt, startedAt: sentAt } });
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    // The server was slow: only now it does what it was asked to.
-    const late = (await bench.call('POST', '/api/v1/chats/new', document)) as { id: string };
-    expect(await retry).toMatchObject({ chatId: late.id });
-    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(1_450);
-    expect(Date.now() - startedAt).toBeLessThan(3_000);
-    expect(await bench.chats()).toHaveLength(1);
+  it.each(WRONG_CLOCKS)(
+    'finds the chat of a run that was reset where the clock of the worker is %s',
+    async (_, ahead) => {
+      setWorkersClock(ahead);
+      const { chatId } = await bench.createChat();
+      bench.sent.clear();
+      const reset = { input: asked(), turnKey: '1', mayExistForMs: 1_000, mayBeUnderWay: true };
+      expect(await bench.run('createChat', reset, { heartbeatTimeoutMs: 20 })).toMatchObject({ chatId });
+      expect(created()).toBe(0);
+    },
+  );
+
+  it('finds the chat of a run that a worker of the release before tells of by an instant of no known clock', async () => {
+    const { chatId } = await bench.createChat();
+    bench.sent.clear();
+    for (const ahead of [0, 3_600_000]) {
+      const old = { input: asked(), turnKey: '1', mayExistSince: temporalMs() + ahead };
+      expect(await bench.run('createChat', old)).toMatchObject({ chatId });
+    }
+    expect(created()).toBe(0);
   });
+
+  it('finds its chat though the clock of Open WebUI was set back before it was made, once something tells of that', async () => {
+    await others(3);
+    bench.standIn.setClock(-3_600_000);
+    await bench.createChat({}, { workflowExecution: { workflowId: 'chat/other', runId: 'r' } });
+    const chatId = await lost();
+    expect(await bench.createChat({}, again())).toMatchObject({ chatId });
+    expect(created()).toBe(0);
+  });
+
+  it('takes back at the end of the run what it made twice because nothing told that the clock was set back', async () => {
+    await others(3);
+    bench.standIn.setClock(-3_600_000);
+    const first = await lost();
+    const { chatId } = await bench.createChat({}, again());
+    expect(chatId).not.toBe(first);
+    const about = { input: asked(), turnKey: '1', mayExistForMs: 1_000, askedInVainForMs: 0, reason: '' };
+    expect(await bench.run('settleTurn', { ...about, keep: chatId })).toMatchObject({ duplicateChats: [] });
+    expect((await bench.chats()).filter(({ id }) => id === first)).toEqual([]);
+  });
+
+  it.each([0, 10_000, -3_600_000])(
+    'gives the request its time before it looks, be the clock %d ms off',
+    async (ahead) => {
+      bench.standIn.fault({ ...CREATE, how: 'lostBefore' });
+      setWorkersClock(ahead);
+      await failureOf(bench.createChat());
+      const [document] = bench.sent.bodies(CREATE.method, CREATE.path);
+      const startedAt = performance.now();
+      const retry = bench.createChat({}, again());
+      await new Promise((resolve) => setTimeout(resolve, LATE_EFFECT_MS / 2));
+      setWorkersClock(3_600_000);
+      // The server was slow: only now it does what it was asked to.
+      const late = (await bench.call('POST', '/api/v1/chats/new', document)) as { id: string };
+      expect(await retry).toMatchObject({ chatId: late.id, askedInVain: true });
+      expect(performance.now() - startedAt).toBeGreaterThanOrEqual(LATE_EFFECT_MS - 5);
+      expect(await bench.chats()).toHaveLength(1);
+    },
+  );
 
   it('takes the older one of two', async () => {
     const chatId = await lost();

@@ -19,8 +19,8 @@ import {
 } from '../../src/openwebui/errors';
 
 const REQUEST = { connection: 'default', method: 'GET', path: '/api/models', status: 500 };
-const FIRST: FailureContext = { proven: false, refusals: 0, credentialGraceUntilMs: 0 };
-const later = (): FailureContext => ({ proven: true, refusals: 0, credentialGraceUntilMs: Date.now() + 60_000 });
+const FIRST: FailureContext = { proven: false, refusals: 0, mayBeRotated: false };
+const LATER: FailureContext = { proven: true, refusals: 0, mayBeRotated: true };
 
 const failureFrom = (error: unknown, context: FailureContext): ApplicationFailure => {
   const failure = toFailure(error, context);
@@ -90,7 +90,7 @@ describe('what went wrong becomes a failure of a step', () => {
       { retried: false, retriedAtFirst: false },
     ],
   ])('%s', (_, error, type, { retried, retriedAtFirst }) => {
-    expect(failureFrom(error, later())).toMatchObject({ type, nonRetryable: !retried });
+    expect(failureFrom(error, LATER)).toMatchObject({ type, nonRetryable: !retried });
     expect(failureFrom(error, FIRST)).toMatchObject({ type, nonRetryable: !retriedAtFirst });
     expect(failureFrom(error, FIRST).message.startsWith(error.message)).toBe(true);
   });
@@ -136,7 +136,7 @@ describe('what went wrong becomes a failure of a step', () => {
   });
 
   it('for good once the time for a rotation of the credential is over', () => {
-    const over = { proven: true, refusals: 0, credentialGraceUntilMs: Date.now() - 1 };
+    const over = { ...LATER, mayBeRotated: false };
     expect(failureFrom(new AuthenticationError('No', REQUEST), over).nonRetryable).toBe(true);
   });
 

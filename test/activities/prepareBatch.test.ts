@@ -74,8 +74,7 @@ describe.each(RELEASES)('prepareBatch on %s', (release) => {
     });
     const failure = await failureOf(prepare({ folder: 'Night run' }));
     expect(failure).toMatchObject({ type: 'ServerUnavailable', nonRetryable: false });
-    const heartbeatDetails = { since: Date.now(), startedAt: Date.now() - 60_000 };
-    const { folderIds } = await prepare({ folder: 'Night run' }, { attempt: 2, heartbeatDetails });
+    const { folderIds } = await prepare({ folder: 'Night run' }, { attempt: 2 });
     expect(await foldersNamed('Night run')).toEqual([expect.objectContaining({ id: folderIds['default'] })]);
   });
 

@@ -1,7 +1,18 @@
 import { turnIds } from '../../src/activities/ids';
+import type { SettleTurnInput } from '../../src/activities';
 import type { OrchestrateChatInput } from '../../src/contract';
 import type { Chat } from '../../src/openwebui/schemas';
-import { Bench, NAMESPACE_ID, WORKFLOW_ID, asked, carried } from '../support/bench';
+import {
+  Bench,
+  LATE_EFFECT_MS,
+  NAMESPACE_ID,
+  WORKFLOW_ID,
+  WRONG_CLOCKS,
+  asked,
+  carried,
+  setWorkersClock,
+  temporalMs,
+} from '../support/bench';
 
 const IDS = turnIds({ namespaceId: NAMESPACE_ID, workflowId: WORKFLOW_ID, turnKey: '1' }, 1);
 const FIRST = { workflowExecution: { workflowId: 'chat/first', runId: 'r' } };
@@ -13,15 +24,16 @@ const CREATE = /^\/api\/v1\/chats\/new$/;
 const WRITES = /^(POST|DELETE) \/api\/(v1\/chats|tasks)\//;
 
 let bench: Bench;
-afterEach(() => bench.stop());
+afterEach(() => {
+  jest.restoreAllMocks();
+  return bench.stop();
+});
 
-const settle = (
-  { keep, input = {} }: { keep?: string; input?: Partial<OrchestrateChatInput> } = {},
-  scheduledTimestampMs = Date.now() - 3_000,
-) => {
-  const about = { input: asked(input), turnKey: '1', sinceMs: Date.now() - 60_000, reason: REASON };
-  return bench.run('settleTurn', { ...about, ...(keep === undefined ? {} : { keep }) }, { scheduledTimestampMs });
-};
+const settle = ({
+  input = {},
+  ...about
+}: { input?: Partial<OrchestrateChatInput> } & Partial<Omit<SettleTurnInput, 'input'>> = {}) =>
+  bench.run('settleTurn', { input: asked(input), turnKey: '1', mayExistForMs: 60_000, reason: REASON, ...about });
 const writes = (): string[] => bench.sent.lines().filter((line) => WRITES.test(line));
 const ids = async (): Promise<string[]> => (await bench.chats()).map(({ id }) => id);
 
@@ -213,11 +225,45 @@ describe('settleTurn', () => {
     const { chatId } = await bench.createChat();
     const made = bench.sent.bodies('POST', CREATE).at(-1);
     await bench.call('DELETE', `/api/v1/chats/${chatId}`);
-    const settled = settle({}, Date.now());
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const settled = settle();
+    await new Promise((resolve) => setTimeout(resolve, LATE_EFFECT_MS / 2));
     const late = (await bench.call('POST', '/api/v1/chats/new', made)) as Chat;
     expect(await settled).toMatchObject({ place: { chatId: late.id } });
     expect(await bench.message({ chatId: late.id, messageId: IDS.messageId })).toMatchObject({ done: true });
+  });
+
+  it.each<[string, Partial<SettleTurnInput>, number]>([
+    ['was just asked for in vain', { askedInVainForMs: 0 }, 2 * LATE_EFFECT_MS],
+    ['was asked for in vain a moment ago', { askedInVainForMs: LATE_EFFECT_MS }, LATE_EFFECT_MS],
+    ['was asked for in vain long ago', { askedInVainForMs: 60_000 }, 0],
+    ['was asked for in vain, by a worker of the release before', { askedInVainAt: 5 }, 2 * LATE_EFFECT_MS],
+    ['was answered', {}, 0],
+  ])('looks for a second chat when the first one %s, whatever the clock of the worker', async (_, about, waitsMs) => {
+    bench = await Bench.start();
+    const { chatId } = await bench.createChat();
+    let shortest = waitsMs === 0 ? Infinity : 0;
+    for (const [, ahead] of WRONG_CLOCKS) {
+      setWorkersClock(ahead);
+      const startedAt = performance.now();
+      await settle({ keep: chatId, ...about });
+      const tookMs = performance.now() - startedAt;
+      expect(tookMs).toBeGreaterThanOrEqual(waitsMs - 5);
+      if (waitsMs === 0) shortest = Math.min(shortest, tookMs);
+    }
+    // The machine may be slow, but not each time.
+    expect(shortest).toBeLessThan(LATE_EFFECT_MS);
+  });
+
+  it('looks further back than a worker of the release before says, whose clock nobody knows', async () => {
+    bench = await Bench.start();
+    const { chatId } = await bench.createChat();
+    const twin = await lateTwin();
+    // By then the chats are an hour old.
+    bench.standIn.setClock(3_600_000);
+    await bench.createChat({}, FIRST);
+    expect(await settle({ keep: chatId, sinceMs: temporalMs() })).toMatchObject({ duplicateChats: [] });
+    expect(await ids()).not.toContain(twin);
+    bench.standIn.setClock(0);
   });
 
   it('keeps the older of two chats', async () => {

@@ -1,6 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Info } from '@temporalio/activity';
 import type { OrchestrateChatInput } from '../../src/contract';
-import { Bench, WORKFLOW_ID, asked, carried } from '../support/bench';
+import {
+  Bench,
+  LATE_EFFECT_MS,
+  WORKFLOW_ID,
+  WRONG_CLOCKS,
+  asked,
+  carried,
+  environmentFor,
+  setWorkersClock,
+  temporalMs,
+} from '../support/bench';
 import { failureOf, retried } from '../support/failures';
 
 const PROMPT = 'What is the capital of France? [pace=5]';
@@ -9,7 +20,10 @@ const number = expect.any(Number) as number;
 const text = expect.any(String) as string;
 
 let bench: Bench;
-afterEach(() => bench.stop());
+afterEach(() => {
+  jest.restoreAllMocks();
+  return bench.stop();
+});
 
 describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('triggerCompletion on %s', (release) => {
   beforeEach(async () => {
@@ -112,8 +126,8 @@ describe.each(['0.6.15', '0.6.43', '0.8.12', '0.12.4'])('triggerCompletion on %s
     bench.standIn.fault({ ...TRIGGER, how: 'lostBefore' });
     await failureOf(bench.run('triggerCompletion', input));
     // The oldest releases show nothing of a trigger that waits for the model: there it may take minutes to be sure.
-    const startedAt = Date.now() - (release === '0.6.15' ? 331_000 : 1_000);
-    const heartbeatDetails = { since: startedAt, startedAt };
+    const unansweredSinceTemporalMs = temporalMs() - (release === '0.6.15' ? 331_000 : 1_000);
+    const heartbeatDetails = { byAttempt: 1, sent: 'maybe', left: { unansweredSinceTemporalMs } };
     await bench.run('triggerCompletion', input, { attempt: 2, heartbeatDetails });
     await bench.untilNoTask(turn.chatId);
     expect(bench.generations()).toHaveLength(1);
@@ -204,15 +218,65 @@ describe('triggerCompletion', () => {
     await bench.connect();
     await connection.close();
     expect(await lost).toMatchObject({ type: 'ServerUnavailable' });
-    const before = { since: Date.now() - 6_000, startedAt: Date.now() - 6_000 };
-    const retry = { attempt: 2, heartbeatDetails: before };
-    const again = await failureOf(bench.run('triggerCompletion', input, retry));
+    const again = await failureOf(bench.run('triggerCompletion', input, { attempt: 2 }));
     expect(again).toMatchObject({ type: 'ServerUnavailable', category: 'BENIGN' });
-    const { triggeredAt } = await retried(() => bench.run('triggerCompletion', input, { ...retry, attempt: 3 }));
-    expect(triggeredAt).toBeLessThanOrEqual(Date.now());
+    await retried(() => bench.run('triggerCompletion', input, { attempt: 3 }));
     await bench.untilNoTask(turn.chatId);
     expect(bench.generations()).toHaveLength(1);
   });
+
+  it('counts how long a trigger is held from the first attempt after it, whatever the clocks of the workers', async () => {
+    bench = await Bench.start({ release: '0.6.15' });
+    const turn = await bench.createChat({ prompt: 'x [pace=5]' });
+    const input = { input: carried(asked()), turn, mayExist: false };
+    bench.standIn.fault({ ...TRIGGER, how: 'lostBefore' });
+    const due = (seconds: number) => ({ scheduledTimestampMs: 0, currentAttemptScheduledTimestampMs: seconds * 1_000 });
+    const attemptOf = async (info: Partial<Info>) => {
+      const environment = environmentFor(info);
+      let word: Record<string, unknown> = {};
+      environment.on('heartbeat', (told: Record<string, unknown>) => (word = { ...told }));
+      const failure = await environment.run(bench.activities.triggerCompletion, input).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      return { failure, word };
+    };
+    let { word } = await attemptOf({ attempt: 1, ...due(0) });
+    for (const [i, seconds] of [100, 200, 429].entries()) {
+      setWorkersClock((i - 1) * 3_600_000);
+      const held = await attemptOf({ attempt: 2 + i, ...due(seconds), heartbeatDetails: word });
+      word = held.word;
+      expect(held.failure).toMatchObject({ type: 'ServerUnavailable', category: 'BENIGN' });
+      expect(word).toMatchObject({ left: { unansweredSinceTemporalMs: 100_000 } });
+    }
+    bench.standIn.fault({ ...TRIGGER, how: 'lostBefore' });
+    const again = await attemptOf({ attempt: 5, ...due(430), heartbeatDetails: word });
+    expect(bench.sent.bodies(TRIGGER.method, TRIGGER.path)).toHaveLength(2);
+    // It was sent again, and is held anew.
+    expect(again.word).toMatchObject({ left: { unansweredSinceTemporalMs: undefined } });
+    const last = await attemptOf({ attempt: 6, ...due(500), heartbeatDetails: { ...again.word, left: {} } });
+    expect(last.failure).toMatchObject({ type: 'ServerUnavailable', category: 'BENIGN' });
+    expect(last.word).toMatchObject({ left: { unansweredSinceTemporalMs: 500_000 } });
+    expect(bench.sent.bodies(TRIGGER.method, TRIGGER.path)).toHaveLength(2);
+  });
+
+  it.each(WRONG_CLOCKS)(
+    'gives a trigger without an answer its time where the clock of the worker is %s',
+    async (_, ahead) => {
+      bench = await Bench.start();
+      const turn = await bench.createChat({ prompt: 'x [slow=50]' });
+      const input = { input: carried(asked()), turn, mayExist: false };
+      setWorkersClock(ahead);
+      bench.standIn.fault({ ...TRIGGER, how: 'lostAfter' });
+      await failureOf(bench.run('triggerCompletion', input));
+      setWorkersClock(-ahead);
+      const startedAt = performance.now();
+      await bench.run('triggerCompletion', input, { attempt: 2 });
+      expect(performance.now() - startedAt).toBeGreaterThanOrEqual(LATE_EFFECT_MS - 5);
+      await bench.untilNoTask(turn.chatId);
+      expect(bench.generations()).toHaveLength(1);
+    },
+  );
 
   it('gives a trigger of an earlier run that was cut off its time, as after a reset', async () => {
     bench = await Bench.start({ release: '0.6.15' });
@@ -225,8 +289,7 @@ describe('triggerCompletion', () => {
     await connection.close();
     await cut;
     const reset = { ...input, mayExist: true, mayBeUnderWay: true };
-    const scheduledTimestampMs = Date.now();
-    await retried(() => bench.run('triggerCompletion', reset, { scheduledTimestampMs, heartbeatTimeoutMs: 200 }));
+    await retried(() => bench.run('triggerCompletion', reset, { heartbeatTimeoutMs: 200 }));
     await bench.untilNoTask(turn.chatId);
     expect(bench.generations()).toHaveLength(1);
   });

@@ -92,7 +92,7 @@ describe('a model that is not listed', () => {
   });
 
   it('has been away when the budget is over, so that a row waits again', async () => {
-    const heartbeatDetails = { since: START - 31 * 60_000 };
+    const heartbeatDetails = { byAttempt: 1, sent: 'no', triedSinceTemporalMs: START - 31 * 60_000 };
     const { failure } = await attemptAt(1, heartbeatDetails, { modelSeen: true });
     expect(failure).toMatchObject({ type: 'ModelNotFound', nonRetryable: true, details: [{ away: true }, {}] });
   });

@@ -24,12 +24,12 @@ export function aboutLists(driver: () => Driver, release: string): void {
   /** The look-up of an attempt that does not know what became of the one before. */
   const found = (
     turn: Turn,
-    sinceMs: number,
+    withinMs: number,
     { folderId, by = driver() }: { folderId?: string; by?: Driver } = {},
   ): Promise<string[]> =>
-    withClient(by, async (client) => {
-      const search = { messageId: turn.userId, sinceMs, folderId };
-      const chats = await new RecentChats(client).find(search, new AbortController().signal);
+    withClient(by, async (client, clock) => {
+      const search = { messageId: turn.userId, withinMs, folderId };
+      const chats = await new RecentChats(client, clock).find(search, new AbortController().signal);
       return chats.map((chat) => chat.id);
     });
 
@@ -95,27 +95,27 @@ export function aboutLists(driver: () => Driver, release: string): void {
   ])('lets a chat be found by its question %s', async (_, how) => {
     const turn = await driver().newChat('Find me.');
     if (how !== undefined) await put(turn, how);
-    expect(await found(turn, Date.now() - 1_000)).toEqual([turn.chatId]);
+    expect(await found(turn, 1_000)).toEqual([turn.chatId]);
   });
 
   it('lets a chat be found in a folder: anywhere from 0.6.31 on, before in the folder that is known', async () => {
     const turn = await driver().newChat('Find me.');
     const folderId = await newFolder();
     await put(turn, 'folder', { folder_id: folderId });
-    expect(await found(turn, Date.now() - 1_000, { folderId })).toEqual([turn.chatId]);
-    expect(await found(turn, Date.now() - 1_000)).toEqual(isAtLeast(release, '0.6.31') ? [turn.chatId] : []);
+    expect(await found(turn, 1_000, { folderId })).toEqual([turn.chatId]);
+    expect(await found(turn, 1_000)).toEqual(isAtLeast(release, '0.6.31') ? [turn.chatId] : []);
   });
 
   it('lets a chat be found behind a page of newer ones', async () => {
     // So many chats would push those of other tests off the first page.
     const { person, stranger, ...server } = driver().server;
     const other = new Driver({ ...server, stranger, person: { ...person, token: stranger.token } });
-    const since = Date.now() - 1_000;
+    const since = performance.now();
     const turn = await other.newChat('Find me.');
     await sleep(1_100);
     for (let i = 0; i < 61; i++) await other.call('POST', '/api/v1/chats/new', { chat: { title: `Newer ${i}` } });
     const { body } = await other.call('GET', '/api/v1/chats/list?page=1');
     expect((body as Row[]).map((row) => row.id)).not.toContain(turn.chatId);
-    expect(await found(turn, since, { by: other })).toEqual([turn.chatId]);
+    expect(await found(turn, performance.now() - since, { by: other })).toEqual([turn.chatId]);
   });
 }

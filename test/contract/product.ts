@@ -3,6 +3,7 @@ import { appendRegeneration, closeMessage } from '../../src/openwebui/chatTree';
 import { OpenWebUIClient } from '../../src/openwebui/client';
 import { fixedToken } from '../../src/openwebui/credentials';
 import { Http } from '../../src/openwebui/http';
+import { ServerClock } from '../../src/openwebui/serverClock';
 import { replyState, type ReplyState } from '../../src/openwebui/replyState';
 import { historySchema, messageSchema, type History } from '../../src/openwebui/schemas';
 import { seconds, type Driver, type Turn } from './driver';
@@ -10,12 +11,13 @@ import { seconds, type Driver, type Turn } from './driver';
 /** The product's own client, for what it makes of an answer. The person's, unless a token is given. */
 export async function withClient<T>(
   { server }: Driver,
-  use: (client: OpenWebUIClient) => Promise<T>,
+  use: (client: OpenWebUIClient, clock: ServerClock) => Promise<T>,
   token = server.person.token,
 ): Promise<T> {
   const http = new Http({ connection: 'contract', url: server.url, credentials: fixedToken(token) });
   try {
-    return await use(new OpenWebUIClient(http));
+    const clock = new ServerClock();
+    return await use(new OpenWebUIClient(http, clock), clock);
   } finally {
     await http.close();
   }

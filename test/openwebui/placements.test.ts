@@ -2,7 +2,7 @@ import { Placements } from '../../src/openwebui/placements';
 
 describe('placements', () => {
   let now = 1_000_000;
-  beforeEach(() => jest.spyOn(Date, 'now').mockImplementation(() => now));
+  beforeEach(() => jest.spyOn(performance, 'now').mockImplementation(() => now));
   afterEach(() => jest.restoreAllMocks());
 
   it('let one turn at a time into a chat, and the same one again', () => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NotFoundError, ResponseTooLargeError, ServerError, UnexpectedShapeError } from '../../src/openwebui/errors';
 import { RecentChats } from '../../src/openwebui/recentChats';
+import { ServerClock } from '../../src/openwebui/serverClock';
 import type { Chat, ChatRow } from '../../src/openwebui/schemas';
 
 const PAGE = 60;
@@ -20,10 +21,7 @@ interface Stored {
 class Server {
   reads: string[] = [];
   lists: string[] = [];
-  /** By how much its clock is ahead of ours, in seconds. */
-  ahead = 0;
-  /** Tells its time in the answers. */
-  tellsTime = true;
+  readonly clock = new ServerClock();
   onRead: (id: string) => void = () => undefined;
   readonly recent: RecentChats;
 
@@ -31,10 +29,11 @@ class Server {
     const list = (where: Stored['where']) => async (page: number, signal?: AbortSignal) => {
       this.lists.push(`${where ?? 'list'} ${page}`);
       await sleep(1, undefined, { ...(signal && { signal }) });
-      const serverTimeMs = this.tellsTime ? (NOW + this.ahead) * 1000 : undefined;
-      return { value: this.rows(where).slice((page - 1) * PAGE, page * PAGE), status: 200, serverTimeMs };
+      const value = this.rows(where).slice((page - 1) * PAGE, page * PAGE);
+      for (const row of value) this.clock.noteSeen(row);
+      return { value, status: 200, serverTimeMs: undefined };
     };
-    this.recent = new RecentChats({
+    const client = {
       chatList: list(undefined),
       archivedChats: list('archived'),
       pinnedChats: async () => this.rows('pinned'),
@@ -50,12 +49,14 @@ class Server {
         if (found === undefined) throw new NotFoundError('Gone', CONTEXT);
         return this.view(found);
       },
-    });
+    } satisfies ConstructorParameters<typeof RecentChats>[0];
+    this.clock.noteMade({ created_at: NOW, updated_at: NOW });
+    this.recent = new RecentChats(client, this.clock);
   }
 
-  find(messageId: string, options: { sinceMs?: number; folderId?: string; signal?: AbortSignal } = {}) {
-    const { sinceMs = NOW * 1000, folderId, signal = new AbortController().signal } = options;
-    return this.recent.find({ messageId, sinceMs, folderId }, signal).then((chats) => chats.map(({ id }) => id));
+  find(messageId: string, options: { withinMs?: number; folderId?: string; signal?: AbortSignal } = {}) {
+    const { withinMs = 0, folderId, signal = new AbortController().signal } = options;
+    return this.recent.find({ messageId, withinMs, folderId }, signal).then((chats) => chats.map(({ id }) => id));
   }
 
   private rows(where: Stored['where']): ChatRow[] {
@@ -81,7 +82,6 @@ const many = (count: number, from = 0): Stored[] =>
     messageId: `theirs-${from + i}`,
   }));
 
-beforeEach(() => void jest.spyOn(Date, 'now').mockReturnValue(NOW * 1000));
 afterEach(() => jest.restoreAllMocks());
 
 describe('a look-up of chats by a message', () => {
@@ -123,24 +123,13 @@ describe('a look-up of chats by a message', () => {
     expect(server.reads).toEqual(['mine', 'mine']);
   });
 
-  it.each([3_600, -3_600, 30 * 24 * 3_600, -30 * 24 * 3_600])(
-    'goes by the clock of the server, be it %d s ahead',
-    async (ahead) => {
-      const server = new Server([
-        { id: 'mine', createdAt: NOW + ahead, messageId: 'm' },
-        { id: 'older', createdAt: NOW + ahead - 60, messageId: 'm' },
-      ]);
-      server.ahead = ahead;
-      expect(await server.find('m')).toEqual(['mine']);
-      expect(await server.find('m')).toEqual(['mine']);
-      expect(await server.find('m', { sinceMs: (NOW - 60) * 1000 })).toEqual(['older', 'mine']);
-    },
-  );
-
-  it('goes by ours where the server does not tell its time', async () => {
-    const server = new Server([{ id: 'mine', createdAt: NOW - 4, messageId: 'm' }]);
-    server.tellsTime = false;
+  it('takes chats as old as they may be, and a little older', async () => {
+    const server = new Server([
+      { id: 'mine', createdAt: NOW - 4, messageId: 'm' },
+      { id: 'older', createdAt: NOW - 60, messageId: 'm' },
+    ]);
     expect(await server.find('m')).toEqual(['mine']);
+    expect(await server.find('m', { withinMs: 60_000 })).toEqual(['older', 'mine']);
   });
 
   it('ends on a release that answers the same page for ever', async () => {
@@ -149,8 +138,8 @@ describe('a look-up of chats by a message', () => {
     const listed = jest.fn(async () => ({ value: rows, status: 200, serverTimeMs: NOW * 1000 }));
     const chat = async (id: string): Promise<Chat> => ({ id, created_at: NOW, updated_at: NOW, chat: {} });
     const client = { chatList: listed, archivedChats: listed, pinnedChats: async () => rows };
-    const recent = new RecentChats({ ...client, chat, chatsInFolder: async () => [] });
-    expect(await recent.find({ messageId: 'm', sinceMs: NOW * 1000 }, new AbortController().signal)).toEqual([]);
+    const recent = new RecentChats({ ...client, chat, chatsInFolder: async () => [] }, server.clock);
+    expect(await recent.find({ messageId: 'm', withinMs: 0 }, new AbortController().signal)).toEqual([]);
     expect(listed.mock.calls.length).toBeLessThanOrEqual(4);
     expect(server.lists).toEqual([]);
   });
@@ -193,7 +182,7 @@ describe('a look-up of chats by a message', () => {
 
   it('looks as far back as any of those who share a listing asks for', async () => {
     const server = new Server([...many(3), { id: 'mine', createdAt: NOW - 1_000, messageId: 'm' }]);
-    const [, found] = await Promise.all([server.find('x'), server.find('m', { sinceMs: (NOW - 2_000) * 1000 })]);
+    const [, found] = await Promise.all([server.find('x'), server.find('m', { withinMs: 2_000_000 })]);
     expect(found).toEqual(['mine']);
   });
 
@@ -255,21 +244,21 @@ describe('a look-up of chats by a message', () => {
   it('stops when nobody waits for it any more, and the next goes on where it ended, however old the chats are', async () => {
     const old = many(100).map((chat) => ({ ...chat, createdAt: NOW - 3 * 24 * 3_600 }));
     const server = new Server([...old, { id: 'mine', createdAt: NOW - 3 * 24 * 3_600, messageId: 'm' }]);
-    const sinceMs = (NOW - 4 * 24 * 3_600) * 1000;
+    const withinMs = 4 * 24 * 3_600_000;
     for (let attempt = 1; attempt <= 2; attempt++) {
       const abort = new AbortController();
       server.onRead = () => {
         if (server.reads.length === attempt * 40) abort.abort(new Error('out of time'));
       };
       const finders = [
-        server.find('m', { sinceMs, signal: abort.signal }),
-        server.find('n', { sinceMs, signal: abort.signal }),
+        server.find('m', { withinMs, signal: abort.signal }),
+        server.find('n', { withinMs, signal: abort.signal }),
       ];
       for (const left of await Promise.allSettled(finders)) expect(left).toMatchObject({ status: 'rejected' });
       await sleep(20);
       expect(server.reads.length).toBeLessThan(attempt * 40 + 10);
     }
-    expect(await server.find('m', { sinceMs })).toEqual(['mine']);
+    expect(await server.find('m', { withinMs })).toEqual(['mine']);
     // All once, besides those whose reading was broken off, and the one that was found as it is now.
     expect(server.reads.length).toBeLessThanOrEqual(101 + 2 * 8 + 1);
   });
@@ -290,11 +279,11 @@ describe('a look-up of chats by a message', () => {
   it('forgets a day after it has read', async () => {
     const server = new Server([{ id: 'mine', createdAt: NOW, messageId: 'm' }]);
     await server.find('m');
-    jest.spyOn(Date, 'now').mockReturnValue((NOW + 25 * 3_600) * 1000);
-    server.ahead = 25 * 3_600;
+    const later = performance.now() + 25 * 3_600_000;
+    jest.spyOn(performance, 'now').mockReturnValue(later);
     server.stored = [];
     server.reads = [];
-    expect(await server.find('m', { sinceMs: (NOW + 25 * 3_600) * 1000 })).toEqual([]);
+    expect(await server.find('m')).toEqual([]);
     expect(server.reads).toEqual([]);
   });
 });

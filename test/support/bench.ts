@@ -15,6 +15,15 @@ import { BY_TEST, recordRequests, type SentRequests } from './sentRequests';
 
 export const NAMESPACE_ID = '11111111-2222-4333-8444-555555555555';
 export const WORKFLOW_ID = 'chat/bench';
+/** How long a request without an answer is given to take effect, in milliseconds. */
+export const LATE_EFFECT_MS = 200;
+/** By how much the clock of a worker is ahead, in milliseconds. */
+export const WRONG_CLOCKS: Array<[string, number]> = [
+  ['ten seconds ahead', 10_000],
+  ['ten seconds behind', -10_000],
+  ['an hour ahead', 3_600_000],
+  ['an hour behind', -3_600_000],
+];
 
 export interface BenchOptions {
   release?: string;
@@ -195,7 +204,7 @@ export function dependenciesFor(
     searchAttributes: true,
     heartbeatTimeoutMs: 3_000,
     confirmAttempt: async () => true,
-    patience: { lostAfterMs: 10_000, heldTriggerMs: 330_000 },
+    patience: { lostAfterMs: 10_000, heldTriggerMs: 330_000, lateEffectMs: LATE_EFFECT_MS },
     limits: { maxPromptBytes: 100_000, maxReplyBytes: 10_000, ...limits },
   };
 }
@@ -210,9 +219,31 @@ export function runActivity<Name extends keyof Activities>(
   return environmentFor(info).run(activity, input) as ReturnType<Activities[Name]>;
 }
 
+/** Sets the clock of everything but Temporal and Open WebUI. It may be called again. To be undone with `jest.restoreAllMocks`. */
+export function setWorkersClock(aheadMs: number): void {
+  jest.spyOn(Date, 'now').mockImplementation(() => temporalMs() + aheadMs);
+}
+
+/** Now, by Temporal's clock: whatever `Date.now` is made to say in a test, it goes on. In ms since the epoch. */
+export function temporalMs(): number {
+  return Math.round(performance.timeOrigin + performance.now());
+}
+
+/** What an attempt finds that comes after others of which nothing is known, but since when the step is tried. */
+export function afterOthers({ attempt = 2, triedForMs = 0, sent = 'maybe' }: Others = {}): Partial<Info> {
+  const triedSinceTemporalMs = temporalMs() - triedForMs;
+  return { attempt, heartbeatDetails: { byAttempt: attempt - 1, sent, triedSinceTemporalMs } };
+}
+
+interface Others {
+  attempt?: number;
+  triedForMs?: number;
+  sent?: 'no' | 'maybe';
+}
+
 /** Where an attempt runs; cancel it here. */
 export function environmentFor(info: Partial<Info> = {}): MockActivityEnvironment {
-  const now = Date.now();
+  const now = temporalMs();
   const attempt = {
     workflowExecution: { workflowId: WORKFLOW_ID, runId: '00000000-0000-0000-0000-000000000000' },
     scheduledTimestampMs: now,

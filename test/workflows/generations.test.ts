@@ -1,7 +1,7 @@
 /** What a run does about replies that died, and about requests that may have been carried out twice. */
 import { heartbeat, sleep as cancellableSleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import type { StepNotes } from '../../src/activities';
+import type { PlacedTurn, StepNotes } from '../../src/activities';
 import { OrchestrationError, type ChatRun } from '../../src/client';
 import { PLACED, REPLY, WorkflowBench, searchAttributesOf, type Fakes } from '../support/workflowBench';
 
@@ -137,6 +137,22 @@ describe('a reply that is proved dead', () => {
     expect(await (await bench.start()).result()).toMatchObject({ messageId: 'assistant-1', generations: 1 });
     expect(inputsOf('triggerCompletion')).toHaveLength(1);
     expect(inputsOf('awaitReply')[1]).toMatchObject({ turn: PLACED, taskId: 'task-1' });
+  });
+
+  it('is then awaited for what is left of its budget', async () => {
+    let waits = 0;
+    bench.reset({
+      awaitReply: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return ++waits === 1 ? Promise.reject(LOST) : REPLY;
+      },
+      regenerate: async () => ({ messageId: 'assistant-1', unwritten: 'nothing', alive: true }),
+    });
+    await (await bench.start({ replyBudgetMs: 60_000 })).result();
+    const [first, second] = inputsOf('awaitReply').map(({ replyBudgetMs }) => Number(replyBudgetMs));
+    expect(first).toBe(60_000);
+    expect(second).toBeLessThanOrEqual(59_710);
+    expect(second).toBeGreaterThan(50_000);
   });
 
   it('does not use up a generation where it was not dead after all', async () => {
@@ -278,8 +294,28 @@ describe('a chat that was asked for more than once', () => {
     expect(await (await bench.start()).result()).toMatchObject({ content: 'Paris.', duplicateChats: [DUPLICATE] });
     expect(bench.names()).toEqual(['createChat', 'triggerCompletion', 'awaitReply', 'settleTurn']);
     expect(inputsOf('settleTurn')).toEqual([
-      expect.objectContaining({ keep: 'chat-1', turnKey: '1', sinceMs: expect.any(Number) as number }),
+      expect.objectContaining({
+        keep: 'chat-1',
+        turnKey: '1',
+        mayExistForMs: expect.any(Number) as number,
+        sinceMs: expect.any(Number) as number,
+      }),
     ]);
+    expect(inputsOf('settleTurn')[0]).not.toHaveProperty('askedInVainForMs');
+  });
+
+  it.each<[string, Partial<PlacedTurn>]>([
+    ['here', { askedInVain: true, askedInVainAt: 5 }],
+    ['on a worker of the release before', { askedInVainAt: 5 }],
+  ])('is given the time that is left, by the clock of Temporal, where it was asked for in vain %s', async (_, told) => {
+    const awaitReply = async () => (await new Promise((resolve) => setTimeout(resolve, 300)), REPLY);
+    bench.reset({ createChat: async () => ({ ...PLACED, createRetried: true, ...told }), awaitReply });
+    await (await bench.start()).result();
+    const [settled] = inputsOf('settleTurn');
+    expect(settled?.['askedInVainForMs']).toBeGreaterThanOrEqual(290);
+    expect(settled?.['askedInVainForMs']).toBeLessThan(5_000);
+    // Workers of the release before want an instant, by any clock that is right.
+    expect(Math.abs(Number(settled?.['askedInVainAt']) - Date.now())).toBeLessThan(10_000);
   });
 
   it('is looked for also where the run fails or is cancelled', async () => {

@@ -733,8 +733,11 @@ describe('runBatch', () => {
     expect(placed).toHaveLength(2);
     expect(placed[0]).toMatchObject({
       knownChatId: expect.stringMatching(/^chat of p[25]$/) as string,
+      mayExistForMs: expect.any(Number) as number,
       mayExistSince: expect.any(Number) as number,
     });
+    // Temporal itself says when the batch began: no day more is looked for.
+    expect(Number(placed[0]?.['mayExistForMs'])).toBeLessThan(600_000);
     expect((await resultsOf(batch)).map(({ status }) => status)).toEqual(Array(6).fill('completed'));
     // What all rows have in common is not repeated in each.
     const page = pageWorkflowId({ batchKey: batch.batchKey, round: 1, page: 0 });
