@@ -63,7 +63,8 @@ export class Observations {
     const length = message === undefined ? 0 : lengthOf(message);
     if (this.length !== undefined && length > this.length) this.aliveAt = at;
     this.length = length;
-    this.begun ||= message !== undefined && hasBegun(message);
+    const shown = [message, connection.watcher.shows(chatId, messageId)].filter((part) => part !== undefined);
+    this.begun ||= shown.some(hasBegun);
     const heard = connection.watcher.hears(chatId, messageId);
     if (heard !== undefined && toMs(heard) > toMs(this.aliveAt)) this.aliveAt = heard;
     return {
@@ -77,7 +78,7 @@ export class Observations {
       lifeVisible: heard !== undefined,
       silentForMs: Math.max(0, msFrom(this.aliveAt, at)),
       begun: this.begun,
-      stepOpen: message !== undefined && hasOpenStep(message),
+      stepOpen: shown.some(hasOpenStep),
     };
   }
 

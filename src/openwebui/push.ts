@@ -6,6 +6,7 @@ import { io, type Socket } from 'socket.io-client';
 import { z } from 'zod';
 import { now, type Instant } from '../clocks';
 import type { Credentials } from './credentials';
+import type { Message } from './schemas';
 
 /** What of an event counts. */
 export interface Heard {
@@ -14,6 +15,8 @@ export interface Heard {
   messageId: string | undefined;
   /** The reply may have ended, or moved on after its end. */
   isEnd: boolean;
+  /** What it shows of the message, as up to 0.11.0 each event of a reply does: all of its text or output so far. */
+  shown?: Message;
 }
 
 export interface PushOptions {
@@ -147,10 +150,13 @@ export class Push {
     const event = eventSchema.safeParse(payload);
     if (!event.success) return;
     const { chat_id: chatId, message_id: messageId, data } = event.data;
+    const { content, output } = data.data ?? {};
+    const isShown = data.type === 'chat:completion' && (content !== undefined || output !== undefined);
     this.options.onEvent({
       chatId,
       messageId: messageId ?? undefined,
       isEnd: tellsOfAnEnd(data.type, data.data ?? {}),
+      ...(isShown ? { shown: { content, output } } : {}),
     });
   }
 }

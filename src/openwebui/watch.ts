@@ -1,5 +1,6 @@
 /** One party that waits for something to happen to a message. */
 import { msSince, now, type Instant } from '../clocks';
+import type { Message } from './schemas';
 
 /** Why a watch woke: `time` when nothing happened within the time asked for. */
 export type WakeReason = 'event' | 'poll' | 'gap' | 'time';
@@ -28,6 +29,8 @@ export class Watch implements Watched {
   readonly isNew: boolean;
   /** The chat's time of change when its tasks were last seen, by Open WebUI's clock. */
   updatedAt: number | undefined;
+  /** What the last event that showed anything showed of the message. */
+  shown: Message | undefined;
   private seenAgainMs = 0;
   private seenEndedAt: Instant<'process'> | undefined;
   private reason: WakeReason | undefined;

@@ -9,6 +9,7 @@ import type { Credentials } from './credentials';
 import { PollRound } from './pollRound';
 import { Push, type Heard } from './push';
 import { Recent } from './recent';
+import type { Message } from './schemas';
 import { SharedPoll } from './sharedPoll';
 import { Watch, type Watched } from './watch';
 
@@ -117,6 +118,12 @@ export class Watcher {
     return triggeredAfter !== undefined && msFrom(since, triggeredAfter) >= 0;
   }
 
+  /** What events have shown of a message that somebody waits for: up to 0.11.0 a chat that is read shows nothing before the end. */
+  shows(chatId: string, messageId: string): Message | undefined {
+    const watches = [...(this.watches.get(chatId) ?? [])].filter((watch) => watch.messageId === messageId);
+    return watches.find(({ shown }) => shown !== undefined)?.shown;
+  }
+
   /** Whether the event socket is joined, so that polling is for those only of whom it carries nothing. */
   get isListening(): boolean {
     return this.push?.hearingSince !== undefined;
@@ -137,7 +144,7 @@ export class Watcher {
     this.push?.close();
   }
 
-  private hear({ chatId, messageId, isEnd }: Heard): void {
+  private hear({ chatId, messageId, isEnd, shown }: Heard): void {
     const watches = [...(this.watches.get(chatId) ?? [])].filter(
       (watch) => watch.messageId === (messageId ?? watch.messageId),
     );
@@ -145,6 +152,7 @@ export class Watcher {
       this.heard.add(keyOf(chatId, messageId));
       for (const watch of watches) watch.heardAt = now();
     }
+    if (shown !== undefined) for (const watch of watches) watch.shown = shown;
     if (!isEnd) return;
     this.ends.add(keyOf(chatId, messageId));
     for (const watch of watches) watch.wake('event');

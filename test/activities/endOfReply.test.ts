@@ -329,6 +329,23 @@ describe('rows 6 to 8: a listed task', () => {
     );
   });
 
+  it.concurrent(
+    'row 7: had begun by what events show, where a chat that is read shows nothing before the end',
+    async () => {
+      await Promise.all(
+        ['0.6.43', '0.8.12'].map(async (release) => {
+          const bench = await start({ ...redis, release, credential: 'jwt', taskList: 'shared' });
+          const reply = await asked(bench);
+          const dying = death(bench, reply);
+          await sleep(300);
+          await bench.standIn.haunt(reply.turn.chatId);
+          await broken(bench);
+          expect(await dying).toMatchObject({ row: 7 });
+        }),
+      );
+    },
+  );
+
   it.concurrent('row 7: counts a silence from the break on, and believes what ends meanwhile', async () => {
     const bench = await start({ ...redis, credential: 'key' });
     const reply = await asked(bench, 'x [chunks=2] [slow=3000]');

@@ -84,18 +84,21 @@ describe('the event socket', () => {
     expect(gaps).toBe(1);
   });
 
-  it.each(['chat-events', 'events'])('tells of what is named %s, and whether it is an end', async (name) => {
-    const socket = await joined();
-    socket.emit(name, completion('c1'));
-    socket.emit(name, completion('c2', { content: 'Par' }));
-    socket.emit(name, { chat_id: 'c3', data: { type: 'chat:active', data: { active: false } } });
-    await until(() => events.length === 3);
-    expect(events).toEqual([
-      { chatId: 'c1', messageId: 'm', isEnd: true },
-      { chatId: 'c2', messageId: 'm', isEnd: false },
-      { chatId: 'c3', messageId: undefined, isEnd: true },
-    ]);
-  });
+  it.each(['chat-events', 'events'])(
+    'tells of what is named %s, whether it is an end, and what it shows',
+    async (name) => {
+      const socket = await joined();
+      socket.emit(name, completion('c1'));
+      socket.emit(name, completion('c2', { content: 'Par' }));
+      socket.emit(name, { chat_id: 'c3', data: { type: 'chat:active', data: { active: false } } });
+      await until(() => events.length === 3);
+      expect(events).toEqual([
+        { chatId: 'c1', messageId: 'm', isEnd: true },
+        { chatId: 'c2', messageId: 'm', isEnd: false, shown: { content: 'Par' } },
+        { chatId: 'c3', messageId: undefined, isEnd: true },
+      ]);
+    },
+  );
 
   it('does not mind what it does not understand', async () => {
     const socket = await joined();
