@@ -7,11 +7,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
-import { bundleWorkflowCode } from '@temporalio/worker';
 import type { WorkflowHandle } from '@temporalio/client';
 import { Batches } from '../src/batch/batches';
 import type { Batch } from '../src/batch/batch';
 import { pageWorkflowId, type BatchRow } from '../src/batchContract';
+import { bundleWorkflows } from '../src/bundle';
 import type { ChatRun, OrchestrateChatInput } from '../src/client';
 import { connectClient } from '../src/temporal';
 import { startStandInStack, type StandInStack } from './standInStack';
@@ -137,7 +137,7 @@ async function outletFilter({ standIn }: StandInStack): Promise<Partial<Orchestr
 /** The histories by the names of their files. */
 export async function recordHistories(): Promise<Record<string, unknown>> {
   const histories: Record<string, unknown> = {};
-  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../src/workflows') });
+  const workflowBundle = await bundleWorkflows({ workflowsPath: require.resolve('../src/workflows') });
   const temporal = await startTemporal();
   try {
     for (const { name, release, input, prepare, meanwhile } of SCENARIOS) {

@@ -1,11 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { historyFigures } from '../../dev/demoFigures';
 import { makeApiKey } from '../../dev/openWebUIAccounts';
 import type { Service } from '../../dev/processes';
 import { startWorkerProcess } from '../../dev/workerProcess';
+import { bundleWorkflows } from '../../src/bundle';
 import { Orchestrator, type ChatRun } from '../../src/client';
 import { connectClient, type ClientTarget } from '../../src/temporal';
 import { OpenWebUIUser, askedOfModel, mark } from '../support/openWebUIUser';
@@ -104,7 +105,7 @@ async function writing(words: string[]): Promise<number> {
 /** @throws DeterminismViolationError if the workflow's code does not agree with what it did */
 async function replay(runs: ChatRun[]): Promise<void> {
   const logger = new DefaultLogger('ERROR');
-  const workflowBundle = await bundleWorkflowCode({ workflowsPath: require.resolve('../../src/workflows'), logger });
+  const workflowBundle = await bundleWorkflows({ workflowsPath: require.resolve('../../src/workflows'), logger });
   for (const { handle, workflowId } of runs) {
     await Worker.runReplayHistory({ workflowBundle }, await handle.fetchHistory(), workflowId);
   }

@@ -7,7 +7,6 @@ import {
   DefaultLogger,
   Runtime,
   Worker,
-  bundleWorkflowCode,
   makeTelemetryFilterString,
   type WorkflowBundleWithSourceMap,
 } from '@temporalio/worker';
@@ -16,6 +15,7 @@ import { TUNING } from '../../dev/temporal';
 import { temporalExecutable } from '../../dev/temporalExecutable';
 import type { Activities, PlacedTurn, Reply } from '../../src/activities';
 import { createBatchActivities } from '../../src/batch/batchActivities';
+import { bundleWorkflows } from '../../src/bundle';
 import { Orchestrator, type ChatRun } from '../../src/client';
 import { SEARCH_ATTRIBUTES, TASK_QUEUES, type OrchestrateChatInput } from '../../src/contract';
 
@@ -105,7 +105,7 @@ let bundled: Promise<WorkflowBundleWithSourceMap> | undefined;
 
 /** Once for a test file. */
 export function workflowBundle(): Promise<WorkflowBundleWithSourceMap> {
-  bundled ??= bundleWorkflowCode({
+  bundled ??= bundleWorkflows({
     workflowsPath: require.resolve('../../src/workflows'),
     logger: new DefaultLogger('WARN'),
   });

@@ -1,12 +1,13 @@
 import { builtinModules } from 'node:module';
-import { DefaultLogger, bundleWorkflowCode } from '@temporalio/worker';
+import { DefaultLogger } from '@temporalio/worker';
+import { bundleWorkflows } from '../../src/bundle';
 
 /** Source files and packages that the bundler has put in, as its comments and its source map name them. */
 let modules: string[];
 let code: string;
 
 beforeAll(async () => {
-  const bundle = await bundleWorkflowCode({
+  const bundle = await bundleWorkflows({
     workflowsPath: require.resolve('../../src/workflows'),
     logger: new DefaultLogger('ERROR'),
   });
