@@ -143,16 +143,20 @@ export class EndOfReply {
     return undefined;
   }
 
-  /** What one process of the server misses, another one may have: they are asked before it counts as missing, and before it is dead. */
+  /**
+   * What one process of the server misses, another one may have: they are asked before it counts as missing, and before it is dead.
+   * And what one lists in its own memory is no ghost: they are asked before it is stopped.
+   */
   private async verdictOn(reading: ReplyReading): Promise<Verdict> {
     const { connection, awaited, observations, patience } = this;
     const seen = observations.observe(reading, false);
     const verdict = verdictOn(seen, patience);
-    const isAsked = seen.message === 'open' && !seen.listed && (seen.missingForMs === 0 || verdict.verdict === 'dead');
-    if (!isAsked) return verdict;
+    const isMissing = seen.message === 'open' && !seen.listed;
+    const isFinal = verdict.verdict === 'dead' || verdict.verdict === 'stop, then dead';
+    if (!isFinal && !(isMissing && seen.missingForMs === 0)) return verdict;
     const own = ownTasksOf(reading.message, awaited.taskId);
-    const elsewhere = await connection.isListedElsewhere(awaited.turn.chatId, own, this.signal);
-    return elsewhere ? verdictOn(observations.observe(reading, true), patience) : verdict;
+    const isListed = await connection.isListedAnywhere(awaited.turn.chatId, own, isMissing, this.signal);
+    return isListed ? verdictOn(observations.observe(reading, true), patience) : verdict;
   }
 
   /** A task that seems to be a ghost is stopped: should it live after all, it ends, and what it says of that is not taken for its own end. */

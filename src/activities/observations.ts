@@ -23,10 +23,18 @@ interface LeftFacts {
 
 const KEY = 'reply';
 
+/** What of a connection is observed. */
+export interface ObservedConnection {
+  outages: Pick<Connection['outages'], 'since'>;
+  watcher: Pick<Connection['watcher'], 'hears' | 'shows'>;
+  taskList: Connection['taskList'];
+}
+
 export class Observations {
   private readonly outages: () => OutagesSince;
   private readonly before: Partial<LeftFacts>;
-  private returns = 0;
+  /** Of the server, by the last reading; those before this attempt are in what was left. */
+  private returns: number;
   private missingSince: Instant<'process'> | undefined;
   private brokenSince: Instant<'process'> | undefined;
   private aliveAt: Instant<'process'>;
@@ -35,12 +43,13 @@ export class Observations {
 
   /** @param left by the attempts before; what another version of the worker has left is not understood, and means nothing */
   constructor(
-    private readonly connection: Connection,
+    private readonly connection: ObservedConnection,
     private readonly awaited: Awaited,
     left: Readonly<Record<string, unknown>>,
   ) {
     this.outages = connection.outages.since(awaited.turn.messageId);
     this.before = isRecord(left[KEY]) ? left[KEY] : {};
+    this.returns = this.outages().gone;
     this.missingSince = ago(this.before.missingProcessMs);
     this.brokenSince = ago(this.before.brokenProcessMs);
     this.aliveAt = ago(this.before.silentProcessMs) ?? now();
@@ -61,7 +70,8 @@ export class Observations {
     const listed = listedElsewhere || (message !== undefined && isAtWork(message, taskIds, awaited.taskId));
     this.missingSince = listed ? undefined : (this.missingSince ?? at);
     const length = message === undefined ? 0 : lengthOf(message);
-    if (this.length !== undefined && length > this.length) this.aliveAt = at;
+    // Nobody could see it before the first reading: that is no silence.
+    if (this.length === undefined || length > this.length) this.aliveAt = at;
     this.length = length;
     const shown = [message, connection.watcher.shows(chatId, messageId)].filter((part) => part !== undefined);
     this.begun ||= shown.some(hasBegun);

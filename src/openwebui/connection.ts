@@ -161,18 +161,25 @@ export class Connection {
   }
 
   /**
-   * Whether another process of the server lists a task that the one that was asked does not: each of many sockets may lead to
-   * another process. That there are several is kept in mind.
+   * Whether any process of the server lists a task: each of many sockets may lead to another process. That there are several is kept
+   * in mind.
    *
    * @param tasks of which one is looked for; where none is known, any task of the chat may be it
+   * @param wasMissed the process that was asked before does not list it
    */
-  async isListedElsewhere(chatId: string, tasks: readonly string[], signal?: AbortSignal): Promise<boolean> {
-    if (this.taskListSetting !== 'auto' || this.taskList === 'split' || this.taskList === 'shared') return false;
+  async isListedAnywhere(
+    chatId: string,
+    tasks: readonly string[],
+    wasMissed: boolean,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    if (this.taskListSetting !== 'auto' || this.taskList === 'split' || this.taskList === 'shared') return !wasMissed;
     const lists = await ofProcesses(() => this.client.chatTasks(chatId, signal));
     const has = (list: readonly string[]): boolean => list.some((id) => tasks.length === 0 || tasks.includes(id));
     const isListed = lists.some(has);
     // A task whose id is not known may have been listed only now, and then by all.
-    if (isListed && (tasks.length > 0 || !lists.every(has))) this.signs.several = true;
+    const wasMissedByOne = wasMissed && tasks.length > 0;
+    if (isListed && (wasMissedByOne || !lists.every(has))) this.signs.several = true;
     return isListed;
   }
 
@@ -272,6 +279,8 @@ export class Connection {
     if (!isListFailure(error)) return;
     this.signs.redisFailed = true;
     this.outages.listFailed();
+    // Redis carries the events of one process to the sockets of another, and is taken up again by each in its own time.
+    this.watcher.forgetHeard();
   }
 
   private async knock(): Promise<Outage | undefined> {

@@ -164,7 +164,11 @@ export class Watcher {
    */
   private missed(): void {
     this.poll.missed();
-    if (this.isListening) return;
+    if (!this.isListening) this.forgetHeard();
+  }
+
+  /** What was heard is no sign any more that the rest will be. */
+  forgetHeard(): void {
     this.heard.clear();
     for (const watch of this.all()) watch.heardAt = undefined;
   }

@@ -285,7 +285,7 @@ describe('rows 4 and 5: a list that may have forgotten', () => {
     const bench = await start({ ...redis, credential: 'key' });
     const reply = await asked(bench);
     bench.standIn.forgetTasks();
-    const { row, ms } = await death(bench, reply, { missingProcessMs: 9_000, silentProcessMs: 30_000 });
+    const { row, ms } = await death(bench, reply, { missingProcessMs: 9_000, silentProcessMs: 30_000, length: 10_000 });
     expect(row).toBe(5);
     expect(ms).toBeLessThan(4_000);
   });

@@ -163,7 +163,7 @@ describe('the tasks of a chat', () => {
     const asked = listing(['a'], [], ['b'], [], ['b'], ['a', 'b']);
     expect(await connection.tasks('c')).toEqual(['a']);
     expect(asked).toHaveBeenCalledTimes(1);
-    expect(await connection.isListedElsewhere('c', ['b'])).toBe(true);
+    expect(await connection.isListedAnywhere('c', ['b'], true)).toBe(true);
     expect(connection.taskList).toBe('split');
     listing([], ['b'], ['a', 'b']);
     expect(await connection.tasks('c')).toEqual(['b', 'a']);
@@ -172,10 +172,19 @@ describe('the tasks of a chat', () => {
 
   it('of an unknown id show several processes only where these disagree', async () => {
     listing(...Array.from({ length: 8 }, () => ['a']));
-    expect(await connection.isListedElsewhere('c', [])).toBe(true);
+    expect(await connection.isListedAnywhere('c', [], true)).toBe(true);
     expect(connection.taskList).toBe('unknown');
     listing(['a']);
-    expect(await connection.isListedElsewhere('c', [])).toBe(true);
+    expect(await connection.isListedAnywhere('c', [], true)).toBe(true);
+    expect(connection.taskList).toBe('split');
+  });
+
+  it('that one process lists are looked for in the others, which may not have them', async () => {
+    listing(...Array.from({ length: 8 }, () => ['a']));
+    expect(await connection.isListedAnywhere('c', ['a'], false)).toBe(true);
+    expect(connection.taskList).toBe('unknown');
+    listing(['a'], []);
+    expect(await connection.isListedAnywhere('c', ['a'], false)).toBe(true);
     expect(connection.taskList).toBe('split');
   });
 
@@ -185,7 +194,7 @@ describe('the tasks of a chat', () => {
     jest.restoreAllMocks();
     await expect(connection.tasks('c')).rejects.toMatchObject({ name: 'ServerError' });
     expect(connection.taskList).toBe('shared');
-    expect(await connection.isListedElsewhere('c', ['a'])).toBe(false);
+    expect(await connection.isListedAnywhere('c', ['a'], true)).toBe(false);
     expect(asked).not.toHaveBeenCalled();
   });
 });

@@ -1,0 +1,60 @@
+import { Observations, type ObservedConnection } from '../../src/activities/observations';
+import type { ReplyReading } from '../../src/activities/reply';
+import type { Observation } from '../../src/openwebui/deadReply';
+import type { OutagesSince } from '../../src/openwebui/outages';
+
+let nowMs: number;
+let seen: OutagesSince;
+
+beforeEach(() => {
+  nowMs = 100_000;
+  seen = { gone: 0, broke: false, listFailed: false };
+  jest.spyOn(performance, 'now').mockImplementation(() => nowMs);
+});
+afterEach(() => jest.restoreAllMocks());
+
+const connection: ObservedConnection = {
+  outages: { since: () => () => seen },
+  watcher: { hears: () => undefined, shows: () => undefined },
+  taskList: 'unknown',
+};
+
+function waiting(left: Readonly<Record<string, unknown>> = {}): Observations {
+  const turn = { connection: 'team', chatId: 'c', messageId: 'm' };
+  return new Observations(connection, { turn, taskId: 'task', triggeredAt: 0, replyBudgetMs: 1_800_000 }, left);
+}
+
+function reading(taskIds: string[], content: string): ReplyReading {
+  const chat = { id: 'c', chat: {}, created_at: 0, updated_at: 0 };
+  return { state: { kind: 'lost' }, taskIds, message: { role: 'assistant', content }, chat };
+}
+
+describe('what one wait observes of its generation', () => {
+  it('is no silence before the first reading, when nobody could see it', () => {
+    const observations = waiting();
+    nowMs += 46_000;
+    expect(observations.observe(reading(['task'], 'Long written'), false)).toMatchObject<Partial<Observation>>({
+      begun: true,
+      silentForMs: 0,
+    });
+    nowMs += 15_000;
+    expect(observations.observe(reading(['task'], 'Long written'), false).silentForMs).toBe(15_000);
+  });
+
+  it('goes on being missing in the next attempt, though the server was gone before', () => {
+    seen = { gone: 1, broke: true, listFailed: false };
+    const first = waiting();
+    first.observe(reading([], ''), false);
+    nowMs += 60_000;
+    expect(first.observe(reading([], ''), false).missingForMs).toBe(60_000);
+    expect(waiting(first.facts).observe(reading([], ''), false).missingForMs).toBe(60_000);
+  });
+
+  it('is missing anew when a server that was gone is back', () => {
+    const observations = waiting();
+    observations.observe(reading([], ''), false);
+    nowMs += 60_000;
+    seen = { gone: 1, broke: true, listFailed: false };
+    expect(observations.observe(reading([], ''), false)).toMatchObject({ missingForMs: 0, gone: true });
+  });
+});
