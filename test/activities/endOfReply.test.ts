@@ -61,7 +61,7 @@ const awaited = (bench: Bench, { awaiting }: Asked, left?: object) =>
   retried(() =>
     bench.run('awaitReply', awaiting, {
       attempt: 2,
-      ...(left === undefined ? {} : { heartbeatDetails: { left: { reply: left } } }),
+      ...(left === undefined ? {} : { heartbeatDetails: { byAttempt: 1, sent: 'no', left: { reply: left } } }),
     }),
   );
 
