@@ -72,6 +72,29 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    // No worker's wall clock decides anything, see src/clocks.ts.
+    files: ['src/activities/**/*.ts', 'src/openwebui/**/*.ts'],
+    // This one looks whether the wall clock was set, or stood still less than the process.
+    ignores: ['src/activities/standStill.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'Date',
+          property: 'now',
+          message: "Use now() and msSince() of src/clocks.ts, or another's clock by its name.",
+        },
+      ],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "NewExpression[callee.name='Date'][arguments.length=0], CallExpression[callee.name='Date']",
+          message: "Use now() and msSince() of src/clocks.ts, or another's clock by its name.",
+        },
+      ],
+    },
+  },
   { files: ['**/*.js', '**/*.mjs'], languageOptions: { globals: { module: 'readonly', process: 'readonly' } } },
   prettier,
 );

@@ -54,3 +54,8 @@ export function earliest<Of extends Clock>(
   const known = instants.filter((instant) => instant !== undefined).map(toMs);
   return known.length === 0 ? undefined : instantOf<Of>(Math.min(...known));
 }
+
+/** Now as people read it, by this machine's wall clock, in whole seconds since the epoch. To be shown: it decides nothing. */
+export function shownSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

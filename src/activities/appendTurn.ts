@@ -1,5 +1,6 @@
 /** A further turn in an existing chat, whoever made it: at its tip or after a given message. */
 import { cancellationSignal } from '@temporalio/activity';
+import { shownSeconds } from '../clocks';
 import { parseChatInput } from '../chatInput';
 import { DEFAULT_REPLY_BUDGET_MS } from '../contract';
 import {
@@ -154,7 +155,7 @@ async function write(connection: Connection, chat: Chat, history: History, turn:
       assistantId: turn.ids.messageId,
       parentId: turn.parentId,
       model: turn.model,
-      timestamp: Math.floor(Date.now() / 1000),
+      timestamp: shownSeconds(),
     });
     await connection.client.updateChat(chat.id, { history: next, models: [turn.model] });
   } catch (error) {

@@ -1,6 +1,7 @@
 /** Looks after the servers that a batch uses: rows are not to burn through their retries while Open WebUI fails as a whole. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cancellationSignal } from '@temporalio/activity';
+import { msFrom, now, shifted, type Instant } from '../clocks';
 import type { Connection } from '../openwebui/connection';
 import {
   AuthenticationError,
@@ -96,19 +97,19 @@ function known({ connections }: ActivityDependencies, names: string[]): Connecti
 }
 
 async function untilFailing(probed: Connection[], times: Probing, signal: AbortSignal): Promise<string> {
-  const releaseAt = Date.now() + times.holdMs;
+  const releaseAt = shifted(now(), times.holdMs);
   for (let suspects: string[] = []; ;) {
     const troubles = await troublesOf(probed, times, signal);
     const trouble = troubles.find(({ connection }) => suspects.includes(connection));
     if (trouble !== undefined) return trouble.reason;
     suspects = troubles.map(({ connection }) => connection);
     const pauseMs = suspects.length === 0 ? times.everyMs : times.againMs;
-    await pause(pauseMs, suspects.length === 0 ? releaseAt : Infinity, signal);
+    await pause(pauseMs, suspects.length === 0 ? releaseAt : undefined, signal);
   }
 }
 
 async function untilAnswering(probed: Connection[], times: Probing, signal: AbortSignal): Promise<AwaitedServer> {
-  const releaseAt = Date.now() + times.holdMs;
+  const releaseAt = shifted(now(), times.holdMs);
   for (;;) {
     const troubles = await troublesOf(probed, times, signal);
     if (troubles.length === 0) return {};
@@ -144,8 +145,9 @@ async function troubleOf(
 }
 
 /** @throws ApplicationFailure "not yet", when the slot is to be given back */
-async function pause(ms: number, releaseAt: number, signal: AbortSignal): Promise<void> {
-  if (Date.now() >= releaseAt) throw notYet('ServerUnavailable', 'Open WebUI is looked after', 1_000);
+async function pause(ms: number, releaseAt: Instant<'process'> | undefined, signal: AbortSignal): Promise<void> {
+  if (releaseAt !== undefined && msFrom(releaseAt, now()) >= 0)
+    throw notYet('ServerUnavailable', 'Open WebUI is looked after', 1_000);
   try {
     await sleep(ms, undefined, { signal });
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Steps 1–3 of the tutorial in one write: a new chat with the user's message and the assistant's placeholder. */
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
+import { shownSeconds } from '../clocks';
 import { beginningOf, parseChatInput, type ChatRequest } from '../chatInput';
 import { DEFAULT_CONNECTION, type OrchestrateChatInput, type UnusableFile } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
@@ -187,7 +188,7 @@ function newChat(
   ids: TurnIds,
   files: Array<Record<string, unknown>>,
 ): ChatDocument {
-  const timestamp = Math.floor(Date.now() / 1000);
+  const timestamp = shownSeconds();
   const earlier = request.earlier.map((turn, index) => ({ ...turn, id: earlierMessageId(key, index) }));
   const before = appendFinishedTurns(emptyHistory(), earlier, { model: request.model, timestamp });
   const history = appendTurn(before, {

@@ -1,5 +1,6 @@
 /** Asks again after a generation died: the dead message is put away, and a new place for the answer is made beside it. */
 import { cancellationSignal } from '@temporalio/activity';
+import { shownSeconds } from '../clocks';
 import { appendRegeneration, messageOf } from '../openwebui/chatTree';
 import type { Capabilities } from '../openwebui/capabilities';
 import type { Connection } from '../openwebui/connection';
@@ -79,7 +80,7 @@ async function writePlace(
   messageId: string,
 ): Promise<void> {
   const history = historyWithQuestion(await connection.client.chat(chatId), userMessageId);
-  const timestamp = Math.floor(Date.now() / 1000);
+  const timestamp = shownSeconds();
   const place = { userId: userMessageId, assistantId: messageId, model, timestamp };
   await connection.client.updateChat(chatId, { history: appendRegeneration(history, place) });
 }

@@ -1,7 +1,7 @@
 /** Step 4 of the tutorial: asks Open WebUI for the reply. An enqueue; the generation runs on in the server. */
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import { parseChatInput, type ChatRequest } from '../chatInput';
-import { instantOf, toMs } from '../clocks';
+import { instantOf, shownSeconds, toMs } from '../clocks';
 import { DEFAULT_REPLY_BUDGET_MS, type AdmissionClass, type OrchestrateChatInput } from '../contract';
 import type { Capabilities } from '../openwebui/capabilities';
 import { branchTo, toCompletionMessages } from '../openwebui/chatTree';
@@ -154,6 +154,7 @@ async function send(
 }
 
 function triggered(taskId: string | undefined): Triggered {
+  // eslint-disable-next-line no-restricted-properties -- see its comment
   return { triggeredAt: Date.now(), ...(taskId === undefined ? {} : { taskId }) };
 }
 
@@ -216,7 +217,7 @@ function newUserMessage(request: ChatRequest, turn: TriggerInput['turn']): Recor
     ...storedUserMessage(request, turn),
     content: request.prompt,
     childrenIds: [turn.messageId],
-    timestamp: Math.floor(Date.now() / 1000),
+    timestamp: shownSeconds(),
     ...(turn.files.length === 0 ? {} : { files: turn.files }),
   };
 }

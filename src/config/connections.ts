@@ -5,7 +5,7 @@ import { ConfigError } from './configError';
 import { CONNECTIONS_FILE_VARIABLE, profileSchema, readProfiles, type RawProfile } from './connectionsFile';
 import { DEFAULT_CONNECTION } from '../contract';
 import { TASK_LIST_SETTINGS, type TaskListSetting } from '../openwebui/taskList';
-import { isApiKey, isJwt, jwtExpiry } from '../openwebui/token';
+import { isApiKey, isJwt, jwtTimes } from '../openwebui/token';
 import { readSecretFile, Secret, type SecretSource } from './secret';
 
 /** With what a connection's user is known to Open WebUI. */
@@ -212,10 +212,11 @@ function checkToken({ setting, value, file }: SecretSource): string | undefined 
       `${setting} holds neither an API key (sk-…) nor a JWT (eyJ….….…): copy one whole from Settings > Account in Open WebUI.`,
     );
   }
-  const expiry = jwtExpiry(token);
-  if (expiry === undefined || expiry > Date.now()) return undefined;
-  const expired = `The JWT in ${setting} expired on ${new Date(expiry).toISOString()}`;
-  if (file === undefined) throw new ConfigError(`${expired}: set a new one, an API key, or e-mail and password.`);
+  const { expiresAt } = jwtTimes(token);
+  // By this machine's clock, which may be wrong: Open WebUI has the last word.
+  if (expiresAt === undefined || expiresAt > Date.now()) return undefined;
+  const expired = `The JWT in ${setting} expired on ${new Date(expiresAt).toISOString()} by the clock of this machine`;
+  if (file === undefined) return `${expired}: set a new one, an API key, or e-mail and password.`;
   return `${expired}: requests fail until there is a new one in ${file}.`;
 }
 

@@ -62,8 +62,8 @@ const PROCESSES_ASKED = 8;
 
 interface ModelList {
   models: Map<string, Model>;
-  /** When it was read, in ms since the epoch. */
-  at: number;
+  /** When it was read. */
+  at: Instant<'process'>;
 }
 
 export class Connection {
@@ -85,9 +85,9 @@ export class Connection {
   private readonly http: Http;
   private readonly warn: (message: string) => void;
   private found: Capabilities | undefined;
-  private checkedAt = 0;
+  private checkedAt: Instant<'process'> | undefined;
   private unreachable = false;
-  private gapAt = 0;
+  private gapAt: Instant<'process'> | undefined;
   private gapTimer: NodeJS.Timeout | undefined;
   private readonly finding = new SharedFlight<Capabilities>();
   private modelList: ModelList | undefined;
@@ -150,7 +150,8 @@ export class Connection {
    * @throws UnsupportedReleaseError, and whatever the requests throw
    */
   async capabilities(signal?: AbortSignal): Promise<Capabilities> {
-    if (this.found !== undefined && Date.now() - this.checkedAt < CAPABILITIES_AGE_MS) return this.found;
+    if (this.found !== undefined && this.checkedAt !== undefined && msSince(this.checkedAt) < CAPABILITIES_AGE_MS)
+      return this.found;
     return this.finding.join((shared) => this.findOut(shared), signal);
   }
 
@@ -201,7 +202,7 @@ export class Connection {
 
   /** A model that this connection's user may use. @throws ModelNotFoundError, naming a few that exist */
   async model(id: string, signal?: AbortSignal): Promise<Model> {
-    const age = Date.now() - (this.modelList?.at ?? 0);
+    const age = this.modelList === undefined ? Infinity : msSince(this.modelList.at);
     const known = this.modelList?.models.get(id);
     if (known !== undefined && age < MODELS_AGE_MS) return known;
     if (this.modelList === undefined || age > FRESH_MODELS_AGE_MS) {
@@ -238,7 +239,7 @@ export class Connection {
       const version = await this.client.version(signal);
       if (version === this.found.version) {
         await this.learnTaskList();
-        this.checkedAt = Date.now();
+        this.checkedAt = now();
         return this.found;
       }
       this.modelList = undefined;
@@ -252,7 +253,7 @@ export class Connection {
     if (verdict === 'warn' && found.version !== this.found?.version) this.warn(`Connection ${this.name}: ${reason}`);
     await this.learnTaskList();
     this.found = found;
-    this.checkedAt = Date.now();
+    this.checkedAt = now();
     return found;
   }
 
@@ -267,7 +268,7 @@ export class Connection {
     const models = await this.client.models(signal);
     for (const { id } of models) this.modelsSeen.set(id, now());
     for (const [id, at] of this.modelsSeen) if (msSince(at) >= MODEL_SEEN_MS) this.modelsSeen.delete(id);
-    return { models: new Map(models.map((model) => [model.id, model])), at: Date.now() };
+    return { models: new Map(models.map((model) => [model.id, model])), at: now() };
   }
 
   private async allTasks(signal: AbortSignal): Promise<string[]> {
@@ -305,7 +306,7 @@ export class Connection {
 
   private wasUnreachable(): void {
     this.unreachable = true;
-    this.checkedAt = 0;
+    this.checkedAt = undefined;
   }
 
   /** Back again: everybody looks for himself, but a server that comes and goes is not asked by all each time. */
@@ -314,7 +315,7 @@ export class Connection {
     if (!this.unreachable) return;
     this.unreachable = false;
     this.modelList = undefined;
-    const pauseMs = this.gapAt + GAP_PAUSE_MS - Date.now();
+    const pauseMs = this.gapAt === undefined ? 0 : GAP_PAUSE_MS - msSince(this.gapAt);
     if (pauseMs <= 0) return this.gap();
     this.gapTimer ??= setTimeout(() => this.gap(), pauseMs).unref();
   }
@@ -322,7 +323,7 @@ export class Connection {
   private gap(): void {
     clearTimeout(this.gapTimer);
     this.gapTimer = undefined;
-    this.gapAt = Date.now();
+    this.gapAt = now();
     this.watcher.gap();
   }
 }

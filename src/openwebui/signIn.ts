@@ -1,6 +1,7 @@
 /** Credentials that sign in with e-mail and password, and hold the token that this gives as long as it is good. */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { now, toMs } from '../clocks';
 import type { SecretSource } from '../config/secret';
 import type { Credentials, CredentialsLog } from './credentials';
 import {
@@ -17,8 +18,8 @@ import { Http } from './http';
 import { PatientRead } from './patientRead';
 import { sessionSchema, type Session } from './schemas';
 import { SharedFlight } from './sharedFlight';
-import { jwtExpiry } from './token';
-import type { StoredToken, TokenStore } from './tokenStore';
+import { jwtTimes } from './token';
+import type { TokenStore } from './tokenStore';
 
 /** Who signs in, and where that was set. */
 export interface PasswordUser {
@@ -27,10 +28,23 @@ export interface PasswordUser {
   password: SecretSource;
 }
 
-/** One sign-in at the server. @throws OpenWebUIError */
-export type SignIn = (email: string, password: string, signal?: AbortSignal) => Promise<Session>;
+/** One sign-in at the server, and the `Date` of its answer in ms since the epoch. @throws OpenWebUIError */
+export type SignIn = (email: string, password: string, signal?: AbortSignal) => Promise<SignedIn>;
+
+interface SignedIn {
+  session: Session;
+  dateMs: number | undefined;
+}
+
+/** A token and what is known of its life: of one that another process has got, nothing. Then only a refusal tells when it is over. */
+interface HeldToken {
+  token: string;
+  /** When it was given to this process, by its clock, and for how long it is good. In milliseconds. */
+  life?: { since: number; lastsMs: number };
+}
 
 export interface Clock {
+  /** Milliseconds of this process. */
   now(): number;
   /** @throws the signal's reason. */
   wait(ms: number, signal?: AbortSignal): Promise<void>;
@@ -56,7 +70,7 @@ const FIRST_BACKOFF_MS = 20_000;
 const LONGEST_BACKOFF_MS = 3 * MINUTE_MS;
 
 const SYSTEM_CLOCK: Clock = {
-  now: () => Date.now(),
+  now: () => toMs(now()),
   async wait(ms, signal) {
     try {
       await sleep(ms, undefined, signal === undefined ? {} : { signal });
@@ -72,7 +86,7 @@ export function signInOver(connection: string, url: string): SignIn {
     const anonymous: Credentials = { push: false, token: async () => '', rejected: () => undefined };
     const http = new Http({ connection, url, credentials: anonymous, sockets: 1 });
     try {
-      const { value } = await http.request({
+      const { value, serverTimeMs } = await http.request({
         method: 'POST',
         path: SIGN_IN_PATH,
         body: { email, password },
@@ -80,7 +94,7 @@ export function signInOver(connection: string, url: string): SignIn {
         authenticated: false,
         ...(signal === undefined ? {} : { signal }),
       });
-      return value;
+      return { session: value, dateMs: serverTimeMs };
     } finally {
       await http.close();
     }
@@ -90,9 +104,9 @@ export function signInOver(connection: string, url: string): SignIn {
 export class PasswordCredentials implements Credentials {
   readonly push = true;
   private readonly clock: Clock;
-  private readonly flight = new SharedFlight<StoredToken>();
+  private readonly flight = new SharedFlight<HeldToken>();
   private readonly passwordFile: PatientRead<string> | undefined;
-  private current: StoredToken | undefined;
+  private current: HeldToken | undefined;
   /** The last token that Open WebUI refused. */
   private refused: string | undefined;
   private wrong: { password: string; error: AuthenticationError; until: number } | undefined;
@@ -109,13 +123,13 @@ export class PasswordCredentials implements Credentials {
     this.current ??= await this.stored();
     const { current } = this;
     if (current === undefined || this.isOver(current)) return (await this.obtain(true, signal)).token;
-    const now = this.clock.now();
-    if (now < renewAt(current) || now < this.noRenewalBefore) return current.token;
+    const at = this.clock.now();
+    if (at < renewAt(current) || at < this.noRenewalBefore) return current.token;
     try {
       return (await this.obtain(false, signal)).token;
     } catch (error) {
       signal?.throwIfAborted();
-      this.noRenewalBefore = now + MINUTE_MS;
+      this.noRenewalBefore = at + MINUTE_MS;
       this.log('warn', 'The token could not be renewed yet; going on with the old one', error);
       return current.token;
     }
@@ -140,40 +154,40 @@ export class PasswordCredentials implements Credentials {
   }
 
   /** @param patient whether to wait where Open WebUI limits signing in */
-  private async obtain(patient: boolean, signal?: AbortSignal): Promise<StoredToken> {
+  private async obtain(patient: boolean, signal?: AbortSignal): Promise<HeldToken> {
     return this.flight.join(async (shared) => {
       const stored = await this.stored();
-      const fresh = stored !== undefined && this.clock.now() < renewAt(stored);
-      this.current = fresh ? stored : await this.signIn(patient, shared);
+      const isOther = stored !== undefined && stored.token !== this.current?.token;
+      this.current = isOther ? stored : await this.signIn(patient, shared);
       return this.current;
     }, signal);
   }
 
-  /** What another process with the same state directory, or this one before it restarted, has kept and is still good. */
-  private async stored(): Promise<StoredToken | undefined> {
+  /** What another process with the same state directory, or this one before it restarted, has kept and was not refused. */
+  private async stored(): Promise<HeldToken | undefined> {
     const stored = await this.options.store.read();
-    return stored === undefined || stored.token === this.refused || this.isOver(stored) ? undefined : stored;
+    return stored === undefined || stored.token === this.refused ? undefined : { token: stored.token };
   }
 
-  private async signIn(patient: boolean, signal: AbortSignal): Promise<StoredToken> {
+  private async signIn(patient: boolean, signal: AbortSignal): Promise<HeldToken> {
     const password = await this.password();
     if (this.wrong?.password === password && this.clock.now() < this.wrong.until) throw this.wrong.error;
-    const session = await this.sessionOf(password, patient, signal);
-    const signedInAt = this.clock.now();
-    const expiresAt = session.expires_at ? session.expires_at * 1000 : jwtExpiry(session.token);
-    // An end that lies in the past tells of clocks that differ; then only a refusal tells when the token is over.
-    const ends = expiresAt !== undefined && expiresAt > signedInAt;
-    const token: StoredToken = { token: session.token, signedInAt, ...(ends ? { expiresAt } : {}) };
+    const { session, dateMs } = await this.sessionOf(password, patient, signal);
+    const { token } = session;
+    const { expiresAt = endOf(session), issuedAt: signedInAt = dateMs ?? 0 } = jwtTimes(token);
+    const lastsMs = expiresAt === undefined || signedInAt === 0 ? Infinity : expiresAt - signedInAt;
+    // A very short life, or none, tells of clocks that differ.
+    const life = lastsMs >= MINUTE_MS && lastsMs < Infinity ? { life: { since: this.clock.now(), lastsMs } } : {};
     this.log('info', 'Signed in');
     try {
-      await this.options.store.write(token);
+      await this.options.store.write({ token, signedInAt, ...(expiresAt === undefined ? {} : { expiresAt }) });
     } catch (error) {
       this.log('warn', `The token cannot be kept in ${this.options.store.file}; it is lost at a restart`, error);
     }
-    return token;
+    return { token, ...life };
   }
 
-  private async sessionOf(password: string, patient: boolean, signal: AbortSignal): Promise<Session> {
+  private async sessionOf(password: string, patient: boolean, signal: AbortSignal): Promise<SignedIn> {
     for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, LONGEST_BACKOFF_MS)) {
       const idleMs = this.lastSignInAt + LEAST_INTERVAL_MS - this.clock.now();
       if (idleMs > 0) await this.clock.wait(idleMs, signal);
@@ -191,15 +205,15 @@ export class PasswordCredentials implements Credentials {
     }
   }
 
-  private async attempt(password: string, signal: AbortSignal): Promise<Session> {
-    let session: Session;
+  private async attempt(password: string, signal: AbortSignal): Promise<SignedIn> {
+    let signedIn: SignedIn;
     try {
-      session = await this.options.signIn(this.options.user.email, password, signal);
+      signedIn = await this.options.signIn(this.options.user.email, password, signal);
     } catch (error) {
       signal.throwIfAborted();
       throw this.meaningOf(error, password);
     }
-    if (session.role !== 'pending') return session;
+    if (signedIn.session.role !== 'pending') return signedIn;
     const context = { connection: this.options.connection, method: 'POST', path: SIGN_IN_PATH };
     throw this.refusal(password, 'has not activated the user of', 'an administrator must do that', context);
   }
@@ -236,8 +250,8 @@ export class PasswordCredentials implements Credentials {
     }
   }
 
-  private isOver(token: StoredToken): boolean {
-    return token.expiresAt !== undefined && this.clock.now() >= token.expiresAt;
+  private isOver({ life }: HeldToken): boolean {
+    return life !== undefined && this.clock.now() >= life.since + life.lastsMs;
   }
 
   private log(level: 'info' | 'warn', message: string, error?: unknown): void {
@@ -246,8 +260,11 @@ export class PasswordCredentials implements Credentials {
   }
 }
 
+function endOf({ expires_at: seconds }: Session): number | undefined {
+  return seconds ? seconds * 1000 : undefined;
+}
+
 /** At 80 % of a token's life, or a day before its end where that is later. */
-function renewAt({ signedInAt, expiresAt }: StoredToken): number {
-  if (expiresAt === undefined) return Infinity;
-  return Math.max(signedInAt + 0.8 * (expiresAt - signedInAt), expiresAt - DAY_MS);
+function renewAt({ life }: HeldToken): number {
+  return life === undefined ? Infinity : life.since + Math.max(0.8 * life.lastsMs, life.lastsMs - DAY_MS);
 }

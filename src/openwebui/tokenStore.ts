@@ -8,9 +8,11 @@ import { unlessAborted } from './sharedFlight';
 
 const tokenSchema = z.object({
   token: z.string().min(1),
-  /** When it was obtained, in ms since the epoch by our clock. */
-  signedInAt: z.number(),
-  /** When it ends, in ms since the epoch; absent where it does not end. */
+  /**
+   * When it was given out and when it ends, in ms since the epoch. For workers of the release before: nothing else reads it, since it is
+   * not known by whose clock.
+   */
+  signedInAt: z.number().optional(),
   expiresAt: z.number().optional(),
 });
 export type StoredToken = z.infer<typeof tokenSchema>;

@@ -21,6 +21,8 @@ afterEach(() => {
   return bench.stop();
 });
 
+const processMs = performance.now.bind(performance);
+
 /** One attempt of a step, so long after it was first scheduled. @returns how it failed, and what it has left to the next one */
 async function attemptAt(minutes: number, heartbeatDetails?: unknown, { model = 'model-c', modelSeen = false } = {}) {
   const info: Partial<Info> = {
@@ -33,7 +35,7 @@ async function attemptAt(minutes: number, heartbeatDetails?: unknown, { model = 
   let left: unknown;
   environment.on('heartbeat', (details: unknown) => (left = details));
   // The list is asked for anew each time.
-  jest.spyOn(Date, 'now').mockReturnValue(START + minutes * 60_000);
+  jest.spyOn(performance, 'now').mockImplementation(() => processMs() + minutes * 60_000);
   const input = { input: asked({ model }), turnKey: '1', modelSeen };
   const failure = await failureOf(environment.run(bench.activities.createChat, input));
   return { failure, left };

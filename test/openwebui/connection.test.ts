@@ -27,7 +27,7 @@ afterEach(async () => {
 
 const requestsTo = (path: string): number =>
   standIn.requests.filter((request) => request.path.split('?')[0] === path).length;
-const later = (ms: number): void => void jest.spyOn(Date, 'now').mockReturnValue(Date.now() + ms);
+const later = (ms: number): void => void jest.spyOn(performance, 'now').mockReturnValue(performance.now() + ms);
 
 describe('what a connection knows of its server', () => {
   beforeEach(() => start('0.12.4'));

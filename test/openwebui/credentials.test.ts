@@ -19,7 +19,7 @@ import { loadConfig } from '../../src/config';
 import { credentialsFor, type Credentials } from '../../src/openwebui/credentials';
 import { AuthenticationError, RateLimitedError } from '../../src/openwebui/errors';
 import { PasswordCredentials, signInOver, type Clock } from '../../src/openwebui/signIn';
-import { jwtExpiry } from '../../src/openwebui/token';
+import { jwtTimes } from '../../src/openwebui/token';
 import { TokenStore } from '../../src/openwebui/tokenStore';
 import { Secret } from '../../src/config/secret';
 
@@ -27,9 +27,9 @@ const EMAIL = 'bot@example.com';
 const PASSWORD = 'canary pass,word';
 const DAY_MS = 24 * 3600_000;
 
-function jwt(id: string, exp?: number): string {
+function jwt(id: string, exp?: number, iat?: number): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-  return `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ id, ...(exp === undefined ? {} : { exp }) })}.canarysignature`;
+  return `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ id, ...(exp === undefined ? {} : { exp }), ...(iat === undefined ? {} : { iat }) })}.canarysignature`;
 }
 
 interface Answer {
@@ -46,6 +46,8 @@ class SignInServer {
     status: 200,
     body: { id: 'u', token: jwt(`t${count}`), expires_at: null },
   });
+  /** By how much the clock of the proxy in front of it is ahead of its own. */
+  dateAheadMs = 0;
   private readonly server: Server = createServer((request, response) => {
     let text = '';
     request.on('data', (chunk: Buffer) => (text += chunk.toString()));
@@ -54,7 +56,10 @@ class SignInServer {
       this.requests.push({ path: request.url ?? '', ...body, authorization: request.headers.authorization });
       const { status, body: answer, headers, delayMs } = this.answer(this.requests.length);
       setTimeout(() => {
-        response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(answer));
+        const date = new Date(clock.time + this.dateAheadMs).toUTCString();
+        response
+          .writeHead(status, { 'content-type': 'application/json', date, ...headers })
+          .end(JSON.stringify(answer));
       }, delayMs ?? 0);
     });
   });
@@ -291,8 +296,49 @@ describe('e-mail and password', () => {
     const credentials = passwordCredentials();
     await credentials.token();
     clock.time = end - 1000;
-    expect(jwtExpiry(await credentials.token())).toBe(end);
+    expect(jwtTimes(await credentials.token()).expiresAt).toBe(end);
     expect(server.requests).toHaveLength(2);
+  });
+
+  it.each([-3600_000, -60_000, 3600_000, 7200_000])(
+    'sign in no oftener where a proxy tells a time that is %d ms ahead, and no later than a refusal tells',
+    async (aheadMs) => {
+      server.dateAheadMs = aheadMs;
+      const lifeMs = 3600_000;
+      server.answer = (count) => ({
+        status: 200,
+        body: { id: 'u', token: jwt(`t${count}`), expires_at: (clock.time + lifeMs) / 1000 },
+      });
+      const credentials = passwordCredentials();
+      for (let minute = 0; minute < 40; minute++) {
+        await credentials.token();
+        clock.time += 60_000;
+      }
+      expect(server.requests).toHaveLength(1);
+      credentials.rejected(await credentials.token());
+      await credentials.token();
+      expect(server.requests).toHaveLength(2);
+    },
+  );
+
+  it('go by the times in the token, where it has them, and not by the time of a proxy', async () => {
+    server.dateAheadMs = 3600_000;
+    const started = clock.now() / 1000;
+    server.answer = (count) => ({ status: 200, body: { id: 'u', token: jwt(`t${count}`, started + 3600, started) } });
+    const credentials = passwordCredentials();
+    await credentials.token();
+    clock.time += 0.8 * 3600_000;
+    await credentials.token();
+    expect(server.requests).toHaveLength(2);
+  });
+
+  it('use what the release before has kept until it is refused, whatever it thought of its end', async () => {
+    const store = new TokenStore(directory, ['default', server.url, EMAIL]);
+    await store.write({ token: jwt('kept'), signedInAt: 1, expiresAt: 2 });
+    const credentials = passwordCredentials();
+    expect(await credentials.token()).toBe(jwt('kept'));
+    credentials.rejected(jwt('kept'));
+    expect(await credentials.token()).toBe(jwt('t1'));
   });
 
   it('go on with the old token while it cannot be renewed, and try again after a minute', async () => {
