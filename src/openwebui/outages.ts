@@ -50,9 +50,12 @@ export class Outages {
     private readonly onGone: () => void = () => undefined,
   ) {}
 
-  /** From here on counts for a generation. Called before its trigger is sent; a second call changes nothing. */
+  /**
+   * From here on counts for a generation. Called right before its trigger is sent, and again where it is sent once more: a server that
+   * was away until then took no generation with it.
+   */
   begin(messageId: string): void {
-    if (this.marks.has(messageId)) return;
+    this.marks.delete(messageId);
     const [oldest] = this.marks.keys();
     if (oldest !== undefined && this.marks.size >= MOST_MARKS) this.marks.delete(oldest);
     this.marks.set(messageId, { ...this.counts });
@@ -105,7 +108,8 @@ export class Outages {
   private async look(): Promise<void> {
     const { signal } = this.closing;
     do {
-      const pauseMs = this.nobodySince === undefined ? 0 : APART_MS - msSince(this.nobodySince);
+      // A timer may fire up to a millisecond early: one knock more would be needed.
+      const pauseMs = this.nobodySince === undefined ? 0 : Math.ceil(APART_MS - msSince(this.nobodySince)) + 1;
       await sleep(Math.max(0, pauseMs), undefined, { signal, ref: false }).catch(() => undefined);
       if (signal.aborted || (await this.knock()) !== 'nobody') return;
       this.foundNobody();

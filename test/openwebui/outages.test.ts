@@ -101,9 +101,18 @@ describe('what has happened', () => {
     outages.begin('a');
     outages.failed('break');
     outages.listFailed();
-    // As a second attempt of the trigger does.
-    outages.begin('a');
     expect(outages.since('a')()).toEqual({ gone: 0, broke: true, listFailed: true });
+  });
+
+  it('does not count for a generation where its trigger had to be sent once more after it', () => {
+    outages.begin('a');
+    outages.failed('break');
+    outages.listFailed();
+    // By a second attempt, which found nothing of the first.
+    outages.begin('a');
+    expect(outages.since('a')()).toEqual(nothing);
+    outages.failed('break');
+    expect(outages.since('a')()).toEqual({ ...nothing, broke: true });
   });
 
   it('counts from now on where another process has triggered', () => {
