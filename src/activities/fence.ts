@@ -32,7 +32,8 @@ const standStill = new StandStill();
 export function fenced<T>(attempt: FencedAttempt, run: () => Promise<T>): Promise<T> {
   standStill.watch();
   const { aliveAt, heartbeatTimeoutMs } = attempt;
-  const isDoubtful = aliveAt !== undefined && stoodStill(shifted(aliveAt, -BEGUN_WITHIN_MS), heartbeatTimeoutMs);
+  const isDoubtful =
+    aliveAt !== undefined && stoodStill(standStill, shifted(aliveAt, -BEGUN_WITHIN_MS), heartbeatTimeoutMs);
   return attempts.run(isDoubtful ? { ...attempt, aliveAt: undefined } : attempt, run);
 }
 
@@ -50,12 +51,20 @@ export async function passFence(): Promise<void> {
   if (!counts(attempt)) throw notSent('Temporal has confirmed this attempt too long ago');
 }
 
-function counts({ aliveAt, heartbeatTimeoutMs }: FencedAttempt): boolean {
-  if (aliveAt === undefined || msFrom(aliveAt, now()) > heartbeatTimeoutMs / 2) return false;
-  return !stoodStill(aliveAt, heartbeatTimeoutMs);
+function counts(attempt: FencedAttempt): boolean {
+  return isSureToCount(attempt, standStill);
 }
 
-function stoodStill(since: Instant<'process'>, heartbeatTimeoutMs: number): boolean {
+/** Whether Temporal need not be asked. @param standStill of this process */
+export function isSureToCount(
+  { aliveAt, heartbeatTimeoutMs }: Pick<FencedAttempt, 'aliveAt' | 'heartbeatTimeoutMs'>,
+  standStill: StandStill,
+): boolean {
+  if (aliveAt === undefined || msFrom(aliveAt, now()) > heartbeatTimeoutMs / 2) return false;
+  return !stoodStill(standStill, aliveAt, heartbeatTimeoutMs);
+}
+
+function stoodStill(standStill: StandStill, since: Instant<'process'>, heartbeatTimeoutMs: number): boolean {
   return standStill.longestSince(since) > heartbeatTimeoutMs / 4;
 }
 

@@ -4,6 +4,12 @@ import type { Connection } from '../openwebui/connection';
 import type { Chat } from '../openwebui/schemas';
 import type { TurnIds } from './ids';
 
+/**
+ * How long an attempt may have waited for a worker before it began, in milliseconds. Nothing tells that, and it is older than it
+ * looks by as much. Chats are known by our messages; a window only saves reading those that cannot be ours.
+ */
+const LONGEST_QUEUE_MS = 24 * 60 * 60_000;
+
 /** What makes a chat ours. */
 export interface WantedChat {
   ids: TurnIds;
@@ -22,6 +28,10 @@ export async function findChats(connection: Connection, wanted: WantedChat, sign
   const isOurs = ({ chat }: Chat): boolean => chat.history !== undefined && sameTurn(chat.history, turn);
   const known = knownChatId === undefined ? undefined : await connection.recentChats.chat(knownChatId, signal);
   if (known !== undefined && isOurs(known)) return [known];
-  const chats = await connection.recentChats.find({ messageId: ids.userMessageId, withinMs, folderId }, signal);
-  return chats.filter(isOurs);
+  const madeWithin = async (ms: number): Promise<Chat[]> => {
+    const search = { messageId: ids.userMessageId, withinMs: ms, folderId };
+    return (await connection.recentChats.find(search, signal)).filter(isOurs);
+  };
+  const found = await madeWithin(withinMs);
+  return found.length > 0 ? found : madeWithin(withinMs + LONGEST_QUEUE_MS);
 }

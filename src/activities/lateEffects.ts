@@ -1,6 +1,5 @@
 /** A request whose answer was lost may still be under way: what it does is given time to show before anybody looks for it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { activityInfo } from '@temporalio/activity';
 import { msSince } from '../clocks';
 import type { ActivityDependencies, Attempt } from './step';
 
@@ -11,7 +10,7 @@ const LATE_EFFECT_MS = 5_000;
 
 /** Whether something may be under way when an attempt begins. */
 export interface UnderWay {
-  attempt: Pick<Attempt, 'sentBefore' | 'begunAt' | 'elapsedMs'>;
+  attempt: Pick<Attempt, 'sentBefore' | 'begunAt' | 'elapsedMs' | 'heartbeatTimeoutMs'>;
   /**
    * An earlier run of the workflow id was cut off, by a reset or a termination. It may have been sending until this step was
    * scheduled, and its fence stayed open for half a heartbeat timeout after it was last acknowledged.
@@ -24,22 +23,29 @@ export interface UnderWay {
  * earlier attempt sent, it sent before this one began.
  */
 export function quietForMs({ attempt, mayBeUnderWay = false }: UnderWay): number | undefined {
-  const { heartbeatTimeoutMs = 0 } = activityInfo();
   const quiet = [
     ...(attempt.sentBefore === 'maybe' ? [msSince(attempt.begunAt)] : []),
-    ...(mayBeUnderWay ? [attempt.elapsedMs() - heartbeatTimeoutMs / 2] : []),
+    ...(mayBeUnderWay ? [attempt.elapsedMs() - attempt.heartbeatTimeoutMs / 2] : []),
   ];
   return quiet.length === 0 ? undefined : Math.min(...quiet);
 }
 
+/** Which look it is: before a request is sent again, or the last of all, after which nobody looks for what it has done. */
+export type Look = 'first' | 'last';
+
+/** How long a look has to wait, in milliseconds. @param quietMs how long ago the request was sent at least */
+export function pauseBeforeMs(look: Look, quietMs: number, lateEffectMs = LATE_EFFECT_MS): number {
+  return Math.max(0, (look === 'last' ? 2 : 1) * lateEffectMs - quietMs);
+}
+
 /** Before looking whether it has to be sent again. @param quietMs how long ago it was sent at least */
 export async function untilCommitted({ patience }: Patient, quietMs: number, signal: AbortSignal): Promise<void> {
-  await pause((patience.lateEffectMs ?? LATE_EFFECT_MS) - quietMs, signal);
+  await pause(pauseBeforeMs('first', quietMs, patience.lateEffectMs), signal);
 }
 
 /** Before looking for the last time. @param quietMs how long ago it was sent at least */
 export async function untilSettled({ patience }: Patient, quietMs: number, signal: AbortSignal): Promise<void> {
-  await pause(2 * (patience.lateEffectMs ?? LATE_EFFECT_MS) - quietMs, signal);
+  await pause(pauseBeforeMs('last', quietMs, patience.lateEffectMs), signal);
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -80,6 +80,8 @@ export interface StepOptions {
 
 /** What a step knows of the attempts before, and tells those after. */
 export interface Attempt extends StepTime {
+  /** Time without a heartbeat after which Temporal gives the attempt up, in milliseconds. */
+  heartbeatTimeoutMs: number;
   /** Whether an earlier attempt may have written something. */
   sentBefore: 'no' | 'maybe';
   /** Sends a request that must not be sent twice: unless it certainly did not get there, the next attempt looks for its work. */
@@ -158,7 +160,8 @@ export async function runStep<T>(
         throw error;
       }
     };
-    const attempt: Attempt = { ...time, sentBefore: before.sent, sending, left, leave };
+    const heartbeatTimeoutMs = heartbeatTimeoutOf(info);
+    const attempt: Attempt = { ...time, heartbeatTimeoutMs, sentBefore: before.sent, sending, left, leave };
     return await fenced(fenceOf(deps, info, time, beatDetails), () => step(attempt));
   } catch (thrown) {
     const error = withoutDefect(thrown, { left, leave, elapsedMs: time.elapsedMs });

@@ -14,7 +14,7 @@ import { admitted } from './admitted';
 import { othersFinished } from './appendTurn';
 import type { PlacedTurn } from './createChat';
 import { finalFailure, notYet } from './failures';
-import { quietForMs, untilCommitted } from './lateEffects';
+import { quietForMs, untilSettled } from './lateEffects';
 import { readReply } from './reply';
 import { turnStep, type ActivityDependencies, type Attempt } from './step';
 import { refusedModel } from './wantedModel';
@@ -62,7 +62,8 @@ function triggerStep(
     const capabilities = await connection.capabilities(cancellationSignal());
     if (mayExist || attempt.sentBefore === 'maybe') {
       const quietMs = quietForMs({ attempt, mayBeUnderWay });
-      if (quietMs !== undefined) await untilCommitted(deps, quietMs, cancellationSignal());
+      // The last look: a trigger that takes effect after it makes a second generation, which nobody can put right.
+      if (quietMs !== undefined) await untilSettled(deps, quietMs, cancellationSignal());
       const found = await alreadyTriggered(connection, turn);
       if (found !== undefined) {
         const byEarlierRun = mayExist && attempt.sentBefore === 'no';

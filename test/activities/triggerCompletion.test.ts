@@ -209,7 +209,7 @@ describe('triggerCompletion', () => {
 
   it('does not ask the model twice on a release that shows nothing of a trigger until the model begins', async () => {
     bench = await Bench.start({ release: '0.6.15' });
-    const turn = await bench.createChat({ prompt: 'x [first=600]' });
+    const turn = await bench.createChat({ prompt: 'x [first=2500]' });
     const input = { input: carried(asked()), turn, mayExist: false };
     const lost = failureOf(bench.run('triggerCompletion', input));
     await sleep(200);
