@@ -74,7 +74,7 @@ const DEFAULT_BODY_TIMEOUT_MS = 60_000;
 const SILENCE_TIMEOUT_MS = 30_000;
 /** Time to connect, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** A request that asks only whether anybody is there. */
+/** A request that asks only whether anybody is there, and how long it may take as a whole, in milliseconds. */
 const KNOCK = { path: '/api/version', timeoutMs: 5_000 };
 const DEFAULT_MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
 /** What is read of a failed answer, in characters. */
@@ -163,9 +163,10 @@ export class Http {
    */
   async knock(): Promise<Outage | undefined> {
     const { path, timeoutMs } = KNOCK;
-    const client = new Client(this.origin, { connect: { timeout: timeoutMs }, headersTimeout: timeoutMs });
+    const client = new Client(this.origin);
     try {
-      const { statusCode, headers, body } = await client.request({ method: 'GET', path: this.basePath + path });
+      const request = { method: 'GET', path: this.basePath + path, signal: AbortSignal.timeout(timeoutMs) } as const;
+      const { statusCode, headers, body } = await client.request(request);
       await body.dump();
       const outage = outageOf({ status: statusCode, headers });
       if (outage === undefined) this.onReachable();
@@ -247,7 +248,10 @@ export class Http {
       };
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
-      this.onUnreachable(codeOf(error) === 'ECONNREFUSED' ? 'nobody' : 'break');
+      // It was there, and we broke off.
+      if (!(error instanceof ResponseTooLargeError)) {
+        this.onUnreachable(codeOf(error) === 'ECONNREFUSED' ? 'nobody' : 'break');
+      }
       throw deadline.passed
         ? new RequestTimeoutError('The answer took too long to be whole', context)
         : transportError(error, context, begun);

@@ -188,9 +188,10 @@ describe('an answer that is not the API', () => {
     expect(error.message).toContain('data.0.id');
   });
 
-  it('is larger than the cap, also without a length', async () => {
+  it('is larger than the cap, also without a length, which is no outage', async () => {
     await http.close();
-    http = connect({ maxResponseBytes: 1_000 });
+    const outages: Outage[] = [];
+    http = connect({ maxResponseBytes: 1_000, onUnreachable: (outage) => outages.push(outage) });
     answer = json({ text: 'x'.repeat(1_000) });
     expect(await failureOf()).toBeInstanceOf(ResponseTooLargeError);
     answer = raw((response) => {
@@ -201,6 +202,7 @@ describe('an answer that is not the API', () => {
     expect(await failureOf()).toBeInstanceOf(ResponseTooLargeError);
     answer = json({ text: 'x'.repeat(900) });
     await get();
+    expect(outages).toEqual([]);
   });
 });
 
@@ -574,6 +576,22 @@ describe('a knock', () => {
     server.closeAllConnections();
     await new Promise((closed) => server.close(closed));
     expect(await http.knock()).toBe('nobody');
+  });
+
+  it('ends though the answer drips for ever', async () => {
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    const spy = jest.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(ms / 20));
+    let drops: NodeJS.Timeout | undefined;
+    answer = raw((response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      drops = setInterval(() => response.write(' '), 20);
+    });
+    try {
+      expect(await http.knock()).toBeUndefined();
+    } finally {
+      clearInterval(drops);
+      spy.mockRestore();
+    }
   });
 
   it('says that the server is there', async () => {
