@@ -33,6 +33,9 @@ export const LONGEST_HOLD_MS = 5 * 60_000;
 /** Pauses between readings after something happened but the reply is not final yet, in milliseconds. */
 const RECHECK_MS: [number, number] = [100, 2_000];
 
+/** Left to later attempts. */
+const STOPPED = 'stoppedAsGhost';
+
 export class EndOfReply {
   private readonly beganAt = now();
   private readonly isFirst = activityInfo().attempt === 1;
@@ -46,6 +49,8 @@ export class EndOfReply {
   private recheckMs: number | undefined;
   /** Why the last reading failed. */
   private trouble: unknown;
+  /** It was stopped as a ghost, by this attempt or by one before. */
+  private wasStopped: boolean;
 
   constructor(
     private readonly connection: Connection,
@@ -57,6 +62,7 @@ export class EndOfReply {
     const { turn, taskId } = awaited;
     this.patience = verdictPatience(lostAfterMs, apartMs);
     this.observations = new Observations(connection, awaited, attempt.left);
+    this.wasStopped = attempt.left[STOPPED] === true;
     // A first attempt that cannot have missed the end waits to be woken instead of looking at once. Without a task the trigger
     // was refused or its answer lost: the end may be there already, and a refusal of old releases is told to nobody else.
     const isSureToHear = taskId !== undefined && connection.watcher.missesNothingOf(turn.chatId, turn.messageId);
@@ -122,6 +128,7 @@ export class EndOfReply {
 
   /** What the table says of a reading; sets the pause before the next one. */
   private async endOf(reading: ReplyReading, afterEvent: boolean): Promise<End | undefined> {
+    if (this.wasStopped && reading.state.kind !== 'running') return this.endOfStopped(reading);
     const { row, verdict, lookAgainMs } = await this.verdictOn(reading);
     this.isMissing = verdict === 'undecided';
     this.isSuspect = verdict === 'alive' && lookAgainMs !== undefined;
@@ -163,15 +170,26 @@ export class EndOfReply {
   private async stopped(reading: ReplyReading): Promise<End | undefined> {
     const { connection, awaited, patience } = this;
     const { turn, taskId } = awaited;
+    this.noteStopped(true);
     if (!(await stopOwn(connection, { turn, taskId }, reading))) {
+      this.noteStopped(false);
       this.pauseMs = patience.lookEveryMs;
       return undefined;
     }
-    const after = await readReply(connection, { ...turn, taskId }, this.signal);
-    const { kind } = after.state;
+    return this.endOfStopped(await readReply(connection, { ...turn, taskId }, this.signal));
+  }
+
+  private async endOfStopped(reading: ReplyReading): Promise<End> {
+    const { kind } = reading.state;
     const hasOwnEnd =
-      kind === 'failed' || kind === 'gone' || isWholeThoughStopped(after, await connection.capabilities());
-    return { reading: after, row: hasOwnEnd ? 1 : 7 };
+      kind === 'failed' || kind === 'gone' || isWholeThoughStopped(reading, await this.connection.capabilities());
+    return { reading, row: hasOwnEnd ? 1 : 7 };
+  }
+
+  /** Before it is: the attempt may end in between, and the next one must not take our stop for that of a person. */
+  private noteStopped(wasStopped: boolean): void {
+    this.wasStopped = wasStopped;
+    this.attempt.leave({ [STOPPED]: wasStopped });
   }
 
   private nextRecheckMs(): number {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApplicationFailure } from '@temporalio/common';
 import { DEFAULT_REPLY } from '../../dev/model';
 import type { StepNotes } from '../../src/activities';
-import { Bench, type BenchOptions } from '../support/bench';
+import { Bench, environmentFor, type BenchOptions } from '../support/bench';
 import { failureOf, retried } from '../support/failures';
 
 const benches: Bench[] = [];
@@ -372,6 +372,31 @@ describe('rows 6 to 8: a listed task', () => {
     others = [];
     expect(await dying).toMatchObject({ row: 7 });
   });
+
+  it.concurrent.each(['0.6.43', '0.11.4', '0.12.4'])(
+    'row 7: holds for the next attempt where the one that stopped it did not see what came of that, on %s',
+    async (release) => {
+      const bench = await start({ ...redis, release, credential: 'jwt', taskList: 'shared' });
+      const reply = await asked(bench);
+      const { client } = bench.connection;
+      const failOnce = (): void => bench.standIn.fault({ path: /^\/api\/tasks\/chat\/[^/]+$/, how: 503 });
+      const [stopTask, stopChat] = [client.stopTask.bind(client), client.stopChat.bind(client)];
+      jest.spyOn(client, 'stopTask').mockImplementationOnce((id) => stopTask(id).finally(failOnce));
+      jest.spyOn(client, 'stopChat').mockImplementationOnce((id) => stopChat(id).finally(failOnce));
+      let heartbeatDetails: unknown;
+      const attempt = (number: number): Promise<unknown> => {
+        const environment = environmentFor({ attempt: number, heartbeatDetails });
+        environment.on('heartbeat', (details: unknown) => (heartbeatDetails = details));
+        return environment.run(bench.activities.awaitReply, reply.awaiting);
+      };
+      const first = failureOf(attempt(2));
+      await sleep(300);
+      await broken(bench);
+      expect(await first).toMatchObject({ type: 'ServerUnavailable', nonRetryable: false });
+      const failure = await failureOf(attempt(3));
+      expect([failure.type, deadOf(failure)?.row]).toEqual(['ReplyLost', 7]);
+    },
+  );
 
   it.concurrent('row 6: is alive where nothing broke, until the list drops it', async () => {
     const bench = await start({ ...redis, credential: 'key' });
