@@ -154,7 +154,7 @@ const furtherTurn: ClockPlay = {
 const ofWorkers: Play[] = [lateCreate, lostCreate, furtherTurn, lostTrigger, ...resets, handOver, budget].flatMap(
   ({ step, name, real = false, run }) =>
     WRONG.map((seconds): Play => ({
-      ...{ fault: 'F18', step, patient: true, limitMs: 150_000 },
+      ...{ fault: 'F18', step, limitMs: 150_000 },
       name: `clock ${inWords(seconds)}: ${name}`,
       real: real && Math.abs(seconds) === 3_600,
       run: (scene) => run(scene, seconds),
@@ -162,7 +162,7 @@ const ofWorkers: Play[] = [lateCreate, lostCreate, furtherTurn, lostTrigger, ...
 );
 
 const ofWorkersInMidRun: Play[] = [-3_600, 3_600].map((seconds) => ({
-  ...{ fault: 'F18', step: 'S3', patient: true },
+  ...{ fault: 'F18', step: 'S3' },
   name: `the worker's clock is set ${inWords(seconds)} in the middle of the reply`,
   run: async (scene) => {
     const worker = await scene.victim({ clock: 0 });
@@ -207,7 +207,7 @@ const SERVERS: ServersPlay[] = [
 
 const ofServers: Play[] = SERVERS.flatMap(({ step, name, run }) =>
   [-3_600, 3_600].map((seconds): Play => ({
-    ...{ fault: 'F18', step, credential: 'key', patient: true },
+    ...{ fault: 'F18', step, credential: 'key' },
     name: `Open WebUI's clock ${inWords(seconds)}, that of the proxy before it right: ${name}`,
     run: async (scene) => {
       scene.proxy.clockSkewSeconds = seconds;
