@@ -18,6 +18,8 @@ export interface Heartbeat {
   triedForMs?: number;
   /** Since when the step is tried, where that was not the first attempt to try. */
   triedSinceTemporalMs?: number;
+  /** The attempt came to its own end: it was not cut off by a time-out or with its worker. */
+  ended?: true;
   /** The credential was refused at the end. */
   refused?: true;
   /** And since when it is. */
@@ -31,6 +33,8 @@ export interface Before {
   sent: 'no' | 'maybe';
   /** Since when the step is tried; undefined for the first attempt that gets as far as the step. */
   triedSince: Instant<'temporal'> | undefined;
+  /** The attempt before came to its own end, and so to where the budget of the step is looked at. */
+  ended: boolean;
   /** Since when the credential is refused; undefined where the last attempt did not say so. */
   refusedSince: Instant<'temporal'> | undefined;
   left: Facts;
@@ -43,7 +47,8 @@ export function leftBefore({ attempt, heartbeatDetails, currentAttemptScheduledT
   if (told === undefined) {
     // Temporal counts from one again where somebody has reset the activity.
     const isFirst = attempt === 1 && heartbeatDetails == null;
-    return { sent: isFirst ? 'no' : 'maybe', triedSince: isFirst ? undefined : due, refusedSince: undefined, left: {} };
+    const triedSince = isFirst ? undefined : due;
+    return { sent: isFirst ? 'no' : 'maybe', triedSince, ended: false, refusedSince: undefined, left: {} };
   }
   const isLastWord = told.byAttempt === attempt - 1;
   const { triedForMs, triedSinceTemporalMs, refused, refusedSinceTemporalMs, left = {} } = told;
@@ -52,6 +57,7 @@ export function leftBefore({ attempt, heartbeatDetails, currentAttemptScheduledT
   return {
     sent: isLastWord ? told.sent : 'maybe',
     triedSince: triedSinceTemporalMs === undefined ? triedSince : instantOf<'temporal'>(triedSinceTemporalMs),
+    ended: isLastWord && told.ended === true,
     refusedSince: refused === true ? instantOf<'temporal'>(refusedSinceTemporalMs ?? toMs(due)) : undefined,
     left,
   };

@@ -149,8 +149,9 @@ export async function runStep<T>(
   // A first attempt that ends soon costs Temporal no heartbeat at all.
   if (info.attempt > 1) beat();
   try {
-    // Attempts that end by a time-out or with their worker never come to where the budget is looked at.
-    if (triedSince !== undefined && spentMs() >= budgetMs + LAST_CHANCE_MS) throw neverEnded();
+    // Attempts that end by a time-out or with their worker never come to where the budget is looked at. One that did, and stood in a
+    // queue since, is followed by another try.
+    if (!before.ended && triedSince !== undefined && spentMs() >= budgetMs + LAST_CHANCE_MS) throw neverEnded();
     const sending = async <Answer>(request: () => Promise<Answer>): Promise<Answer> => {
       sent = true;
       try {
@@ -175,6 +176,7 @@ export async function runStep<T>(
       beatDetails.refused = true;
       if (before.refusedSince !== undefined) beatDetails.refusedSinceTemporalMs = toMs(before.refusedSince);
     }
+    if (!isShutdown(error) && !wasFencedOff(error)) beatDetails.ended = true;
     beat();
     if (isShutdown(error)) throw handedOver();
     // Not the last word of a step that is under way elsewhere, nor about Open WebUI.
@@ -205,7 +207,7 @@ export async function beforeStep<T>(wait: () => Promise<T>): Promise<T> {
   try {
     return await wait();
   } catch (error) {
-    context.heartbeat(passedOn(leftBefore(info), info.attempt));
+    context.heartbeat({ ...passedOn(leftBefore(info), info.attempt), ended: true } satisfies Heartbeat);
     throw isShutdown(error) ? handedOver() : error;
   } finally {
     clearInterval(timer);

@@ -51,7 +51,7 @@ describe('a trigger', () => {
     const failure = await failureOf(run);
     expect(failure).toMatchObject({ type: 'NoPlaceFree', category: 'BENIGN', nonRetryable: false });
     // The next attempt need not look for what this one may have done.
-    expect(beats.at(-1)).toEqual({ ...before, byAttempt: 2 });
+    expect(beats.at(-1)).toEqual({ ...before, byAttempt: 2, ended: true });
     expect(admission.inFlight).toBe(1);
   });
 
@@ -61,7 +61,7 @@ describe('a trigger', () => {
     const beats: unknown[] = [];
     environment.on('heartbeat', (details: unknown) => beats.push(details));
     await failureOf(environment.run(() => admitted(admission, 'batch', async () => 'begun', 20)));
-    expect(beats).toEqual([{ byAttempt: 1, sent: 'no' }]);
+    expect(beats).toEqual([{ byAttempt: 1, sent: 'no', ended: true }]);
   });
 
   it('leaves the line when it is cancelled', async () => {

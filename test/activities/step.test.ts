@@ -283,6 +283,26 @@ describe('a step', () => {
     expect(failure.message).toMatch(/^Every attempt was cut off before its end/);
   });
 
+  it('is tried once more, however long its next attempt stood in a queue, where the one before came to its own end', async () => {
+    const NIGHT_MS = 8 * 3_600_000;
+    const due = { scheduledTimestampMs: 0, currentAttemptScheduledTimestampMs: 0 };
+    const first = await detailsAfter(due);
+    const second = await detailsAfter({ ...due, attempt: 2, heartbeatDetails: first });
+    const atMorning = { scheduledTimestampMs: 0, currentAttemptScheduledTimestampMs: NIGHT_MS, attempt: 3 };
+    const failure = await failureAfter({ ...atMorning, heartbeatDetails: second });
+    expect(failure.message).toMatch(/^Down.*; given up after 28800 s$/);
+    // A wait that began in the morning, with the time since the evening on its account.
+    const whole = { firstContact: false, wholeBudgetMs: 60_000 };
+    const read = environmentFor({ ...atMorning, heartbeatDetails: second });
+    expect(await read.run(() => runStep(dependenciesFor([]), undefined, whole, async () => 'the reply'))).toBe(
+      'the reply',
+    );
+    const cutOff = { ...second, ended: undefined };
+    expect((await failureAfter({ ...atMorning, heartbeatDetails: cutOff })).message).toMatch(
+      /^Every attempt was cut off/,
+    );
+  });
+
   it('is handed over at once where the worker shuts down, which is no failure', async () => {
     const turn = await bench.createChat();
     const environment = environmentFor();
