@@ -132,9 +132,11 @@ export class Scene {
 
   /** Kills the worker and lets another one take over. @param traits where that is a process, too */
   async replace(victim: MortalWorker, traits?: MortalTraits): Promise<true> {
+    // A process takes seconds to start, which are no part of a takeover.
+    if (traits !== undefined) await this.victim(traits);
     await victim.kill();
     this.recoveries.push({ kind: 'workerKill', since: Date.now(), pid: victim.pid });
-    this.inBackground(traits === undefined ? this.worker() : this.victim(traits));
+    if (traits === undefined) this.inBackground(this.worker());
     return true;
   }
 
