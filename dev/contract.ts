@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
-import { VERSIONS_VARIABLE } from '../test/support/real';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { TOPOLOGY_VARIABLE, VERSIONS_VARIABLE } from '../test/support/real';
 import { publish, readMeasurements, stamped, type ContractResult } from './measurements';
 
 const EXAMPLES = `
@@ -9,6 +9,7 @@ Examples:
   npm run contract -- 0.9.6
   npm run contract -- 0.6.40 0.7.2 --publish     one after the other, and docs/measurements.md made anew
   npm run contract -- 0.12.4 -t "a further turn"
+  npm run contract -- 0.12.4 --topology pg-redis    several processes behind nginx, on PostgreSQL and Redis
 
 Installs and starts that release of Open WebUI and puts the contract suite to it; what follows the releases goes to Jest. Ends
 standard output with the line "N passed, N failed"; the exit code is 0 only if nothing failed.`;
@@ -20,12 +21,16 @@ async function main(): Promise<void> {
     .description('The contract suite on a real Open WebUI of any release')
     .argument('<release...>', 'such as 0.9.6', asReleases)
     .option('--publish', 'write docs/measurements/contract.json and docs/measurements.md')
+    .addOption(new Option('--topology <name>', 'as it runs in production').choices(['pg-redis']))
     .allowUnknownOption()
     .addHelpText('after', EXAMPLES)
     .parse();
   const releases = command.processedArgs[0] as string[];
   const jest = command.args.filter((argument) => !RELEASE.test(argument));
-  const { publish: isPublished = false } = command.opts<{ publish?: boolean }>();
+  const { publish: isPublished = false, topology } = command.opts<{ publish?: boolean; topology?: string }>();
+  if (isPublished && topology !== undefined)
+    throw new Error('What is published is measured on one process: leave --topology out.');
+  if (topology !== undefined) process.env[TOPOLOGY_VARIABLE] = topology;
   const total: ContractResult = { passed: 0, failed: 0 };
   for (const release of releases) {
     const result = await suiteOn(release, jest);

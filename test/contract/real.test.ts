@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addAccount, makeApiKey, newAccount, type SignedIn } from '../../dev/openWebUIAccounts';
-import { startOpenWebUI } from '../../dev/openWebUI';
-import { realOpenWebUI, realServers, realVersions } from '../support/real';
+import { realOpenWebUI, realServers, realVersions, startReal } from '../support/real';
 import { contractSuite } from './contract';
 import { FILTERED, type ContractServer, type MortalServer } from './server';
 
@@ -20,8 +19,7 @@ describe.each(realVersions())('%s', (release) => {
 });
 
 async function startMortal(release: string): Promise<MortalServer> {
-  const { model } = realServers();
-  const server = await startOpenWebUI({ version: release, modelUrl: model.url, modelKey: model.key });
+  const server = await startReal(release, realServers().model);
   const death = { kill: () => server.kill(), restart: () => server.restart(), stop: () => server.stop() };
   return { ...(await subjectAt(server)), ...death };
 }

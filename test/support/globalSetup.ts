@@ -1,8 +1,7 @@
 import { startScriptedModel } from '../../dev/model';
-import { startOpenWebUI } from '../../dev/openWebUI';
 import { terminalProgress } from '../../dev/progress';
 import { startTemporal } from '../../dev/temporal';
-import { ADDRESSES_VARIABLE, realVersions, type RealServers } from './real';
+import { ADDRESSES_VARIABLE, realVersions, startReal, type RealServers } from './real';
 import { keepForTeardown, stopAll, type Stoppable } from './startedServers';
 
 /** Starts what the tests share, all at once, and tells them where it is. */
@@ -11,7 +10,7 @@ export default async function globalSetup(): Promise<void> {
   const model = await startScriptedModel();
   const starts = [
     startTemporal({ progress }),
-    ...realVersions().map((version) => startOpenWebUI({ version, modelUrl: model.url, modelKey: model.key, progress })),
+    ...realVersions().map((version) => startReal(version, model, progress)),
   ] as const;
   const settled = await Promise.allSettled<Stoppable>(starts);
   const started = settled.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));

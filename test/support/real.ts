@@ -1,5 +1,7 @@
-import type { OpenWebUI } from '../../dev/openWebUI';
+import { startOpenWebUI, type OpenWebUI, type OpenWebUIServer } from '../../dev/openWebUI';
+import type { Progress } from '../../dev/progress';
 import type { Temporal } from '../../dev/temporal';
+import { prepareTopology, startTopology } from '../../dev/topology';
 
 /** The servers that the tests of a run share. Nobody may stop or kill one of these: a test that does starts its own. */
 export interface RealServers {
@@ -19,7 +21,22 @@ export const ADDRESSES_VARIABLE = 'ORCHESTRATOR_TEST_SERVERS';
 /** The releases that the shared servers are of, comma-separated. */
 export const VERSIONS_VARIABLE = 'ORCHESTRATOR_TEST_OPENWEBUI_VERSIONS';
 
+/** `pg-redis` where they are to run as in production; without it each is one process. */
+export const TOPOLOGY_VARIABLE = 'ORCHESTRATOR_TEST_TOPOLOGY';
+
 const VERSIONS = '0.12.4,0.6.15';
+
+/** An Open WebUI of the kind that the tests are run on. */
+export async function startReal(
+  version: string,
+  model: { url: string; key: string },
+  progress?: Progress,
+): Promise<OpenWebUIServer> {
+  const options = { version, modelUrl: model.url, modelKey: model.key, progress };
+  if (process.env[TOPOLOGY_VARIABLE] !== 'pg-redis') return startOpenWebUI(options);
+  if (progress !== undefined) await prepareTopology(version, progress);
+  return startTopology(options);
+}
 
 /** The releases to test with: `0.12.4` and `0.6.15`, unless the environment names others. For `describe.each`. */
 export function realVersions(): string[] {
