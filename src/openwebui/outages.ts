@@ -2,7 +2,6 @@
  * What this process has seen of its way to a server: connections that broke, and a server that was gone. It is kept as an order of
  * events, so that "since the trigger" compares no clocks.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { msSince, now, type Instant } from '../clocks';
 
 /**
@@ -39,7 +38,8 @@ export class Outages {
   private nobodySince: Instant<'process'> | undefined;
   private isGone = false;
   private looking: Promise<void> | undefined;
-  private readonly closing = new AbortController();
+  private timer: NodeJS.Timeout | undefined;
+  private isClosed = false;
 
   /**
    * @param knock asks on a connection of its own whether anybody is there; undefined where somebody is
@@ -80,8 +80,7 @@ export class Outages {
   failed(outage: Outage): void {
     this.counts.breaks += 1;
     if (outage === 'nobody') this.foundNobody();
-    if (!this.isGone && !this.closing.signal.aborted)
-      this.looking ??= this.look().finally(() => (this.looking = undefined));
+    if (!this.isGone && !this.isClosed) this.looking ??= this.look().finally(() => (this.looking = undefined));
   }
 
   answered(): void {
@@ -94,7 +93,8 @@ export class Outages {
   }
 
   close(): void {
-    this.closing.abort();
+    this.isClosed = true;
+    clearTimeout(this.timer);
   }
 
   private foundNobody(): void {
@@ -106,12 +106,13 @@ export class Outages {
   }
 
   private async look(): Promise<void> {
-    const { signal } = this.closing;
     do {
       // A timer may fire up to a millisecond early: one knock more would be needed.
       const pauseMs = this.nobodySince === undefined ? 0 : Math.ceil(APART_MS - msSince(this.nobodySince)) + 1;
-      await sleep(Math.max(0, pauseMs), undefined, { signal, ref: false }).catch(() => undefined);
-      if (signal.aborted || (await this.knock()) !== 'nobody') return;
+      await new Promise<void>((resolve) => {
+        this.timer = setTimeout(resolve, Math.max(0, pauseMs)).unref();
+      });
+      if ((await this.knock()) !== 'nobody' || this.isClosed) return;
       this.foundNobody();
     } while (!this.isGone);
   }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Outages, type Outage } from '../../src/openwebui/outages';
 
 /** What the next knocks find; nobody, once there is no more. */
@@ -6,6 +5,7 @@ let found: Array<Outage | undefined>;
 let knocks: number;
 let outages: Outages;
 beforeEach(() => {
+  jest.useFakeTimers();
   found = [];
   knocks = 0;
   outages = new Outages(async () => {
@@ -15,8 +15,12 @@ beforeEach(() => {
     return outage;
   });
 });
-afterEach(() => outages.close());
+afterEach(() => {
+  outages.close();
+  jest.useRealTimers();
+});
 
+const sleep = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
 const settled = (): Promise<void> => sleep(1_300);
 const nothing = { gone: 0, broke: false, listFailed: false };
 
