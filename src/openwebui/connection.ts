@@ -175,13 +175,13 @@ export class Connection {
     signal?: AbortSignal,
   ): Promise<boolean> {
     if (this.taskListSetting !== 'auto' || this.taskList === 'split' || this.taskList === 'shared') return !wasMissed;
-    const lists = await ofProcesses(() => this.client.chatTasks(chatId, signal));
     const has = (list: readonly string[]): boolean => list.some((id) => tasks.length === 0 || tasks.includes(id));
-    const isListed = lists.some(has);
-    // A task whose id is not known may have been listed only now, and then by all.
-    const wasMissedByOne = wasMissed && tasks.length > 0;
-    if (isListed && (wasMissedByOne || !lists.every(has))) this.signs.several = true;
-    return isListed;
+    const askAll = async (): Promise<boolean[]> =>
+      (await ofProcesses(() => this.client.chatTasks(chatId, signal))).map(has);
+    const listings = await askAll();
+    // A task that begins or ends while they are asked is listed by some, too; but not twice.
+    if (disagree(listings) && disagree(await askAll())) this.signs.several = true;
+    return listings.includes(true);
   }
 
   /** Looks whether the server can be used, with this credential. @returns its release @throws as `capabilities` and requests do */
@@ -338,6 +338,10 @@ function hintAt(id: string, others: string[]): string {
 
 function ofProcesses(ask: () => Promise<string[]>): Promise<string[][]> {
   return Promise.all(Array.from({ length: PROCESSES_ASKED }, ask));
+}
+
+function disagree(listings: readonly boolean[]): boolean {
+  return listings.includes(true) && listings.includes(false);
 }
 
 function union(lists: readonly string[][]): string[] {

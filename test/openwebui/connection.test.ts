@@ -158,23 +158,25 @@ describe('the tasks of a chat', () => {
 
   const listing = (...lists: string[][]) =>
     jest.spyOn(connection.client, 'chatTasks').mockImplementation(async () => lists.shift() ?? []);
+  const oneOfEight = [['a'], [], [], [], [], [], [], []];
 
   it('are asked for once, and of many processes where one was seen to list what another does not', async () => {
-    const asked = listing(['a'], [], ['b'], [], ['b'], ['a', 'b']);
+    const ofEach = [[], ['b'], [], ['b'], ['a', 'b'], [], [], []];
+    const asked = listing(['a'], ...ofEach, ...ofEach);
     expect(await connection.tasks('c')).toEqual(['a']);
     expect(asked).toHaveBeenCalledTimes(1);
     expect(await connection.isListedAnywhere('c', ['b'], true)).toBe(true);
     expect(connection.taskList).toBe('split');
     listing([], ['b'], ['a', 'b']);
     expect(await connection.tasks('c')).toEqual(['b', 'a']);
-    expect(asked).toHaveBeenCalledTimes(17);
+    expect(asked).toHaveBeenCalledTimes(25);
   });
 
   it('of an unknown id show several processes only where these disagree', async () => {
     listing(...Array.from({ length: 8 }, () => ['a']));
     expect(await connection.isListedAnywhere('c', [], true)).toBe(true);
     expect(connection.taskList).toBe('unknown');
-    listing(['a']);
+    listing(...oneOfEight, ...oneOfEight);
     expect(await connection.isListedAnywhere('c', [], true)).toBe(true);
     expect(connection.taskList).toBe('split');
   });
@@ -183,9 +185,23 @@ describe('the tasks of a chat', () => {
     listing(...Array.from({ length: 8 }, () => ['a']));
     expect(await connection.isListedAnywhere('c', ['a'], false)).toBe(true);
     expect(connection.taskList).toBe('unknown');
-    listing(['a'], []);
+    listing(...oneOfEight, ...oneOfEight);
     expect(await connection.isListedAnywhere('c', ['a'], false)).toBe(true);
     expect(connection.taskList).toBe('split');
+  });
+
+  it('show no several processes where one begins or ends while they are asked', async () => {
+    // By half of them, and then by none; by half, and then by all.
+    const half = [['a'], ['a'], ['a'], ['a'], [], [], [], []];
+    listing(...half);
+    expect(await connection.isListedAnywhere('c', ['a'], false)).toBe(true);
+    const all = Array.from({ length: 8 }, () => ['a']);
+    listing(...half, ...all);
+    expect(await connection.isListedAnywhere('c', ['a'], true)).toBe(true);
+    // Its mark stood on the message before it was listed.
+    listing(...all);
+    expect(await connection.isListedAnywhere('c', ['a'], true)).toBe(true);
+    expect(connection.taskList).toBe('unknown');
   });
 
   it('are not looked for in other processes where they are shared, or where a setting says that there is none', async () => {
