@@ -7,6 +7,7 @@ import { NetworkError, RequestTimeoutError, ServerError } from '../openwebui/err
 import { ownTasksOf } from '../openwebui/messageParts';
 import type { PlacedTurn } from './createChat';
 import { notYet } from './failures';
+import { wasFencedOff } from './fence';
 import type { WakeReason } from '../openwebui/watch';
 import { Observations } from './observations';
 import { stopOwn } from './putAway';
@@ -171,8 +172,13 @@ export class EndOfReply {
     const { connection, awaited, patience } = this;
     const { turn, taskId } = awaited;
     this.noteStopped(true);
-    if (!(await stopOwn(connection, { turn, taskId }, reading))) {
-      this.noteStopped(false);
+    try {
+      this.noteStopped(await stopOwn(connection, { turn, taskId }, reading));
+    } catch (error) {
+      if (wasUnsent(error)) this.noteStopped(false);
+      throw error;
+    }
+    if (!this.wasStopped) {
       this.pauseMs = patience.lookEveryMs;
       return undefined;
     }
@@ -209,6 +215,12 @@ export class EndOfReply {
   private giveBack(): unknown {
     return this.trouble ?? notYet('ReplyTimedOut', 'The reply is still being written', 1_000);
   }
+}
+
+/** The stop certainly did not get there. */
+function wasUnsent(error: unknown): boolean {
+  if (wasFencedOff(error)) return true;
+  return error instanceof NetworkError && !error.maybeServed && error.context.method === 'POST';
 }
 
 function isPassing(error: unknown): boolean {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApplicationFailure } from '@temporalio/common';
 import { DEFAULT_REPLY } from '../../dev/model';
 import type { StepNotes } from '../../src/activities';
+import { NetworkError } from '../../src/openwebui/errors';
 import { Bench, environmentFor, type BenchOptions } from '../support/bench';
 import { failureOf, retried } from '../support/failures';
 
@@ -397,6 +398,23 @@ describe('rows 6 to 8: a listed task', () => {
       expect([failure.type, deadOf(failure)?.row]).toEqual(['ReplyLost', 7]);
     },
   );
+
+  it.concurrent('row 7: does not hold where the stop did not get there and the reply came to its end', async () => {
+    const bench = await start({ ...redis, release: '0.6.43', credential: 'jwt', taskList: 'shared' });
+    const reply = await asked(bench, 'x [chunks=2] [slow=3000]');
+    const context = { connection: 'default', method: 'POST', path: '/api/tasks/stop/t' };
+    const refused = new NetworkError('Open WebUI cannot be reached (ECONNREFUSED)', context, false);
+    jest.spyOn(bench.connection.client, 'stopTask').mockRejectedValueOnce(refused);
+    const environment = environmentFor({ attempt: 2 });
+    let heartbeatDetails: unknown;
+    environment.on('heartbeat', (details: unknown) => (heartbeatDetails = details));
+    const first = failureOf(environment.run(bench.activities.awaitReply, reply.awaiting));
+    await broken(bench);
+    expect(await first).toMatchObject({ type: 'ServerUnavailable', nonRetryable: false });
+    await bench.untilNoTask(reply.turn.chatId);
+    const second = bench.run('awaitReply', reply.awaiting, { attempt: 3, heartbeatDetails });
+    expect(await second).toMatchObject(whole);
+  });
 
   it.concurrent('row 6: is alive where nothing broke, until the list drops it', async () => {
     const bench = await start({ ...redis, credential: 'key' });
