@@ -26,7 +26,7 @@ const KEY = 'reply';
 /** What of a connection is observed. */
 export interface ObservedConnection {
   outages: Pick<Connection['outages'], 'since'>;
-  watcher: Pick<Connection['watcher'], 'hears' | 'shows'>;
+  watcher: Pick<Connection['watcher'], 'hears' | 'lived' | 'shows'>;
   taskList: Connection['taskList'];
 }
 
@@ -73,10 +73,13 @@ export class Observations {
     // Nobody could see it before the first reading: that is no silence.
     if (this.length === undefined || length > this.length) this.aliveAt = at;
     this.length = length;
-    const shown = [message, connection.watcher.shows(chatId, messageId)].filter((part) => part !== undefined);
-    this.begun ||= shown.some(hasBegun);
-    const heard = connection.watcher.hears(chatId, messageId);
-    if (heard !== undefined && toMs(heard) > toMs(this.aliveAt)) this.aliveAt = heard;
+    const shown = connection.watcher.shows(chatId, messageId);
+    const lifeVisible = connection.watcher.hears(chatId, messageId) !== undefined;
+    this.begun ||= message !== undefined && hasBegun(message);
+    // What only events show can be missed no sooner than it can be seen.
+    const begunByEvents = lifeVisible && shown !== undefined && hasBegun(shown);
+    const lived = connection.watcher.lived(chatId, messageId);
+    if (lived !== undefined && toMs(lived) > toMs(this.aliveAt)) this.aliveAt = lived;
     return {
       message: ownWordOf(state, listed),
       list: connection.taskList,
@@ -85,10 +88,10 @@ export class Observations {
       gone: before.gone === true || outages.gone > 0,
       listFailed: before.listFailed === true || outages.listFailed,
       brokenForMs: this.brokenSince && msFrom(this.brokenSince, at),
-      lifeVisible: heard !== undefined,
+      lifeVisible,
       silentForMs: Math.max(0, msFrom(this.aliveAt, at)),
-      begun: this.begun,
-      stepOpen: shown.some(hasOpenStep),
+      begun: this.begun || begunByEvents,
+      stepOpen: [message, shown].some((part) => part !== undefined && hasOpenStep(part)),
     };
   }
 

@@ -75,11 +75,15 @@ function verdictOnMissing(seen: Observation, patience: VerdictPatience): Verdict
   const { list, missingForMs, lifeVisible } = seen;
   const { apartMs, lostAfterMs, lookEveryMs } = patience;
   if (list === 'own') return deadAfter(2, apartMs - missingForMs, apartMs);
-  if (list !== 'split' && seen.gone && !seen.listFailed) return deadAfter(3, apartMs - missingForMs, apartMs);
-  const limitMs = lifeVisible ? lostAfterMs : UNHEARD * lostAfterMs;
+  // In Redis the tasks of dead processes stay listed: one that is missing there was forgotten, whoever was gone.
+  const mayBeGone = list === 'memory' || list === 'unknown';
+  if (mayBeGone && seen.gone && !seen.listFailed) return deadAfter(3, apartMs - missingForMs, apartMs);
+  // A process does not forget what it has, as Redis does.
+  const isShortOfProof = !lifeVisible && list !== 'memory';
+  const limitMs = isShortOfProof ? UNHEARD * lostAfterMs : lostAfterMs;
   // A mark of the trigger may stand on a message a moment before its task is listed: the second look comes soon.
   const pauseMs = missingForMs < apartMs ? apartMs : lookEveryMs;
-  return deadAfter(lifeVisible ? 4 : 5, limitMs - Math.min(missingForMs, seen.silentForMs), pauseMs);
+  return deadAfter(isShortOfProof ? 5 : 4, limitMs - Math.min(missingForMs, seen.silentForMs), pauseMs);
 }
 
 function deadAfter(row: Row, leftMs: number, pauseMs: number): Verdict {

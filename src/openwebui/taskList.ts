@@ -5,9 +5,10 @@ import type { OpenWebUIError } from './errors';
  * - `own`: in the memory of the only process. It goes with the process, and so do the tasks.
  * - `shared`: in Redis, for all processes. It outlives them and may list the dead; Redis may forget it, and the tasks live on.
  * - `split`: each process has its own, and does not know of the others'.
+ * - `memory`: `own` or `split`; nothing has told which.
  * - `unknown`: nothing has told which of these it is.
  */
-export type TaskList = 'own' | 'shared' | 'split' | 'unknown';
+export type TaskList = 'own' | 'shared' | 'split' | 'memory' | 'unknown';
 
 /** Whether it may list what is dead: a process that lists a task from its own memory has it. */
 export function mayListTheDead(list: TaskList): boolean {
@@ -28,11 +29,14 @@ export interface TaskListSigns {
   stopOfNothing: 'accepted' | 'not found' | undefined;
 }
 
-/** A stop is put into Redis for whoever has the task; without it the process looks for the task itself. */
+/**
+ * A stop is put into Redis for whoever has the task; without it the process looks for the task itself. That there is no other
+ * process cannot be learnt: one that cannot be reached just now cannot be asked.
+ */
 export function taskListOf({ several, redisFailed, stopOfNothing }: TaskListSigns): TaskList {
   if (stopOfNothing === 'accepted') return 'shared';
   if (several) return 'split';
-  if (stopOfNothing === 'not found') return 'own';
+  if (stopOfNothing === 'not found') return 'memory';
   return redisFailed ? 'shared' : 'unknown';
 }
 

@@ -31,6 +31,8 @@ export class Watch implements Watched {
   updatedAt: number | undefined;
   /** What the last event that showed anything showed of the message. */
   shown: Message | undefined;
+  /** When an event of the message was last heard, be that socket still joined or not. */
+  livedAt: Instant<'process'> | undefined;
   private seenAgainMs = 0;
   private seenEndedAt: Instant<'process'> | undefined;
   private reason: WakeReason | undefined;
@@ -46,6 +48,7 @@ export class Watch implements Watched {
     this.messageId = messageId;
     this.taskId = taskId;
     this.isNew = isNew;
+    this.livedAt = heardAt;
   }
 
   /**

@@ -118,6 +118,12 @@ export class Watcher {
     return triggeredAfter !== undefined && msFrom(since, triggeredAfter) >= 0;
   }
 
+  /** When an event of a message that somebody waits for was last heard: life that the next reading need not show. */
+  lived(chatId: string, messageId: string): Instant<'process'> | undefined {
+    const watches = [...(this.watches.get(chatId) ?? [])].filter((watch) => watch.messageId === messageId);
+    return watches.find(({ livedAt }) => livedAt !== undefined)?.livedAt;
+  }
+
   /** What events have shown of a message that somebody waits for: up to 0.11.0 a chat that is read shows nothing before the end. */
   shows(chatId: string, messageId: string): Message | undefined {
     const watches = [...(this.watches.get(chatId) ?? [])].filter((watch) => watch.messageId === messageId);
@@ -150,7 +156,7 @@ export class Watcher {
     );
     if (messageId !== undefined && this.isListening) {
       this.heard.add(keyOf(chatId, messageId));
-      for (const watch of watches) watch.heardAt = now();
+      for (const watch of watches) watch.livedAt = watch.heardAt = now();
     }
     if (shown !== undefined) for (const watch of watches) watch.shown = shown;
     if (!isEnd) return;

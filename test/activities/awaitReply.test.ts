@@ -169,7 +169,7 @@ describe('awaitReply', () => {
   it('takes a reply for lost after two looks five seconds apart, and not before', async () => {
     await Promise.all(
       RELEASES.map(async (release) => {
-        const bench = await start({ release, account: 'admin' });
+        const bench = await start({ release, taskList: 'own' });
         const { awaiting, turn } = await bench.ask({ prompt: 'x [slow=300]' });
         await bench.standIn.kill();
         await bench.standIn.restart();
@@ -190,7 +190,7 @@ describe('awaitReply', () => {
   });
 
   it('takes a message that nobody triggered for lost in the same way, rather than waiting for ever', async () => {
-    const bench = await start({ release: '0.12.4', account: 'admin' });
+    const bench = await start({ release: '0.12.4', taskList: 'own' });
     const turn = await bench.createChat();
     const run = bench.run('awaitReply', { turn, triggeredAt: Date.now(), replyBudgetMs: 60_000 });
     expect(await failureOf(run)).toMatchObject({ type: 'ReplyLost', details: [{ verdictRow: 2 }, {}] });

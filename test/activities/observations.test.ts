@@ -1,3 +1,4 @@
+import { instantOf } from '../../src/clocks';
 import { Observations, type ObservedConnection } from '../../src/activities/observations';
 import type { ReplyReading } from '../../src/activities/reply';
 import type { Observation } from '../../src/openwebui/deadReply';
@@ -5,9 +6,11 @@ import type { OutagesSince } from '../../src/openwebui/outages';
 
 let nowMs: number;
 let seen: OutagesSince;
+let livedMs: number | undefined;
 
 beforeEach(() => {
   nowMs = 100_000;
+  livedMs = undefined;
   seen = { gone: 0, broke: false, listFailed: false };
   jest.spyOn(performance, 'now').mockImplementation(() => nowMs);
 });
@@ -15,7 +18,11 @@ afterEach(() => jest.restoreAllMocks());
 
 const connection: ObservedConnection = {
   outages: { since: () => () => seen },
-  watcher: { hears: () => undefined, shows: () => undefined },
+  watcher: {
+    hears: () => undefined,
+    lived: () => (livedMs === undefined ? undefined : instantOf<'process'>(livedMs)),
+    shows: () => undefined,
+  },
   taskList: 'unknown',
 };
 
@@ -39,6 +46,17 @@ describe('what one wait observes of its generation', () => {
     });
     nowMs += 15_000;
     expect(observations.observe(reading(['task'], 'Long written'), false).silentForMs).toBe(15_000);
+  });
+
+  it('is life that was heard between two readings, though the socket is gone at the second', () => {
+    const observations = waiting();
+    observations.observe(reading(['task'], ''), false);
+    nowMs += 46_000;
+    livedMs = nowMs - 1_000;
+    expect(observations.observe(reading(['task'], ''), false)).toMatchObject({
+      silentForMs: 1_000,
+      lifeVisible: false,
+    });
   });
 
   it('goes on being missing in the next attempt, though the server was gone before', () => {

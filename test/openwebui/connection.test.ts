@@ -227,11 +227,11 @@ describe('where the task list is kept', () => {
   };
 
   it('is learnt from the stop of a task that never was, which administrators may ask for, and all up to 0.8.12', async () => {
-    expect((await connected('0.12.4', 'admin')).taskList).toBe('own');
+    expect((await connected('0.12.4', 'admin')).taskList).toBe('memory');
     await standIn.stop();
     expect((await connected('0.12.4', 'user')).taskList).toBe('unknown');
     await standIn.stop();
-    expect((await connected('0.8.12', 'user')).taskList).toBe('own');
+    expect((await connected('0.8.12', 'user')).taskList).toBe('memory');
     await standIn.stop();
     // Answers 500 to any.
     expect((await connected('0.6.23', 'user')).taskList).toBe('unknown');
@@ -250,7 +250,7 @@ describe('where the task list is kept', () => {
     standIn.fault({ path: /^\/api\/tasks\/stop/, how: 500 });
     while (!(await connection.capabilities().catch(() => undefined))) await sleep(10);
     expect(requestsTo('/api/tasks/stop/00000000-0000-4000-8000-000000000000')).toBe(2);
-    expect(connection.taskList).toBe('own');
+    expect(connection.taskList).toBe('memory');
   });
 
   it('is Redis where the list fails, or the server says that Redis does', async () => {

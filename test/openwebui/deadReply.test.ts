@@ -22,7 +22,7 @@ const MISSING: Observation = { ...LISTED, listed: false, silentForMs: 3_600 * S 
 /** Nobody was there, and the list never failed. */
 const GONE = { gone: true, brokenForMs: 60 * S };
 
-const LISTS: TaskList[] = ['own', 'shared', 'split', 'unknown'];
+const LISTS: TaskList[] = ['own', 'shared', 'split', 'memory', 'unknown'];
 const seen = (base: Observation, more: Partial<Observation> = {}): Verdict => verdictOn({ ...base, ...more }, PATIENCE);
 const alive = (row: Verdict['row'], lookAgainMs?: number): Verdict => ({
   row,
@@ -54,8 +54,8 @@ describe('the table of dead replies', () => {
     }
   });
 
-  it('row 3: after a server that was gone, so is any list that is not split and has not failed', () => {
-    for (const list of ['shared', 'unknown'] as const) {
+  it('row 3: after a server that was gone, so is a list of which it is not known that it is split or shared', () => {
+    for (const list of ['memory', 'unknown'] as const) {
       expect(seen(MISSING, { list, ...GONE })).toEqual(undecided(3, 5 * S));
       expect(seen(MISSING, { list, ...GONE, missingForMs: 4_900 })).toEqual(undecided(3, 100));
       expect(seen(MISSING, { list, ...GONE, missingForMs: 5 * S })).toEqual(dead(3));
@@ -63,15 +63,22 @@ describe('the table of dead replies', () => {
     }
   });
 
-  it('row 3 is not for a split list, for one that failed, and for a mere break', () => {
+  it('row 3 is not for a split or shared list, for one that failed, and for a mere break', () => {
     const missingForMs = 40 * S;
     for (const more of [
       { list: 'split', ...GONE },
+      { list: 'shared', ...GONE },
       { list: 'unknown', ...GONE, listFailed: true },
-      { list: 'shared', brokenForMs: 60 * S },
+      { list: 'unknown', brokenForMs: 60 * S },
     ] as const) {
       expect(seen(MISSING, { ...more, missingForMs })).toEqual(undecided(4, 5 * S));
     }
+  });
+
+  it('row 4: a list in memory is not forgotten, and its silence need not be heard', () => {
+    const deaf = { list: 'memory', lifeVisible: false } as const;
+    expect(seen(MISSING, { ...deaf, missingForMs: 44_900 })).toEqual(undecided(4, 100));
+    expect(seen(MISSING, { ...deaf, missingForMs: 45 * S })).toEqual(dead(4));
   });
 
   it('row 4: where its life can be seen, it is missing and silent for 45 seconds', () => {
@@ -98,7 +105,9 @@ describe('the table of dead replies', () => {
   it('row 6: a listed task is alive where nothing broke, and always where processes list only what they have', () => {
     const silent = { silentForMs: 3_600 * S };
     for (const list of LISTS) expect(seen(LISTED, { ...silent, list })).toEqual(alive(6));
-    for (const list of ['own', 'split'] as const) expect(seen(LISTED, { ...silent, ...GONE, list })).toEqual(alive(6));
+    for (const list of ['own', 'split', 'memory'] as const) {
+      expect(seen(LISTED, { ...silent, ...GONE, list })).toEqual(alive(6));
+    }
   });
 
   it('row 7: a listed task that had begun and is silent for 45 seconds after a break is a ghost', () => {

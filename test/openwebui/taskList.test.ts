@@ -8,9 +8,9 @@ describe('where the task list is kept', () => {
     ['split', { ...nothing, several: true }],
     ['shared', { ...nothing, redisFailed: true }],
     ['shared', { ...nothing, stopOfNothing: 'accepted' }],
-    ['own', { ...nothing, stopOfNothing: 'not found' }],
+    ['memory', { ...nothing, stopOfNothing: 'not found' }],
     // One answer of the server to the very question says more than what may have had another cause.
-    ['own', { ...nothing, redisFailed: true, stopOfNothing: 'not found' }],
+    ['memory', { ...nothing, redisFailed: true, stopOfNothing: 'not found' }],
     ['split', { ...nothing, several: true, stopOfNothing: 'not found' }],
     ['shared', { ...nothing, several: true, stopOfNothing: 'accepted' }],
     ['split', { ...nothing, several: true, redisFailed: true }],
