@@ -180,9 +180,11 @@ export class Watcher {
   }
 
   private forget(watch: Watch): void {
-    const all = this.watches.get(watch.chatId);
-    all?.delete(watch);
-    if (all?.size === 0) this.watches.delete(watch.chatId);
+    const all = this.watches.get(watch.chatId) ?? new Set();
+    all.delete(watch);
+    if (all.size === 0) this.watches.delete(watch.chatId);
+    // Whoever leaves may have done the looking for those who stay, and need not have told them what it saw.
+    for (const other of all) if (other.messageId === watch.messageId) other.wake('poll');
   }
 
   private all(): Watch[] {

@@ -76,6 +76,20 @@ async function expectToEndWith({
   expect(await settled(ended, 3_000)).toBe(true);
 }
 
+describe('a generation whose reader leaves without a word', () => {
+  it('is looked after by this process, and frees its place where it has ended', async () => {
+    const made = follower(async () => []);
+    const ended = made.generations.started(GENERATION);
+    const reader = made.watcher.watch({ chatId: 'c', messageId: 'm', taskId: 't', isNew: true });
+    made.watcher.gap();
+    expect(await settled(ended, 600)).toBe(false);
+    expect(made.looks).toBe(0);
+    reader.close();
+    expect(await settled(ended, 2_000)).toBe(true);
+    expect(made.looks).toBe(1);
+  });
+});
+
 describe('a generation that this process started', () => {
   let generations: Generations;
   beforeEach(() => {
