@@ -57,6 +57,9 @@ const GAP_PAUSE_MS = 5_000;
 /** Longest pause between two readings of a chat on which somebody waits, in milliseconds. Every end is told in time. */
 const SAFETY_READ_MS = 5 * 60_000;
 
+/** How long the answer is waited for that tells where tasks are kept, in milliseconds. */
+const LEARN_WITHIN_MS = 3_000;
+
 /** How many sockets are asked at once where a server has, or may have, several processes. */
 const PROCESSES_ASKED = 8;
 
@@ -257,10 +260,10 @@ export class Connection {
     return found;
   }
 
-  /** A refusal, or no answer, leaves what is known. */
+  /** A refusal, or no answer soon, leaves what is known: with Redis away a stop hangs, and steps wait for what the server can do. */
   private async learnTaskList(): Promise<void> {
     if (this.taskListSetting !== 'auto') return;
-    const told = await this.client.stopNothing().catch(() => undefined);
+    const told = await this.client.stopNothing(AbortSignal.timeout(LEARN_WITHIN_MS)).catch(() => undefined);
     this.signs.stopOfNothing = told ?? this.signs.stopOfNothing;
   }
 
