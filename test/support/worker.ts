@@ -30,6 +30,8 @@ export interface TestConnection {
   email?: string;
   password?: string;
   generations?: number;
+  /** Default `own`: each of the servers that the tests share is one process. */
+  taskList?: string;
 }
 
 export interface TestWorker {
@@ -73,7 +75,8 @@ export async function startTestWorker(
 ): Promise<TestWorker> {
   const directory = await mkdtemp(join(tmpdir(), 'worker-'));
   const file = join(directory, 'connections.json');
-  await writeFile(file, JSON.stringify(connections), { mode: 0o600 });
+  const known = Object.entries(connections).map(([name, connection]) => [name, { taskList: 'own', ...connection }]);
+  await writeFile(file, JSON.stringify(Object.fromEntries(known)), { mode: 0o600 });
   const state = { OPENWEBUI_CONNECTIONS: file, ORCHESTRATOR_STATE_DIRECTORY: directory };
   const config = loadConfig({ ...LOCAL_SETTINGS, ...state, ...settings });
   const lines: string[] = [];
