@@ -126,7 +126,10 @@ function allowedMs({ schedule, server, breaksMs, goneSeenMs }: World, last: Gene
   const isSeen = last.letters > 0 && server.partialText;
   const isCallingTool = reply.callsTool && last.letters >= reply.writes;
   // Row 7.
-  if (breaksMs.some((ms) => ms > last.begunMs) && isSeen && !isCallingTool) return LOST_AFTER_MS + 2 * LOOK_MS;
+  // Who found the model asked already knows of no break before, and a worker that dies may not have told of one.
+  const mayBeUntold = !isSameWorker || faults.some((fault) => 'of' in fault);
+  const sawBreak = !mayBeUntold && breaksMs.some((ms) => ms > last.begunMs);
+  if (sawBreak && isSeen && !isCallingTool) return LOST_AFTER_MS + 2 * LOOK_MS;
   // Rows 6 and 8.
   return release === '0.12.4' ? GHOST_MS + missedMs : REPLY_BUDGET_MS + LOOK_MS + SLACK_MS;
 }

@@ -145,7 +145,6 @@ class Turn {
   private *trigger(attempt: Attempt, chatId: string, messageId: string): Doing<Awaited> {
     const { link, machine, wallMs } = attempt.worker;
     const step = new Sending(this.world, attempt, this.before.isReset);
-    link.expect(messageId);
     const triggered = { chatId, messageId, triggeredWallMs: wallMs, budgetMs: REPLY_BUDGET_MS };
     if (step.mayHaveSent) {
       yield* step.untilLook('last');
@@ -156,6 +155,7 @@ class Turn {
       }
     }
     try {
+      link.expect(messageId);
       const taskId = yield* step.send('trigger', (server, process) => server.trigger(process, chatId, messageId));
       return { ...triggered, taskId };
     } catch (error) {
