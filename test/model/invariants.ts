@@ -49,6 +49,8 @@ function isAllowed({ generation, why, atMs, silentMs }: PutAway, schedule: Sched
     case '3':
       return isMistakenFor(schedule);
     case '4':
+      if (isOutOfReach(schedule)) return true;
+    // falls through
     case '7':
       // Nobody looks at the very moment at which it writes again.
       return silentMs >= LOST_AFTER_MS - 1_000 || atMs - generation.brokeSilenceMs <= LOOK_MS;
@@ -66,6 +68,14 @@ function isMistakenFor({ list, isTold, isAdmin, faults }: Schedule): boolean {
   const isHidden =
     faults.some(({ kind }) => kind === 'proxy is away') && faults.some(({ kind }) => kind === 'redis forgets');
   return list === 'shared' && !isTold && !isAdmin && isHidden;
+}
+
+/** A process that writes could not be reached for longer than the limit, and that the list is split was not known. */
+function isOutOfReach({ list, isTold, faults }: Schedule): boolean {
+  const isLong = faults.some(
+    (fault) => fault.kind === 'server process is cut off' && fault.away * 1_000 >= LOST_AFTER_MS,
+  );
+  return list === 'split' && !isTold && isLong;
 }
 
 function askedTwice({ server, putAways, schedule }: World): string | undefined {
@@ -127,7 +137,10 @@ function allowedMs({ schedule, server, breaksMs, goneSeenMs }: World, last: Gene
   const isCallingTool = reply.callsTool && last.letters >= reply.writes;
   // Row 7.
   // Who found the model asked already knows of no break before, and a worker that dies may not have told of one.
-  const mayBeUntold = !isSameWorker || faults.some((fault) => 'of' in fault);
+  const mayBeUntold = faults.some(
+    (fault) =>
+      ('of' in fault && fault.of === 'trigger') || /is reset|worker is killed|is frozen|is suspended/.test(fault.kind),
+  );
   const sawBreak = !mayBeUntold && breaksMs.some((ms) => ms > last.begunMs);
   if (sawBreak && isSeen && !isCallingTool) return LOST_AFTER_MS + 2 * LOOK_MS;
   // Rows 6 and 8.
