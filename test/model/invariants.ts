@@ -44,16 +44,15 @@ function livingPutAway({ putAways, schedule }: World): string | undefined {
   return `A living reply is put away: ${generation.messageId} (${generation.taskId}), for ${row}.`;
 }
 
-function isAllowed({ generation, why, atMs, silentMs }: PutAway, schedule: Schedule): boolean {
+function isAllowed(putAway: PutAway, schedule: Schedule): boolean {
+  const { generation, why, atMs } = putAway;
   switch (why.row) {
     case '3':
       return isMistakenFor(schedule);
     case '4':
-      if (isOutOfReach(schedule)) return true;
-    // falls through
+      return isSilent(putAway, schedule) || isOutOfReach(schedule);
     case '7':
-      // Nobody looks at the very moment at which it writes again.
-      return silentMs >= LOST_AFTER_MS - 1_000 || atMs - generation.brokeSilenceMs <= LOOK_MS;
+      return isSilent(putAway, schedule);
     case '5':
       return true;
     default:
@@ -68,6 +67,12 @@ function isMistakenFor({ list, isTold, isAdmin, faults }: Schedule): boolean {
   const isHidden =
     faults.some(({ kind }) => kind === 'proxy is away') && faults.some(({ kind }) => kind === 'redis forgets');
   return list === 'shared' && !isTold && !isAdmin && isHidden;
+}
+
+/** Nobody looks at the very moment at which it writes again, and what it says while Redis is away nobody hears. */
+function isSilent({ generation, atMs, silentMs }: PutAway, { faults }: Schedule): boolean {
+  const unheardMs = faults.some(({ kind }) => kind.startsWith('redis')) ? LOOK_MS : 1_000;
+  return silentMs >= LOST_AFTER_MS - unheardMs || atMs - generation.brokeSilenceMs <= LOOK_MS;
 }
 
 /** A process that writes could not be reached for longer than the limit, and that the list is split was not known. */
