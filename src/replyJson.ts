@@ -1,4 +1,8 @@
-/** JSON out of a reply, however the model wraps it. In linear time, and without imports: the end of orchestrateChat.ts says why. */
+/**
+ * JSON out of a reply, however the model wraps it. In linear time, and without imports but of runs.ts: the end of
+ * orchestrateChat.ts says why.
+ */
+import { endOfRun, isDigit, isSpace, startOfRun } from './runs';
 
 export type ReplyJson =
   /** `text` is the JSON as it stands in the reply. */
@@ -36,7 +40,9 @@ function tooDeep(): ReplyJson {
   return { ok: false, reason: `The reply's JSON is nested deeper than ${DEEPEST} levels` };
 }
 
-const [QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d];
+const [LINE_FEED, QUOTE, BACKSLASH, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [
+  0x0a, 0x22, 0x5c, 0x7b, 0x7d, 0x5b, 0x5d,
+];
 
 /** How deep a text nests that is known to be JSON. */
 export function depthOf(json: string): number {
@@ -72,15 +78,24 @@ function isEscaped(json: string, at: number): boolean {
 /** The contents of the code fences, in order; the last one may lack its end. A fence inside a JSON string never fills a line. */
 function fenced(text: string): string[] {
   const contents: string[] = [];
-  const fences = /(?<![^\n])[^\S\n]*(?:```+|~~~+)(\S*)/g;
+  const fences = /```|~~~/g;
   let bodyStart: number | undefined;
   for (let fence = fences.exec(text); fence !== null; fence = fences.exec(text)) {
+    const character = text.charCodeAt(fence.index);
+    const end = endOfRun(text, fence.index, (code) => code === character);
+    fences.lastIndex = end;
+    if (!isFirstOnLine(text, fence.index)) continue;
     if (bodyStart !== undefined) contents.push(text.slice(bodyStart, fence.index).trim());
-    const isOpening = bodyStart === undefined || fence[1] !== '';
-    bodyStart = isOpening ? endOfLine(text, fences.lastIndex) : undefined;
+    const isOpening = bodyStart === undefined || (end < text.length && !isSpace(text.charCodeAt(end)));
+    bodyStart = isOpening ? endOfLine(text, end) : undefined;
   }
   if (bodyStart !== undefined) contents.push(text.slice(bodyStart).trim());
   return contents;
+}
+
+function isFirstOnLine(text: string, at: number): boolean {
+  const start = startOfRun(text, at, (code) => code !== LINE_FEED && isSpace(code));
+  return start === 0 || text.charCodeAt(start - 1) === LINE_FEED;
 }
 
 function endOfLine(text: string, from: number): number {
@@ -91,8 +106,9 @@ function endOfLine(text: string, from: number): number {
 function firstContainer(text: string): ReplyJson {
   const dead = new Uint8Array(text.length);
   let citation: ReplyJson | undefined;
-  const openers = /\{(?=\s*["}])|\[(?=\s*["[{\dtfn\]-])/g;
-  for (let start = nextOpener(text, openers); start !== -1; start = nextOpener(text, openers)) {
+  let from = 0;
+  for (let start = nextOpener(text, from); start !== -1; start = nextOpener(text, from)) {
+    from = start + 1;
     if (citation !== undefined && isCitation(text, start)) continue;
     const end = dead[start] === 1 ? undefined : endOfContainer(text, start, dead);
     if (end === 'too deep') return tooDeep();
@@ -100,20 +116,30 @@ function firstContainer(text: string): ReplyJson {
     if (end === undefined || attempt === undefined) continue;
     if (!isCitation(text, start)) return attempt;
     citation = attempt;
-    openers.lastIndex = end;
+    from = end;
   }
   return citation ?? { ok: false, reason: 'The reply contains no JSON' };
 }
 
-function nextOpener(text: string, openers: RegExp): number {
-  return openers.test(text) ? openers.lastIndex - 1 : -1;
+const FIRST_IN_OBJECT = '"}';
+const FIRST_IN_ARRAY = '"[{0123456789tfn]-';
+
+/** Where the next bracket is that something follows which may stand there in JSON; -1 if there is none. */
+function nextOpener(text: string, from: number): number {
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code !== OPEN_BRACE && code !== OPEN_BRACKET) continue;
+    const next = text.charAt(endOfRun(text, at + 1, isSpace));
+    if (next !== '' && (code === OPEN_BRACE ? FIRST_IN_OBJECT : FIRST_IN_ARRAY).includes(next)) return at;
+  }
+  return -1;
 }
 
 /** `[1]` in a sentence refers to a source; it is what was asked for only if there is nothing else. */
 function isCitation(text: string, start: number): boolean {
-  const numbers = /\[[\s\d.,eE+-]*\]/y;
-  numbers.lastIndex = start;
-  return numbers.test(text);
+  const isOfNumbers = (code: number): boolean =>
+    isSpace(code) || '0123456789.,eE+-'.includes(String.fromCharCode(code));
+  return text.charAt(endOfRun(text, start + 1, isOfNumbers)) === ']';
 }
 
 type Expected = 'value' | 'first value' | 'key' | 'first key' | 'colon' | 'separator';
@@ -163,9 +189,24 @@ function endOfContainer(text: string, start: number, dead: Uint8Array): number |
 function endOfScalar(text: string, start: number, onlyString: boolean): number {
   if (text.charAt(start) === '"') return endOfString(text, start);
   if (onlyString) return start;
-  const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
-  scalar.lastIndex = start;
-  return scalar.test(text) ? scalar.lastIndex : start;
+  return endOf(/true|false|null/y, text, start) ?? endOfNumber(text, start);
+}
+
+function endOfNumber(text: string, start: number): number {
+  const digits = endOf(/-?[1-9]/y, text, start);
+  let end = digits === undefined ? endOf(/-?0/y, text, start) : endOfRun(text, digits, isDigit);
+  if (end === undefined) return start;
+  for (const part of [/\.\d/y, /[eE][+-]?\d/y]) {
+    const more = endOf(part, text, end);
+    if (more !== undefined) end = endOfRun(text, more, isDigit);
+  }
+  return end;
+}
+
+/** The index after what a sticky pattern matches at `start`. */
+function endOf(pattern: RegExp, text: string, start: number): number | undefined {
+  pattern.lastIndex = start;
+  return pattern.test(text) ? pattern.lastIndex : undefined;
 }
 
 /** The index after the closing quote; -1 if the string is not JSON's. */

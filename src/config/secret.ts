@@ -1,6 +1,7 @@
 /** Passwords, keys and tokens: held so that they cannot be printed by accident, and masked where a text may hold one. */
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
+import { endOfRun, isSpace, isWord } from '../runs';
 import { ConfigError } from './configError';
 
 /** A value that shows itself only to {@link Secret.reveal}: template strings, JSON, logs and `inspect` get `***`. */
@@ -53,14 +54,74 @@ export function whyUnreadable(error: unknown): string {
   return `cannot be read (${code ?? 'unknown error'})`;
 }
 
-const RECOGNISABLE: Array<[RegExp, string]> = [
-  [/\bBearer\s+[\w.~+/=-]+/gi, 'Bearer ***'],
-  [/\bsk-[\w-]+/g, 'sk-***'],
-  [/\beyJ[\w-]+(?:\.[\w-]+)*/g, '***'],
-  [/(https?:\/\/)[^\s/@"']+@/gi, '$1***@'],
+/** How a secret begins, where it ends if it is one, and what is shown of both. */
+interface Form {
+  begins: RegExp;
+  /** @returns undefined where nothing follows the beginning that would be a secret */
+  endOf: (text: string, from: number) => number | undefined;
+  shown: string;
+}
+
+const RECOGNISABLE: readonly Form[] = [
+  {
+    begins: /\bBearer\s/gi,
+    endOf: (text, from) => endOfToken(text, endOfRun(text, from, isSpace)),
+    shown: 'Bearer ***',
+  },
+  { begins: /\bsk-/g, endOf: endOfKey, shown: 'sk-***' },
+  { begins: /\beyJ/g, endOf: endOfJwt, shown: '***' },
+  { begins: /(?<=https?):\/\//gi, endOf: endOfCredentials, shown: '://***@' },
 ];
+
+function someRun(text: string, from: number, isIn: (code: number) => boolean): number | undefined {
+  const end = endOfRun(text, from, isIn);
+  return end === from ? undefined : end;
+}
+
+function endOfToken(text: string, from: number): number | undefined {
+  return someRun(text, from, (code) => isWord(code) || '.~+/=-'.includes(String.fromCharCode(code)));
+}
+
+const [QUOTE, APOSTROPHE, HYPHEN, DOT, SLASH, AT] = [0x22, 0x27, 0x2d, 0x2e, 0x2f, 0x40];
+
+function endOfKey(text: string, from: number): number | undefined {
+  return someRun(text, from, (code) => isWord(code) || code === HYPHEN);
+}
+
+function endOfJwt(text: string, from: number): number | undefined {
+  let end = endOfKey(text, from);
+  while (end !== undefined && text.charCodeAt(end) === DOT) {
+    const next = endOfKey(text, end + 1);
+    if (next === undefined) break;
+    end = next;
+  }
+  return end;
+}
+
+function endOfCredentials(text: string, from: number): number | undefined {
+  const end = someRun(text, from, isOfCredentials);
+  return end !== undefined && text.charCodeAt(end) === AT ? end + 1 : undefined;
+}
+
+function isOfCredentials(code: number): boolean {
+  return code !== SLASH && code !== AT && code !== QUOTE && code !== APOSTROPHE && !isSpace(code);
+}
 
 /** Masks what is recognisable as a secret by its form: bearer tokens, API keys, JWTs, credentials in URLs. */
 export function maskSecrets(text: string): string {
-  return RECOGNISABLE.reduce((masked, [pattern, replacement]) => masked.replace(pattern, replacement), text);
+  return RECOGNISABLE.reduce(withoutForm, text);
+}
+
+function withoutForm(text: string, { begins, endOf, shown }: Form): string {
+  begins.lastIndex = 0;
+  let masked = '';
+  let taken = 0;
+  for (let found = begins.exec(text); found !== null; found = begins.exec(text)) {
+    const end = endOf(text, begins.lastIndex);
+    if (end === undefined) continue;
+    masked += text.slice(taken, found.index) + shown;
+    // A secret may hold what looks like the beginning of another.
+    begins.lastIndex = taken = end;
+  }
+  return masked + text.slice(taken);
 }

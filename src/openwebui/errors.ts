@@ -102,17 +102,22 @@ export class ResponseTooLargeError extends OpenWebUIError {}
 
 const LONGEST_QUOTE = 500;
 // What a database was to store: Open WebUI's own words come before it.
-const STATEMENT = /\[(?:SQL|parameters):[\s\S]*/;
+const STATEMENT = /\[(?:SQL|parameters):/;
 // A server may quote what it was sent.
 const NAMED_SECRET = /((?:password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}&]+/gi;
 
 /** Text of a foreign server made fit to stand in a message: secrets out, one line, at most 500 characters. */
 export function redact(text: string): string {
-  const beginning = text.slice(0, 4 * LONGEST_QUOTE).replace(STATEMENT, '');
+  const beginning = withoutStatement(text.slice(0, 4 * LONGEST_QUOTE));
   const masked = maskSecrets(beginning).replace(NAMED_SECRET, '$1***');
   const clean = masked.replace(/\s+/g, ' ').trim();
   const quote = cutTo(clean, LONGEST_QUOTE);
   return clean.length > LONGEST_QUOTE ? `${quote}…` : quote;
+}
+
+function withoutStatement(text: string): string {
+  const start = text.search(STATEMENT);
+  return start === -1 ? text : text.slice(0, start);
 }
 
 // Open WebUI says 401 both for a bad credential and for a chat that is missing or someone else's; only the text differs.
@@ -157,7 +162,7 @@ export function errorFor(answer: FailedAnswer, context: RequestContext & { statu
     return new NotFoundError(`Open WebUI has no such chat for this user: ${detail}`, context);
   }
   // A database that is locked, a full disk, a provider's time-out: none of it lies with the request.
-  const trouble = troubleIn(answer.detail.replace(STATEMENT, ''));
+  const trouble = troubleIn(withoutStatement(answer.detail));
   if (status === 400 && trouble.kind === 'passing') {
     return new ServerError(`Open WebUI failed: ${detail}`, context, answer.retryAfterMs ?? trouble.retryAfterMs);
   }

@@ -1,4 +1,5 @@
 /** What an assistant message says, the same on every release: text, reasoning, and whether tools were called. */
+import { endOfRun, startOfRun } from '../runs';
 import { isToolCall, outputOf, textOf, type OutputItem } from './messageParts';
 import type { Message } from './schemas';
 
@@ -49,53 +50,88 @@ function joined(pieces: readonly string[], by: string): string {
 
 /** Takes the server's own blocks out of a content; what the model quotes inside a code fence stays. */
 function splitBlocks(content: string): Blocks {
-  const marks = /^[ \t]*(```+|~~~+)|^<details type="(reasoning|tool_calls|code_interpreter)"[^>\n]*>/gm;
+  const marks = /```|~~~|^<details type="(reasoning|tool_calls|code_interpreter)"/gm;
   const blocks: Blocks = { texts: [], reasoning: [], toolCalls: false };
   let taken = 0;
+  // Up to here no opening of a block ends: not looked for again from each that begins before.
+  let unended = 0;
   for (let mark = marks.exec(content); mark !== null; mark = marks.exec(content)) {
-    const [, fence, kind] = mark;
-    const bodyStart = marks.lastIndex;
-    const close = fence === undefined ? endOfBlock(content, bodyStart) : endOfFence(content, bodyStart, fence);
+    const [, kind] = mark;
+    if (kind === undefined) {
+      const end = endOfFenced(content, mark.index);
+      if (end === undefined) break;
+      marks.lastIndex = end;
+      continue;
+    }
+    if (mark.index < unended) continue;
+    const openingEnd = endOfRun(content, marks.lastIndex, isInOpening);
+    if (content.charAt(openingEnd) !== '>') {
+      unended = openingEnd;
+      continue;
+    }
+    const close = endOfBlock(content, openingEnd + 1);
     if (close === undefined) break;
     marks.lastIndex = close.end;
-    if (kind === undefined) continue;
     blocks.texts.push(content.slice(taken, mark.index));
     taken = close.end;
-    if (kind === 'reasoning') blocks.reasoning.push(unquoted(content.slice(bodyStart, close.start)));
+    if (kind === 'reasoning') blocks.reasoning.push(unquoted(content.slice(openingEnd + 1, close.start)));
     else blocks.toolCalls = true;
   }
   blocks.texts.push(content.slice(taken));
   return blocks;
 }
 
-interface Close {
-  start: number;
-  end: number;
+const [TAB, LINE_FEED, BLANK, GREATER] = [0x09, 0x0a, 0x20, 0x3e];
+
+function isInOpening(code: number): boolean {
+  return code !== GREATER && code !== LINE_FEED;
 }
 
 /** The server closes its blocks at the beginning of a line; what the model thought has a quote mark before it. */
-function endOfBlock(content: string, from: number): Close | undefined {
+function endOfBlock(content: string, from: number): { start: number; end: number } | undefined {
   const closing = /^<\/details>/gm;
   closing.lastIndex = from;
   const found = closing.exec(content);
   return found === null ? undefined : { start: found.index, end: closing.lastIndex };
 }
 
-/** A fence is closed by one that is at least as long, of the same character. */
-function endOfFence(content: string, from: number, fence: string): Close | undefined {
-  const fences = /^[ \t]*(```+|~~~+)/gm;
-  fences.lastIndex = from;
-  for (let found = fences.exec(content); found !== null; found = fences.exec(content)) {
-    if (found[1]?.startsWith(fence)) return { start: found.index, end: fences.lastIndex };
+/**
+ * Where to read on after the backticks or tildes at `start`: behind them if they are no fence, else behind the fence that closes
+ * theirs, one at least as long, of the same character; undefined if there is none.
+ */
+function endOfFenced(content: string, start: number): number | undefined {
+  const character = content.charCodeAt(start);
+  const isSame = (code: number): boolean => code === character;
+  const from = endOfRun(content, start, isSame);
+  if (!isFirstOnLine(content, start)) return from;
+  const shortest = content.slice(start, start + 3);
+  for (let at = content.indexOf(shortest, from); at !== -1;) {
+    const end = endOfRun(content, at, isSame);
+    if (end - at >= from - start && isFirstOnLine(content, at)) return end;
+    at = content.indexOf(shortest, end);
   }
   return undefined;
 }
 
+/** Only blanks are before it. */
+function isFirstOnLine(content: string, at: number): boolean {
+  const start = startOfRun(content, at, (code) => code === BLANK || code === TAB);
+  return start === 0 || '\n\r\u2028\u2029'.includes(content.charAt(start - 1));
+}
+
 /** The body of a reasoning block as the model wrote it. Some releases escape it, quote marks and all; the others do not. */
 function unquoted(body: string): string {
-  const quoted = body.replace(/^\s*<summary>[^<]*<\/summary>/, '').trim();
+  const quoted = withoutSummary(body.trim());
   const plain = quoted.startsWith('&gt;') ? unescaped(quoted) : quoted;
   return plain.replace(/^> ?/gm, '');
+}
+
+const [SUMMARY, SUMMARY_END] = ['<summary>', '</summary>'];
+
+function withoutSummary(body: string): string {
+  if (!body.startsWith(SUMMARY)) return body;
+  const end = body.indexOf('<', SUMMARY.length);
+  return body.startsWith(SUMMARY_END, end) ? body.slice(end + SUMMARY_END.length).trim() : body;
 }
 
 const ENTITIES: Record<string, string> = { lt: '<', gt: '>', quot: '"', '#x27': "'", '#39': "'", amp: '&' };
