@@ -27,6 +27,7 @@ describe('the bundle of the workflows', () => {
       'batchContract.ts',
       'contract.ts',
       'replyJson.ts',
+      'runs.ts',
       'usage.ts',
     ]);
   });
