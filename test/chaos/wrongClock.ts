@@ -10,7 +10,7 @@ const LIBRARIES = '/usr/lib';
 export class WrongClock {
   private constructor(
     private readonly file: string,
-    private readonly library: string,
+    private readonly sharedObject: string,
   ) {}
 
   /**
@@ -26,7 +26,7 @@ export class WrongClock {
   /** What the process needs in its environment. */
   get environment(): Record<string, string> {
     return {
-      LD_PRELOAD: this.library,
+      LD_PRELOAD: this.sharedObject,
       FAKETIME_TIMESTAMP_FILE: this.file,
       FAKETIME_CACHE_DURATION: '1',
       // The name of one setting in two generations of the library.
