@@ -100,10 +100,8 @@ export class Watcher {
    * joined, and a minute after the last one where nobody watches the message. While defined, the life of the reply can be seen.
    */
   hears(chatId: string, messageId: string): Instant<'process'> | undefined {
-    for (const watch of this.watches.get(chatId) ?? []) {
-      if (watch.messageId === messageId && watch.heardAt !== undefined) return watch.heardAt;
-    }
-    return this.heard.get(keyOf(chatId, messageId));
+    const watched = this.ofMessage(chatId, messageId).find(({ heardAt }) => heardAt !== undefined);
+    return watched?.heardAt ?? this.heard.get(keyOf(chatId, messageId));
   }
 
   /**
@@ -120,14 +118,12 @@ export class Watcher {
 
   /** When an event of a message that somebody waits for was last heard: life that the next reading need not show. */
   lived(chatId: string, messageId: string): Instant<'process'> | undefined {
-    const watches = [...(this.watches.get(chatId) ?? [])].filter((watch) => watch.messageId === messageId);
-    return watches.find(({ livedAt }) => livedAt !== undefined)?.livedAt;
+    return this.ofMessage(chatId, messageId).find(({ livedAt }) => livedAt !== undefined)?.livedAt;
   }
 
   /** What events have shown of a message that somebody waits for: up to 0.11.0 a chat that is read shows nothing before the end. */
   shows(chatId: string, messageId: string): Message | undefined {
-    const watches = [...(this.watches.get(chatId) ?? [])].filter((watch) => watch.messageId === messageId);
-    return watches.find(({ shown }) => shown !== undefined)?.shown;
+    return this.ofMessage(chatId, messageId).find(({ shown }) => shown !== undefined)?.shown;
   }
 
   /** Whether the event socket is joined, so that polling is for those only of whom it carries nothing. */
@@ -137,7 +133,7 @@ export class Watcher {
 
   /** How many wait for this message in this process. */
   watchesOf(chatId: string, messageId: string): number {
-    return [...(this.watches.get(chatId) ?? [])].filter((watch) => watch.messageId === messageId).length;
+    return this.ofMessage(chatId, messageId).length;
   }
 
   /** The server is away, or is back: everybody looks for himself. */
@@ -151,9 +147,7 @@ export class Watcher {
   }
 
   private hear({ chatId, messageId, isEnd, shown }: Heard): void {
-    const watches = [...(this.watches.get(chatId) ?? [])].filter(
-      (watch) => watch.messageId === (messageId ?? watch.messageId),
-    );
+    const watches = this.ofMessage(chatId, messageId);
     if (messageId !== undefined && this.isListening) {
       this.heard.add(keyOf(chatId, messageId));
       for (const watch of watches) watch.livedAt = watch.heardAt = now();
@@ -184,7 +178,13 @@ export class Watcher {
     all.delete(watch);
     if (all.size === 0) this.watches.delete(watch.chatId);
     // Whoever leaves may have done the looking for those who stay, and need not have told them what it saw.
-    for (const other of all) if (other.messageId === watch.messageId) other.wake('poll');
+    for (const other of this.ofMessage(watch.chatId, watch.messageId)) other.wake('poll');
+  }
+
+  /** @param messageId all of the chat where it is not said */
+  private ofMessage(chatId: string, messageId: string | undefined): Watch[] {
+    const all = [...(this.watches.get(chatId) ?? [])];
+    return messageId === undefined ? all : all.filter((watch) => watch.messageId === messageId);
   }
 
   private all(): Watch[] {
