@@ -121,25 +121,27 @@ function firstContainer(text: string): ReplyJson {
   return citation ?? { ok: false, reason: 'The reply contains no JSON' };
 }
 
-const FIRST_IN_OBJECT = '"}';
-const FIRST_IN_ARRAY = '"[{0123456789tfn]-';
+const codesOf = (chars: string): Set<number> => new Set(Array.from(chars, (char) => char.charCodeAt(0)));
+const FIRST_IN_OBJECT = codesOf('"}');
+const FIRST_IN_ARRAY = codesOf('"[{0123456789tfn]-');
 
 /** Where the next bracket is that something follows which may stand there in JSON; -1 if there is none. */
 function nextOpener(text: string, from: number): number {
   for (let at = from; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code !== OPEN_BRACE && code !== OPEN_BRACKET) continue;
-    const next = text.charAt(endOfRun(text, at + 1, isSpace));
-    if (next !== '' && (code === OPEN_BRACE ? FIRST_IN_OBJECT : FIRST_IN_ARRAY).includes(next)) return at;
+    const next = text.charCodeAt(endOfRun(text, at + 1, isSpace));
+    if ((code === OPEN_BRACE ? FIRST_IN_OBJECT : FIRST_IN_ARRAY).has(next)) return at;
   }
   return -1;
 }
 
+const IN_NUMBERS = codesOf('0123456789.,eE+-');
+const isOfNumbers = (code: number): boolean => IN_NUMBERS.has(code) || isSpace(code);
+
 /** `[1]` in a sentence refers to a source; it is what was asked for only if there is nothing else. */
 function isCitation(text: string, start: number): boolean {
-  const isOfNumbers = (code: number): boolean =>
-    isSpace(code) || '0123456789.,eE+-'.includes(String.fromCharCode(code));
-  return text.charAt(endOfRun(text, start + 1, isOfNumbers)) === ']';
+  return text.charCodeAt(endOfRun(text, start + 1, isOfNumbers)) === CLOSE_BRACKET;
 }
 
 type Expected = 'value' | 'first value' | 'key' | 'first key' | 'colon' | 'separator';

@@ -30,9 +30,12 @@ export interface PushOptions {
   onBreak?: () => void;
   /** Pause before joining again after the server refused or disconnected us, in milliseconds. @default 2000 */
   rejoinPauseMs?: number;
+  /** How long the server may take for each of its two answers while we join, in milliseconds. @default 10000 */
+  answerTimeoutMs?: number;
 }
 
 const REJOIN_PAUSE_MS = 2_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 
 const eventSchema = z.looseObject({
   chat_id: z.string(),
@@ -69,8 +72,11 @@ export class Push {
   private socket: Socket | undefined;
   private since: Instant<'process'> | undefined;
   private rejoining: NodeJS.Timeout | undefined;
+  private readonly answerTimeoutMs: number;
 
-  constructor(private readonly options: PushOptions) {}
+  constructor(private readonly options: PushOptions) {
+    this.answerTimeoutMs = options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
+  }
 
   /** Since when the server counts us among those who hear, without a break; undefined while it does not. */
   get hearingSince(): Instant<'process'> | undefined {
@@ -94,14 +100,22 @@ export class Push {
       },
     });
     this.socket = socket;
-    socket.on('connect', () => void this.join(socket));
+    // A server whose own parts fail (its Redis, its database) answers the greeting with nothing, and keeps the connection.
+    socket.io.on('open', () => this.rejoin(socket, this.answerTimeoutMs));
+    socket.on('connect', () => {
+      clearTimeout(this.rejoining);
+      void this.join(socket);
+    });
     socket.on('disconnect', (reason) => {
       if (!reason.startsWith('io ')) this.options.onBreak?.();
       this.deaf();
-      // The one reason after which the socket does not connect again by itself.
+      // After this and after a refusal the socket does not connect again by itself.
       if (reason === 'io server disconnect') this.rejoin(socket);
     });
-    socket.on('connect_error', () => this.deaf());
+    socket.on('connect_error', () => {
+      this.deaf();
+      if (!socket.active) this.rejoin(socket);
+    });
     for (const name of EVENT_NAMES) socket.on(name, (payload: unknown) => this.hear(payload));
   }
 
@@ -117,7 +131,7 @@ export class Push {
     const { id } = socket;
     try {
       const token = await this.options.credentials.token();
-      const user: unknown = await socket.timeout(10_000).emitWithAck('user-join', { auth: { token } });
+      const user: unknown = await socket.timeout(this.answerTimeoutMs).emitWithAck('user-join', { auth: { token } });
       // Closed or connected anew meanwhile: this answer is about a connection that is no more.
       if (socket.id !== id) return;
       if (user === null || typeof user !== 'object') {
@@ -133,11 +147,11 @@ export class Push {
   }
 
   /** A token may have been renewed, or a server be back, a little later. */
-  private rejoin(socket: Socket): void {
+  private rejoin(socket: Socket, pauseMs = this.options.rejoinPauseMs ?? REJOIN_PAUSE_MS): void {
     this.deaf();
     if (this.socket !== socket) return;
     clearTimeout(this.rejoining);
-    this.rejoining = setTimeout(() => socket.disconnect().connect(), this.options.rejoinPauseMs ?? REJOIN_PAUSE_MS);
+    this.rejoining = setTimeout(() => socket.disconnect().connect(), pauseMs);
   }
 
   private deaf(): void {

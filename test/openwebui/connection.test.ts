@@ -144,10 +144,11 @@ describe('a server that was gone', () => {
     await connection.capabilities();
     const gap = jest.spyOn(connection.watcher, 'gap').mockReturnValue(undefined);
     for (let i = 0; i < 4; i++) {
-      standIn.fault({ path: /^\/api\/version/, how: 503 });
-      await expect(connection.client.version()).rejects.toThrow();
-      await connection.client.version();
-      await connection.client.version();
+      // Not the path that the connection itself asks, to see whether anybody is there.
+      standIn.fault({ path: /^\/api\/models/, how: 503 });
+      await expect(connection.client.models()).rejects.toThrow();
+      await connection.client.models();
+      await connection.client.models();
     }
     expect(gap).toHaveBeenCalledTimes(1);
   });

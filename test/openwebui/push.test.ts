@@ -52,6 +52,7 @@ beforeEach(async () => {
     onGap: () => (gaps += 1),
     onBreak: () => (breaks += 1),
     rejoinPauseMs: 50,
+    answerTimeoutMs: 300,
   });
 });
 afterEach(async () => {
@@ -140,6 +141,20 @@ describe('the event socket', () => {
     expect(gaps).toBe(3);
     connected.at(-1)?.emit('events', completion('c'));
     await until(() => events.length === 1);
+  });
+
+  it.each([
+    ['refuses it', (next: (error?: Error) => void) => next(new Error('its database is locked'))],
+    ['answers nothing', () => undefined],
+  ])('tries again where the server %s, as it does while a part of it is away', async (_, greet) => {
+    let greetings = 0;
+    sockets.use((_socket, next) => {
+      greetings += 1;
+      if (greetings <= 2) greet(next);
+      else next();
+    });
+    await joined();
+    expect(greetings).toBe(3);
   });
 
   it('does not believe to hear with a token that the server does not know, and looks for a newer one', async () => {
