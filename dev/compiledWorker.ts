@@ -1,10 +1,9 @@
 /** The worker as it is deployed, compiled for one use: a process of it starts in a second. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DefaultLogger } from '@temporalio/worker';
-import { bundleWorkflows } from '../src/bundle';
 import { compileSources, sourcesOf } from './compiledSources';
 import { temporaryDirectory } from './temporaryDirectory';
+import { bundledApart } from './workflowBundle';
 
 export interface CompiledWorker {
   /** To be run with Node. */
@@ -21,7 +20,7 @@ export async function compileWorker(commit?: string): Promise<CompiledWorker> {
   // First, since it puts the packages where an earlier release's sources find them.
   const programs = await compileSources(directory, sources);
   const workflowsPath = join(sources, 'workflows', 'index.ts');
-  const { code } = await bundleWorkflows({ workflowsPath, logger: new DefaultLogger('ERROR') });
+  const { code } = await bundledApart(workflowsPath);
   await writeFile(join(programs, 'workflow-bundle.js'), code);
   return { program: join(programs, 'worker.js'), workflowBundle: { code }, directory };
 }

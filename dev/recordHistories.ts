@@ -11,7 +11,6 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { Batches } from '../src/batch/batches';
 import type { Batch } from '../src/batch/batch';
 import { pageWorkflowId, type BatchRow } from '../src/batchContract';
-import { bundleWorkflows } from '../src/bundle';
 import type { ChatRun, OrchestrateChatInput } from '../src/client';
 import { connectClient } from '../src/temporal';
 import { startStandInStack, type StandInStack } from './standInStack';
@@ -137,11 +136,10 @@ async function outletFilter({ standIn }: StandInStack): Promise<Partial<Orchestr
 /** The histories by the names of their files. */
 export async function recordHistories(): Promise<Record<string, unknown>> {
   const histories: Record<string, unknown> = {};
-  const workflowBundle = await bundleWorkflows({ workflowsPath: require.resolve('../src/workflows') });
   const temporal = await startTemporal();
   try {
     for (const { name, release, input, prepare, meanwhile } of SCENARIOS) {
-      const stack = await startStandInStack(temporal, { release, workflows: { workflowBundle } });
+      const stack = await startStandInStack(temporal, { release });
       try {
         const more = await prepare?.(stack);
         const run = await stack.orchestrator.startChat({ ...input, ...more }, { requestKey: name });
@@ -152,7 +150,7 @@ export async function recordHistories(): Promise<Record<string, unknown>> {
         await stack.stop();
       }
     }
-    const stack = await startStandInStack(temporal, { workflows: { workflowBundle } });
+    const stack = await startStandInStack(temporal);
     try {
       for (const scenario of BATCHES)
         Object.assign(histories, await batchHistories(temporal.address, stack.standIn, scenario));

@@ -1,5 +1,5 @@
 /** A worker in this process between a Temporal dev server and a stand-in for Open WebUI: runs that are whole and quick. */
-import { createWorkers, type WorkersOptions } from '../src/worker';
+import { createWorkers } from '../src/worker';
 import { runWorkers } from '../src/worker/runWorkers';
 import { Admission } from '../src/activities/admission';
 import { passFence } from '../src/activities/fence';
@@ -9,6 +9,7 @@ import { fixedToken } from '../src/openwebui/credentials';
 import { connectClient, connectWorker } from '../src/temporal';
 import { startStandIn, type StandIn } from './standIn';
 import type { TemporalServer } from './temporal';
+import { workflowBundle } from './workflowBundle';
 
 export interface StandInStack {
   standIn: StandIn;
@@ -23,8 +24,6 @@ export interface StandInStackOptions {
   release?: string;
   /** Whether the worker's token is one that Open WebUI knows. Default true. */
   authorised?: boolean;
-  /** Default: bundled from the sources. */
-  workflows?: WorkersOptions['workflows'];
 }
 
 const SETTINGS = {
@@ -40,7 +39,7 @@ const LIMITS = { maxPromptBytes: 1_000_000, maxReplyBytes: 100_000 };
 /** One at a time on a Temporal server: the task queues have fixed names. */
 export async function startStandInStack(
   temporal: Pick<TemporalServer, 'address'>,
-  { release, authorised = true, workflows }: StandInStackOptions = {},
+  { release, authorised = true }: StandInStackOptions = {},
 ): Promise<StandInStack> {
   const standIn = await startStandIn(release === undefined ? {} : { release });
   const token = authorised ? standIn.user.token : 'sk-0123456789abcdef0123456789abcdef';
@@ -57,7 +56,7 @@ export async function startStandInStack(
     connection: worker.connection,
     namespace: worker.namespace,
     settings: SETTINGS,
-    workflows: workflows ?? { workflowsPath: require.resolve('../src/workflows') },
+    workflows: { workflowBundle: await workflowBundle() },
     dependencies: {
       connections: new Map([[connection.name, connection]]),
       admission: new Map([[connection.origin, new Admission(10)]]),

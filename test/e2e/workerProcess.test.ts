@@ -5,8 +5,8 @@ import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { historyFigures } from '../../dev/demoFigures';
 import { makeApiKey } from '../../dev/openWebUIAccounts';
 import type { Service } from '../../dev/processes';
+import { workflowBundle } from '../../dev/workflowBundle';
 import { startWorkerProcess } from '../../dev/workerProcess';
-import { bundleWorkflows } from '../../src/bundle';
 import { Orchestrator, type ChatRun } from '../../src/client';
 import { connectClient, type ClientTarget } from '../../src/temporal';
 import { OpenWebUIUser, askedOfModel, mark } from '../support/openWebUIUser';
@@ -104,10 +104,9 @@ async function writing(words: string[]): Promise<number> {
 
 /** @throws DeterminismViolationError if the workflow's code does not agree with what it did */
 async function replay(runs: ChatRun[]): Promise<void> {
-  const logger = new DefaultLogger('ERROR');
-  const workflowBundle = await bundleWorkflows({ workflowsPath: require.resolve('../../src/workflows'), logger });
+  const bundle = await workflowBundle();
   for (const { handle, workflowId } of runs) {
-    await Worker.runReplayHistory({ workflowBundle }, await handle.fetchHistory(), workflowId);
+    await Worker.runReplayHistory({ workflowBundle: bundle }, await handle.fetchHistory(), workflowId);
   }
 }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time';
+import { workflowBundle } from '../../dev/workflowBundle';
 import { LOCAL_SETTINGS } from '../../dev/workerProcess';
 import {
   OrchestrationError,
@@ -98,6 +99,7 @@ export async function startTestWorker(
       limits: config.limits,
     },
     settings: config.worker,
+    workflows: { workflowBundle: await workflowBundle() },
   });
   const run = runWorkers(workers, config.worker);
   return {

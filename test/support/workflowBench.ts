@@ -3,19 +3,13 @@ import { randomUUID } from 'node:crypto';
 import { Context, activityInfo } from '@temporalio/activity';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import {
-  DefaultLogger,
-  Runtime,
-  Worker,
-  makeTelemetryFilterString,
-  type WorkflowBundleWithSourceMap,
-} from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker, makeTelemetryFilterString } from '@temporalio/worker';
 import { silentProgress } from '../../dev/progress';
 import { TUNING } from '../../dev/temporal';
 import { temporalExecutable } from '../../dev/temporalExecutable';
+import { workflowBundle } from '../../dev/workflowBundle';
 import type { Activities, PlacedTurn, Reply } from '../../src/activities';
 import { createBatchActivities } from '../../src/batch/batchActivities';
-import { bundleWorkflows } from '../../src/bundle';
 import { Orchestrator, type ChatRun } from '../../src/client';
 import { SEARCH_ATTRIBUTES, TASK_QUEUES, type OrchestrateChatInput } from '../../src/contract';
 
@@ -99,17 +93,6 @@ export interface ActivityEvent {
 export function installQuietRuntime(): void {
   const logging = { filter: makeTelemetryFilterString({ core: 'ERROR' }) };
   Runtime.install({ logger: new DefaultLogger('ERROR', () => undefined), telemetryOptions: { logging } });
-}
-
-let bundled: Promise<WorkflowBundleWithSourceMap> | undefined;
-
-/** Once for a test file. */
-export function workflowBundle(): Promise<WorkflowBundleWithSourceMap> {
-  bundled ??= bundleWorkflows({
-    workflowsPath: require.resolve('../../src/workflows'),
-    logger: new DefaultLogger('WARN'),
-  });
-  return bundled;
 }
 
 export interface WorkflowBenchOptions {

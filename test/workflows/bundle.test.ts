@@ -1,16 +1,12 @@
 import { builtinModules } from 'node:module';
-import { DefaultLogger } from '@temporalio/worker';
-import { bundleWorkflows } from '../../src/bundle';
+import { workflowBundle } from '../../dev/workflowBundle';
 
 /** Source files and packages that the bundler has put in, as its comments and its source map name them. */
 let modules: string[];
 let code: string;
 
 beforeAll(async () => {
-  const bundle = await bundleWorkflows({
-    workflowsPath: require.resolve('../../src/workflows'),
-    logger: new DefaultLogger('ERROR'),
-  });
+  const bundle = await workflowBundle();
   code = bundle.code.replace(/^\/\/# sourceMappingURL=.*$/m, '');
   const map = /sourceMappingURL=data:application\/json[^,]*;base64,(\S+)/.exec(bundle.code)?.[1] ?? '';
   modules = (JSON.parse(Buffer.from(map, 'base64').toString('utf8')) as { sources: string[] }).sources;

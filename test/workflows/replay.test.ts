@@ -1,7 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from '@temporalio/worker';
-import { installQuietRuntime, workflowBundle } from '../support/workflowBench';
+import { workflowBundle } from '../../dev/workflowBundle';
+import { installQuietRuntime } from '../support/workflowBench';
 
 const FOLDER = join(__dirname, '..', 'histories');
 

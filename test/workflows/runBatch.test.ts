@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import { Worker } from '@temporalio/worker';
+import { workflowBundle } from '../../dev/workflowBundle';
 import type { Batch } from '../../src/batch/batch';
 import { cancelPages } from '../../src/batch/cancelPages';
 import { Batches, type BatchOptions, type BatchSource } from '../../src/batch/batches';
 import { BatchReader } from '../../src/batch/results/rowResults';
 import { startedWith } from '../../src/batch/history/startedWith';
 import { batchWorkflowId, pageWorkflowId, rowRequestKey, type BatchRow, type PageInput } from '../../src/batchContract';
-import { PLACED, REPLY, WorkflowBench, untilCancelled, workflowBundle, type Fakes } from '../support/workflowBench';
+import { PLACED, REPLY, WorkflowBench, untilCancelled, type Fakes } from '../support/workflowBench';
 
 let bench: WorkflowBench;
 let batches: Batches;

@@ -4,7 +4,6 @@ import { startTemporal, type TemporalServer } from '../../dev/temporal';
 import type { ChatRun } from '../../src/client';
 import type { OrchestrateChatInput } from '../../src/contract';
 import { createLogger, installRuntime } from '../../src/logging';
-import { workflowBundle } from '../support/workflowBench';
 
 let temporal: TemporalServer;
 let stack: StandInStack;
@@ -22,7 +21,7 @@ beforeAll(async () => {
   });
   installRuntime({ worker: {} as never }, log);
   temporal = await startTemporal();
-  stack = await startStandInStack(temporal, { workflows: { workflowBundle: await workflowBundle() } });
+  stack = await startStandInStack(temporal);
 }, 120_000);
 afterAll(async () => {
   await stack?.stop();

@@ -2,16 +2,16 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { startStandInStack, type StandInStack, type StandInStackOptions } from '../../dev/standInStack';
 import { startTemporal, type TemporalServer } from '../../dev/temporal';
 import type { ChatRun } from '../../src/client';
-import { installQuietRuntime, workflowBundle } from '../support/workflowBench';
+import { installQuietRuntime } from '../support/workflowBench';
 
 let temporal: TemporalServer;
 let stack: StandInStack;
 const start = async (options: StandInStackOptions = {}): Promise<void> => {
-  stack = await startStandInStack(temporal, { ...options, workflows: { workflowBundle: await workflowBundle() } });
+  stack = await startStandInStack(temporal, options);
 };
 beforeAll(async () => {
   installQuietRuntime();
-  [temporal] = await Promise.all([startTemporal(), workflowBundle()]);
+  temporal = await startTemporal();
 }, 120_000);
 afterEach(() => stack.stop());
 afterAll(() => temporal.stop());
