@@ -5,6 +5,7 @@ import { turnIds } from '../../src/activities/ids';
 import { Watch } from '../../src/openwebui/watch';
 import { Bench, NAMESPACE_ID, environmentFor } from '../support/bench';
 import { failureOf, retried } from '../support/failures';
+import { leapAhead } from '../support/processClock';
 
 const RELEASES = ['0.6.15', '0.6.43', '0.8.12', '0.12.4'];
 /** Releases whose messages tell that somebody stopped them. */
@@ -227,8 +228,7 @@ describe('awaitReply', () => {
     const run = bench.run('awaitReply', { ...awaiting, replyBudgetMs: 3_600_000 });
     run.catch(() => undefined);
     await sleep(200);
-    const now = performance.now();
-    jest.spyOn(performance, 'now').mockImplementation(() => now + 5 * 60_000);
+    leapAhead(5 * 60_000);
     bench.connection.watcher.gap();
     expect(await failureOf(run)).toMatchObject({
       type: 'ReplyTimedOut',
@@ -245,8 +245,7 @@ describe('awaitReply', () => {
     const awaiting = { ...asked.awaiting, replyBudgetMs: 3_600_000 };
     const run = failureOf(bench.run('awaitReply', awaiting, { attempt: 2 }));
     await sleep(300);
-    const now = performance.now();
-    jest.spyOn(performance, 'now').mockImplementation(() => now + 5 * 60_000);
+    leapAhead(5 * 60_000);
     bench.connection.watcher.gap();
     expect(await run).toMatchObject({ type: 'ServerUnavailable', nonRetryable: false });
   });

@@ -5,6 +5,7 @@ import type { Model } from '../../src/openwebui/schemas';
 import { ResponseTooLargeError, ServerError } from '../../src/openwebui/errors';
 import { Bench, asked, carried, environmentFor } from '../support/bench';
 import { failureOf } from '../support/failures';
+import { leapAhead } from '../support/processClock';
 
 let bench: Bench;
 let listed: jest.SpyInstance<Promise<Model[]>>;
@@ -12,7 +13,11 @@ const START = Date.now();
 const MODELS = [{ id: 'model-a' }, { id: 'model-b' }];
 const LIST = { connection: 'default', method: 'GET', path: '/api/models' };
 
+/** In the test, by the process's clock. */
+let passedMinutes: number;
+
 beforeEach(async () => {
+  passedMinutes = 0;
   bench = await Bench.start();
   listed = jest.spyOn(bench.connection.client, 'models').mockResolvedValue(MODELS);
 });
@@ -20,8 +25,6 @@ afterEach(() => {
   jest.restoreAllMocks();
   return bench.stop();
 });
-
-const processMs = performance.now.bind(performance);
 
 /** One attempt of a step, so long after it was first scheduled. @returns how it failed, and what it has left to the next one */
 async function attemptAt(minutes: number, heartbeatDetails?: unknown, { model = 'model-c', modelSeen = false } = {}) {
@@ -35,7 +38,8 @@ async function attemptAt(minutes: number, heartbeatDetails?: unknown, { model = 
   let left: unknown;
   environment.on('heartbeat', (details: unknown) => (left = details));
   // The list is asked for anew each time.
-  jest.spyOn(performance, 'now').mockImplementation(() => processMs() + minutes * 60_000);
+  leapAhead((minutes - passedMinutes) * 60_000);
+  passedMinutes = minutes;
   const input = { input: asked({ model }), turnKey: '1', modelSeen };
   const failure = await failureOf(environment.run(bench.activities.createChat, input));
   return { failure, left };
