@@ -25,7 +25,7 @@ const KEY = 'reply';
 
 /** What of a connection is observed. */
 export interface ObservedConnection {
-  outages: Pick<Connection['outages'], 'since'>;
+  outages: Pick<Connection['outages'], 'since' | 'showedLife'>;
   watcher: Pick<Connection['watcher'], 'hears' | 'lived' | 'shows'>;
   taskList: Connection['taskList'];
 }
@@ -35,6 +35,9 @@ export class Observations {
   private readonly before: Partial<LeftFacts>;
   /** Of the server, by the last reading; those before this attempt are in what was left. */
   private returns: number;
+  /** Of another process that has waited: the server was gone, and nothing has shown life since. */
+  private goneBefore: boolean;
+  private readAt: Instant<'process'> | undefined;
   private missingSince: Instant<'process'> | undefined;
   private brokenSince: Instant<'process'> | undefined;
   private aliveAt: Instant<'process'>;
@@ -50,6 +53,7 @@ export class Observations {
     this.outages = connection.outages.since(awaited.turn.messageId);
     this.before = isRecord(left[KEY]) ? left[KEY] : {};
     this.returns = this.outages().gone;
+    this.goneBefore = this.before.gone === true;
     this.missingSince = ago(this.before.missingProcessMs);
     this.brokenSince = ago(this.before.brokenProcessMs);
     this.aliveAt = ago(this.before.silentProcessMs) ?? now();
@@ -65,13 +69,14 @@ export class Observations {
     const outages = this.outages();
     if (outages.broke) this.brokenSince ??= at;
     // What is missing since before the return was asked of a server that was not there.
-    if (outages.gone > this.returns) this.missingSince = undefined;
-    this.returns = outages.gone;
+    const hasReturned = outages.gone > this.returns;
+    if (hasReturned) this.missingSince = undefined;
     const listed = listedElsewhere || (message !== undefined && isAtWork(message, taskIds, awaited.taskId));
     this.missingSince = listed ? undefined : (this.missingSince ?? at);
     const length = message === undefined ? 0 : lengthOf(message);
     // Nobody could see it before the first reading: that is no silence.
-    if (this.length === undefined || length > this.length) this.aliveAt = at;
+    const hasGrown = this.length === undefined || length > this.length;
+    if (hasGrown) this.aliveAt = at;
     this.length = length;
     const shown = connection.watcher.shows(chatId, messageId);
     const lifeVisible = connection.watcher.hears(chatId, messageId) !== undefined;
@@ -80,12 +85,21 @@ export class Observations {
     const begunByEvents = lifeVisible && shown !== undefined && hasBegun(shown);
     const lived = connection.watcher.lived(chatId, messageId);
     if (lived !== undefined && toMs(lived) > toMs(this.aliveAt)) this.aliveAt = lived;
+    // Seen between two readings, both after the return: before, it may be older than the return is.
+    const wasAlive = hasGrown || (lived !== undefined && this.readAt !== undefined && msFrom(this.readAt, lived) > 0);
+    if (wasAlive && this.readAt !== undefined && !hasReturned) {
+      connection.outages.showedLife(messageId);
+      this.goneBefore = false;
+    }
+    this.readAt = at;
+    const { gone } = this.outages();
+    this.returns = gone;
     return {
       message: ownWordOf(state, listed),
       list: connection.taskList,
       listed,
       missingForMs: this.missingSince === undefined ? 0 : msFrom(this.missingSince, at),
-      gone: before.gone === true || outages.gone > 0,
+      gone: this.goneBefore || gone > 0,
       listFailed: before.listFailed === true || outages.listFailed,
       brokenForMs: this.brokenSince && msFrom(this.brokenSince, at),
       lifeVisible,
@@ -107,7 +121,7 @@ export class Observations {
     const brokenProcessMs = brokenSince === undefined ? (broke ? 0 : undefined) : msSince(brokenSince);
     return {
       [KEY]: {
-        gone: before.gone === true || gone > 0,
+        gone: this.goneBefore || gone > 0,
         listFailed: before.listFailed === true || listFailed,
         begun: this.begun,
         silentProcessMs: msSince(this.aliveAt),

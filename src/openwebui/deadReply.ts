@@ -19,7 +19,10 @@ export interface Observation {
   listed: boolean;
   /** For how long every good reading has missed it: 0 at the first that does. Counted anew when a server that was gone is back. */
   missingForMs: number;
-  /** Since the trigger, nobody was behind the URL in two tries a second apart or more. */
+  /**
+   * Since the trigger, nobody was behind the URL in two tries a second apart or more, and nothing has shown life since: what shows
+   * life after a return did not go with the server.
+   */
   gone: boolean;
   /** Since the trigger, the list has failed as one does that is kept in Redis. */
   listFailed: boolean;

@@ -19,7 +19,7 @@ interface Counts {
 
 /** What has happened since a mark. */
 export interface OutagesSince {
-  /** How often nobody was there in two tries a second apart or more, without an answer in between. */
+  /** How often nobody was there in two tries a second apart or more, without an answer in between; since the last life, if any. */
   gone: number;
   /** A connection broke, or the server was gone. */
   broke: boolean;
@@ -55,10 +55,13 @@ export class Outages {
    * was away until then took no generation with it.
    */
   begin(messageId: string): void {
-    this.marks.delete(messageId);
-    const [oldest] = this.marks.keys();
-    if (oldest !== undefined && this.marks.size >= MOST_MARKS) this.marks.delete(oldest);
-    this.marks.set(messageId, { ...this.counts });
+    this.mark(messageId);
+  }
+
+  /** It showed life after the server was back: whatever was gone, the generation was not in it. */
+  showedLife(messageId: string): void {
+    const mark = this.marks.get(messageId);
+    if (mark !== undefined) mark.gone = this.counts.gone;
   }
 
   /** The generation has come to an end, and nobody asks about it any more. */
@@ -68,7 +71,7 @@ export class Outages {
 
   /** What has happened since the generation began; since now, where another process has triggered it. */
   since(messageId: string): () => OutagesSince {
-    const mark = this.marks.get(messageId) ?? { ...this.counts };
+    const mark = this.marks.get(messageId) ?? this.mark(messageId);
     return () => ({
       gone: this.counts.gone - mark.gone,
       broke: this.counts.breaks > mark.breaks,
@@ -95,6 +98,15 @@ export class Outages {
   close(): void {
     this.isClosed = true;
     clearTimeout(this.timer);
+  }
+
+  private mark(messageId: string): Counts {
+    this.marks.delete(messageId);
+    const [oldest] = this.marks.keys();
+    if (oldest !== undefined && this.marks.size >= MOST_MARKS) this.marks.delete(oldest);
+    const mark = { ...this.counts };
+    this.marks.set(messageId, mark);
+    return mark;
   }
 
   private foundNobody(): void {

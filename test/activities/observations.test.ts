@@ -17,7 +17,7 @@ beforeEach(() => {
 afterEach(() => jest.restoreAllMocks());
 
 const connection: ObservedConnection = {
-  outages: { since: () => () => seen },
+  outages: { since: () => () => seen, showedLife: () => (seen = { ...seen, gone: 0 }) },
   watcher: {
     hears: () => undefined,
     lived: () => (livedMs === undefined ? undefined : instantOf<'process'>(livedMs)),
@@ -74,5 +74,43 @@ describe('what one wait observes of its generation', () => {
     nowMs += 60_000;
     seen = { gone: 1, broke: true, listFailed: false };
     expect(observations.observe(reading([], ''), false)).toMatchObject({ missingForMs: 0, gone: true });
+  });
+
+  describe('after a server that was gone is back', () => {
+    const back = (): Observations => {
+      const observations = waiting();
+      observations.observe(reading(['task'], 'One'), false);
+      seen = { gone: 1, broke: true, listFailed: false };
+      nowMs += 5_000;
+      observations.observe(reading(['task'], 'One, two'), false);
+      nowMs += 5_000;
+      return observations;
+    };
+
+    it('is no longer suspected once its text has grown since, also in the next attempt', () => {
+      const observations = back();
+      expect(observations.observe(reading([], 'One, two, three'), false)).toMatchObject({ gone: false });
+      expect(waiting(observations.facts).observe(reading([], 'One, two, three'), false)).toMatchObject({ gone: false });
+    });
+
+    it('is no longer suspected once an event of it was heard since', () => {
+      const observations = back();
+      livedMs = nowMs - 1_000;
+      expect(observations.observe(reading([], 'One, two'), false)).toMatchObject({ gone: false });
+    });
+
+    it('stays suspected by what was there at the return already', () => {
+      const observations = back();
+      livedMs = nowMs - 9_000;
+      expect(observations.observe(reading([], 'One, two'), false)).toMatchObject({ gone: true });
+      expect(waiting(observations.facts).observe(reading([], 'One, two, three'), false)).toMatchObject({ gone: true });
+    });
+
+    it('is suspected anew when the server goes once more', () => {
+      const observations = back();
+      observations.observe(reading(['task'], 'One, two, three'), false);
+      seen = { ...seen, gone: 1 };
+      expect(observations.observe(reading([], 'One, two, three'), false)).toMatchObject({ gone: true });
+    });
   });
 });

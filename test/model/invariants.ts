@@ -48,7 +48,7 @@ function isAllowed(putAway: PutAway, schedule: Schedule): boolean {
   const { generation, why, atMs } = putAway;
   switch (why.row) {
     case '3':
-      return isMistakenFor(schedule);
+      return isMistakenFor(putAway, schedule);
     case '4':
       return isSilent(putAway, schedule) || isOutOfReach(schedule);
     case '7':
@@ -62,11 +62,18 @@ function isAllowed(putAway: PutAway, schedule: Schedule): boolean {
 }
 
 /** A list that nobody recognised: split, or in a Redis that lost its memory while a proxy hid that. */
-function isMistakenFor({ list, isTold, isAdmin, faults }: Schedule): boolean {
+function isMistakenFor({ generation }: PutAway, { list, isTold, isAdmin, faults }: Schedule): boolean {
   if (list === 'split') return !isTold;
-  const isHidden =
-    faults.some(({ kind }) => kind === 'proxy is away') && faults.some(({ kind }) => kind === 'redis forgets');
-  return list === 'shared' && !isTold && !isAdmin && isHidden;
+  if (list !== 'shared' || isTold || isAdmin) return false;
+  const lost = faults.find(({ kind }) => kind === 'redis forgets');
+  const returnsMs = faults.flatMap((fault) =>
+    fault.kind === 'proxy is away' ? [(fault.at + fault.away) * 1_000] : [],
+  );
+  if (lost === undefined || !('at' in lost) || returnsMs.length === 0) return false;
+  // What shows life between the two is no longer suspected, as long as somebody is there to see it.
+  if (faults.some(({ kind }) => kind.startsWith('worker') || kind.startsWith('machine'))) return true;
+  const [fromMs, toMs] = [Math.max(...returnsMs) + LOOK_MS + SLACK_MS, lost.at * 1_000 - LOOK_MS - SLACK_MS];
+  return !generation.livesMs.some((ms) => ms > fromMs && ms < toMs);
 }
 
 /** Nobody looks at the very moment at which it writes again, and what it says while Redis is away nobody hears. */

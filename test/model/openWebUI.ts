@@ -41,6 +41,8 @@ export interface Generation {
   begunMs: number;
   /** When it last showed life. */
   lifeMs: number;
+  /** All times at which it did. */
+  livesMs: number[];
   letters: number;
   /** When the last silence ended of which it may be taken for dead. */
   brokeSilenceMs: number;
@@ -154,6 +156,7 @@ export class OpenWebUI {
       process,
       begunMs: nowMs,
       lifeMs: nowMs,
+      livesMs: [],
       letters: 0,
       brokeSilenceMs: -Infinity,
     };
@@ -280,6 +283,7 @@ export class OpenWebUI {
       if (silentFor(generation, this.timeline.nowMs) >= LONG_SILENCE_MS)
         generation.brokeSilenceMs = this.timeline.nowMs;
       generation.lifeMs = this.timeline.nowMs;
+      generation.livesMs.push(generation.lifeMs);
       this.pushed(generation);
       this.timeline.after(1_000, () => write(seconds - 1, then));
     };
