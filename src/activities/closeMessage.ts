@@ -3,8 +3,9 @@ import { activityInfo } from '@temporalio/activity';
 import type { Connection } from '../openwebui/connection';
 import { NotFoundError } from '../openwebui/errors';
 import { hasError, isAtWork, isCutShort, isFinal, isWhole } from '../openwebui/messageMarks';
-import type { PlacedTurn } from './createChat';
-import { putAway, type PutAway } from './putAway';
+import { turnKeyOf, type PlacedTurn } from './createChat';
+import { turnIds } from './ids';
+import { putAway, type PutAway, type Unfinished } from './putAway';
 import { readMessage, type MessageReading } from './reply';
 import { turnStep, type ActivityDependencies } from './step';
 
@@ -14,6 +15,8 @@ export interface CloseMessageInput {
   taskId?: string;
   /** Shown in the chat where the reply would have been. */
   reason: string;
+  /** A generation for which a place may have been made, by a request whose answer is not known. */
+  next?: { turnKey: string; generation: number };
 }
 
 /** @returns whether the message is closed; it cannot be in a chat that was deleted */
@@ -21,14 +24,24 @@ export async function closeMessage(deps: ActivityDependencies, input: CloseMessa
   const { turn, taskId, reason, serverBudgetMs } = input;
   return turnStep(deps, turn.connection, { serverBudgetMs }, async (connection) => {
     try {
-      const reading = await readMessage(connection, turn);
-      if (await hasEnded(connection, reading, taskId)) return { closed: true };
-      return await putAway(connection, { turn, taskId, reason }, reading);
+      const closed = await close(connection, { turn, taskId, reason }, await readMessage(connection, turn));
+      if (input.next !== undefined) {
+        const { messageId } = turnIds(turnKeyOf(deps, input.next.turnKey), input.next.generation);
+        const next = { turn: { ...turn, messageId }, reason };
+        const reading = await readMessage(connection, next.turn);
+        if (reading.message !== undefined) await close(connection, next, reading);
+      }
+      return closed;
     } catch (error) {
       if (error instanceof NotFoundError) return { closed: false };
       throw error;
     }
   });
+}
+
+async function close(connection: Connection, unfinished: Unfinished, reading: MessageReading): Promise<PutAway> {
+  if (await hasEnded(connection, reading, unfinished.taskId)) return { closed: true };
+  return putAway(connection, unfinished, reading);
 }
 
 /**

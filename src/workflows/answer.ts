@@ -15,6 +15,8 @@ export interface Asked {
   triggered?: Triggered | undefined;
   /** When that was told. */
   triggeredAt?: number;
+  /** The generation for which a place is being made. */
+  placing?: number | undefined;
 }
 
 export interface Answer {
@@ -95,6 +97,7 @@ async function placeForAnother(
   const { turn, triggered } = asked;
   const taskId = triggered?.taskId;
   const summary = `Put the lost reply away (${reason}) and make a place for another`;
+  asked.placing = generation;
   const { alive, ...place } = await aboutTurn(turn).regenerate.executeWithOptions({ summary }, [
     {
       turn,
@@ -107,6 +110,7 @@ async function placeForAnother(
       ...(verdictRow === undefined ? {} : { verdictRow }),
     },
   ]);
+  asked.placing = undefined;
   if (alive === true) return false;
   asked.turn = { ...turn, ...place, spent: false };
   asked.triggered = undefined;

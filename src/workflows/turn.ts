@@ -37,7 +37,7 @@ async function answered(
     return await answerTo(input, turnKey, asked, progress);
   } catch (error) {
     await CancellationScope.nonCancellable(async () => {
-      await close(input, asked, closingReason(progress.overdue ?? error), progress);
+      await close(input, turnKey, asked, closingReason(progress.overdue ?? error), progress);
       progress.duplicated(await withoutTwins(input, turnKey, asked));
     });
     throw error;
@@ -123,7 +123,8 @@ async function settle(
 /** Whatever the end, no message is left that the page shows as still being written, and no model goes on for nobody. */
 async function close(
   input: OrchestrateChatInput,
-  { turn, triggered }: Asked,
+  turnKey: string,
+  { turn, triggered, placing: generation }: Asked,
   reason: string,
   progress: Progress,
 ): Promise<void> {
@@ -134,6 +135,7 @@ async function close(
     reason,
     ...(serverBudgetMs === undefined ? {} : { serverBudgetMs }),
     ...(taskId === undefined ? {} : { taskId }),
+    ...(generation === undefined ? {} : { next: { turnKey, generation } }),
   };
   try {
     const summary = 'Stop and close the unfinished message';

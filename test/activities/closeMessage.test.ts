@@ -257,4 +257,23 @@ describe('closeMessage', () => {
       expect(await bench.message(turn)).not.toHaveProperty('error');
     },
   );
+
+  it.each(['0.6.43', '0.8.12', '0.12.4'])(
+    'closes on %s also the place for another answer that a request without an answer has made',
+    async (release) => {
+      bench = await Bench.start({ release });
+      const { turn, triggered } = await bench.ask({ prompt: 'x [stall=1]' });
+      await bench.untilGenerations(1);
+      await bench.standIn.kill();
+      await bench.standIn.restart();
+      await retried(() => bench.connection.client.version());
+      const again = { turn, turnKey: '1', generation: 2, reason: REASON, ...triggered };
+      const place = await retried(() => bench.run('regenerate', again, { attempt: 2 }));
+      const next = { turnKey: '1', generation: 2 };
+      expect(await bench.run('closeMessage', { turn, reason: REASON, next, ...triggered })).toEqual({ closed: true });
+      const made = await bench.message({ ...turn, messageId: place.messageId });
+      if (place.unwritten === 'nothing') expect(made).toMatchObject({ error: { content: REASON } });
+      else expect(made).toBeUndefined();
+    },
+  );
 });
