@@ -27,13 +27,20 @@ export function replyJson(reply: string): ReplyJson {
 
 function parsed(text: string): ReplyJson | undefined {
   // Half a million exceptions, for a text of nothing but fences, would take a second.
-  if (!/^["[{\dtfn-]/.test(text)) return undefined;
+  if (!/^["[{\dtfn-]/.test(text) || isBroken(text)) return undefined;
   try {
     const json: unknown = JSON.parse(text);
     return depthOf(text) > DEEPEST ? tooDeep() : { ok: true, json, text };
   } catch {
     return undefined;
   }
+}
+
+/** It begins as an object or array does and does not end as one. */
+function isBroken(text: string): boolean {
+  if (text.charAt(0) !== '{' && text.charAt(0) !== '[') return false;
+  const end = endOfContainer(text, 0, new Uint8Array(text.length));
+  return end !== 'too deep' && end !== text.length;
 }
 
 function tooDeep(): ReplyJson {

@@ -3,7 +3,7 @@ import { cancellationSignal, type ApplicationFailure } from '@temporalio/activit
 import { FAILURES, type FailureDetails, type FailureType, type OrchestrateChatInput } from '../contract';
 import type { Connection } from '../openwebui/connection';
 import { deathOf, verdictPatience, type Row } from '../openwebui/deadReply';
-import { hasContent } from '../openwebui/messageMarks';
+import { hasBegun } from '../openwebui/messageMarks';
 import { filesOf } from '../openwebui/messageParts';
 import { replyText } from '../openwebui/replyText';
 import { cutTo } from '../openwebui/text';
@@ -42,7 +42,7 @@ export async function awaitReply(deps: ActivityDependencies, input: AwaitReplyIn
 /** The model's provider had trouble that passes, before anything was written that another try would lose. */
 function passingTrouble({ state, message }: ReplyReading): StepNotes['passing'] {
   if (state.kind !== 'failed' || state.trouble.kind !== 'passing') return undefined;
-  if (message === undefined || hasContent(message)) return undefined;
+  if (message === undefined || hasBegun(message) || filesOf(message).length > 0) return undefined;
   const { retryAfterMs } = state.trouble;
   return retryAfterMs === undefined ? {} : { retryAfterMs };
 }

@@ -2,7 +2,8 @@
  * A defect of ours: an exception that no table knows. Its step is tried a few times more, as another worker may do better, and then
  * ends: what it says may quote a reply, so it goes into the log and not into the history.
  */
-import { ApplicationFailure, CompleteAsyncError, activityInfo, log } from '@temporalio/activity';
+import { ApplicationFailure, CompleteAsyncError, activityInfo, log, sleep } from '@temporalio/activity';
+import { ServiceError, WorkflowNotFoundError, isGrpcServiceError } from '@temporalio/client';
 import { TemporalFailure } from '@temporalio/common';
 import { InvalidInputError } from '../chatInput';
 import { FAILURES } from '../contract';
@@ -28,6 +29,29 @@ export function withoutDefect(error: unknown, { left, leave, elapsedMs }: Attemp
   const firstMs = numberIn(left['firstDefectElapsedMs'], elapsedMs());
   leave({ defects, firstDefectElapsedMs: firstMs });
   return defectOf(error, defects >= MOST_TIMES || elapsedMs() - firstMs >= LONGEST_MS);
+}
+
+/**
+ * Does the work of a step that asks Temporal alone, and leaves nothing to later attempts: what is no failure of a connection is tried
+ * again in place.
+ *
+ * @throws as the work does; ApplicationFailure Defect, for good, where it meets a defect each time
+ */
+export async function againstDefects<T>(work: () => Promise<T>): Promise<T> {
+  for (let times = 1; ; times++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (isKnown(error) || isOfTemporal(error)) throw error;
+      if (times >= MOST_TIMES) throw defectOf(error, true);
+    }
+    await sleep(PAUSE_MS);
+  }
+}
+
+/** Temporal cannot be reached, or does not have what is looked for. */
+function isOfTemporal(error: unknown): boolean {
+  return error instanceof ServiceError || error instanceof WorkflowNotFoundError || isGrpcServiceError(error);
 }
 
 function defectOf(error: unknown, isLast: boolean): ApplicationFailure {

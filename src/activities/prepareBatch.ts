@@ -5,8 +5,8 @@ import type { Connection } from '../openwebui/connection';
 import { ForbiddenError, ModelNotFoundError, RefusedError } from '../openwebui/errors';
 import { finalFailure } from './failures';
 import { quietForMs, untilCommitted } from './lateEffects';
-import { sideLookUp } from './sideLookUp';
 import { runStep, type ActivityDependencies, type Attempt } from './step';
+import { listedModel } from './wantedModel';
 
 /** Somebody waits for the answer before anything has begun, so a server that is away is told soon; in milliseconds. */
 const SERVER_BUDGET_MS = 60_000;
@@ -66,7 +66,7 @@ async function unknownOf(connection: Connection, ids: string[], signal: AbortSig
   const unknown: string[] = [];
   for (const id of new Set(ids)) {
     try {
-      const listed = await sideLookUp('The list of models', () => connection.model(id, signal));
+      const listed = await listedModel(connection, id, signal);
       // It cannot be read: the rows will tell.
       if (listed === undefined) return [];
     } catch (error) {

@@ -6,8 +6,8 @@ import { msFrom, msSince, now, type Instant } from '../clocks';
 
 /** How often it looks, in milliseconds. A shorter time is not noticed. */
 const TICK_MS = 250;
-/** How long it remembers, in milliseconds. */
-const REMEMBERED_MS = 2 * 60_000;
+/** How long it remembers, in milliseconds: half of the longest heartbeat that can be set, as long as a step needs no new word of Temporal. */
+const REMEMBERED_MS = 5 * 60_000;
 
 interface Pause {
   endedAt: Instant<'process'>;

@@ -1,6 +1,7 @@
 /** The model that a run wants: one that was never seen is unknown, one that was is away, and what serves it may be restarting. */
 import type { Connection } from '../openwebui/connection';
-import { ModelNotFoundError } from '../openwebui/errors';
+import { ModelNotFoundError, NotFoundError, NotOpenWebUIError, RefusedError } from '../openwebui/errors';
+import type { Model } from '../openwebui/schemas';
 import { finalFailure, notYet } from './failures';
 import { sideLookUp } from './sideLookUp';
 import type { Attempt } from './step';
@@ -34,12 +35,25 @@ export async function findModel(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await sideLookUp('The list of models', () => connection.model(id, signal));
+    if ((await listedModel(connection, id, signal)) === undefined) return;
     attempt.leave({ modelSeen: true, modelMissingSinceMs: null } satisfies Left);
   } catch (error) {
     if (!(error instanceof ModelNotFoundError)) throw error;
     throw missing(error, wasSeen || (attempt.left as Left).modelSeen === true, attempt);
   }
+}
+
+/** As the server lists it; undefined where it has no list of models, or none that can be read. @throws ModelNotFoundError */
+export function listedModel(connection: Connection, id: string, signal: AbortSignal): Promise<Model | undefined> {
+  return sideLookUp('The list of models', async () => {
+    try {
+      return await connection.model(id, signal);
+    } catch (error) {
+      // A path that is not served, or not to everybody: no thing of the run's is missing.
+      if (!(error instanceof NotFoundError || error instanceof NotOpenWebUIError)) throw error;
+      throw new RefusedError(error.message, error.context);
+    }
+  });
 }
 
 /** What it means that the trigger was refused for want of the model, which the run has seen. @returns what to throw */
@@ -51,7 +65,7 @@ export async function refusedModel(
   signal: AbortSignal,
 ): Promise<unknown> {
   try {
-    await sideLookUp('The list of models', () => connection.model(id, signal));
+    await listedModel(connection, id, signal);
     attempt.leave({ modelMissingSinceMs: null } satisfies Left);
     return away(refusal);
   } catch (error) {

@@ -15,8 +15,9 @@ type Row = readonly [whose: string, says: RegExp];
 /** How much of a failure is read, in characters: what it is about stands at its beginning, a prompt that it quotes behind. */
 const READ = 2_000;
 
-/** A limit of a minute in the words of an exhausted quota: it names the moment of the next try. */
+/** A limit that passes soon in the words of an exhausted quota: it names the moment of the next try. */
 const IN_SPITE_OF_A_QUOTA: readonly Row[] = [
+  ['OpenAI, Groq: limit of a day', /\bper day\b.{0,400}?try again in [\d.]+ ?m?s?/i],
   ['Gemini', /exceeded your current quota.{0,800}?please retry in [\d.]+m?s/i],
 ];
 
@@ -32,6 +33,13 @@ const REFUSALS: readonly Row[] = [
   ['OpenAI: filter', /rejected as a result of (?:our|the) safety system|content_policy_violation/i],
   ['Anthropic: filter', /content filtering policy/i],
   ['OpenAI: parameter', /(?:unsupported|unknown) (?:parameter|value)|unrecognized request argument|does not support/i],
+  ['OpenAI: value', /invalid value for/i],
+  ['OpenRouter, DeepSeek: credit', /requires more credits|insufficient (?:credits|balance|funds)/i],
+  ['any: quota of a day', /\b(?:per[- _]?day|daily) ?(?:quota|limit|free)|-per-day\b|\bper day\b/i],
+  [
+    'any: account',
+    /\b(?:account|organization|project) (?:\S{1,40} ){0,4}(?:suspended|disabled|deactivated|terminated)/i,
+  ],
   ['OpenAI: key', /incorrect api key|invalid_api_key|you didn't provide an api key/i],
   ['Azure: key', /access denied due to (?:invalid subscription key|virtual network)/i],
   ['Azure: quota', /out of call volume quota/i],

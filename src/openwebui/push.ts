@@ -30,12 +30,16 @@ export interface PushOptions {
   onBreak?: () => void;
   /** Pause before joining again after the server refused or disconnected us, in milliseconds. @default 2000 */
   rejoinPauseMs?: number;
-  /** How long the server may take for each of its two answers while we join, in milliseconds. @default 10000 */
+  /**
+   * How long the server may take for each of its two answers while we join, in milliseconds. For the first one it doubles each time it
+   * was not enough, up to a minute. @default 10000
+   */
   answerTimeoutMs?: number;
 }
 
 const REJOIN_PAUSE_MS = 2_000;
 const ANSWER_TIMEOUT_MS = 10_000;
+const MOST_ANSWER_TIMEOUT_MS = 60_000;
 
 const eventSchema = z.looseObject({
   chat_id: z.string(),
@@ -73,6 +77,9 @@ export class Push {
   private since: Instant<'process'> | undefined;
   private rejoining: NodeJS.Timeout | undefined;
   private readonly answerTimeoutMs: number;
+  private greetings = 0;
+  /** Greetings since the last that was answered. */
+  private unanswered = 0;
 
   constructor(private readonly options: PushOptions) {
     this.answerTimeoutMs = options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
@@ -92,18 +99,12 @@ export class Push {
       transports: ['websocket'],
       reconnectionDelay: 200,
       reconnectionDelayMax: 5_000,
-      auth: (give) => {
-        this.options.credentials.token().then(
-          (token) => give({ token }),
-          () => give({}),
-        );
-      },
+      auth: (give) => void this.greet(socket, give),
     });
     this.socket = socket;
-    // A server whose own parts fail (its Redis, its database) answers the greeting with nothing, and keeps the connection.
-    socket.io.on('open', () => this.rejoin(socket, this.answerTimeoutMs));
     socket.on('connect', () => {
       clearTimeout(this.rejoining);
+      this.unanswered = 0;
       void this.join(socket);
     });
     socket.on('disconnect', (reason) => {
@@ -124,6 +125,20 @@ export class Push {
     this.socket?.close();
     this.socket = undefined;
     this.since = undefined;
+  }
+
+  /**
+   * A server whose own parts fail (its Redis, its database) answers the greeting with nothing, and keeps the connection: after a while
+   * it is greeted on a new one. A slow one gets more time each time.
+   */
+  private async greet(socket: Socket, give: (auth: object) => void): Promise<void> {
+    const greeting = ++this.greetings;
+    const token = await this.options.credentials.token().catch(() => undefined);
+    // The connection that this was for is no more.
+    if (greeting !== this.greetings) return;
+    give(token === undefined ? {} : { token });
+    const limitMs = Math.min(this.answerTimeoutMs * 2 ** this.unanswered++, MOST_ANSWER_TIMEOUT_MS);
+    this.rejoin(socket, limitMs);
   }
 
   /** The socket connects whatever the credential; only the acknowledgement of `user-join` tells that events will come. */

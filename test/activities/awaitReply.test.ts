@@ -133,6 +133,20 @@ describe.each(RELEASES)('awaitReply on %s', (release) => {
     expect(failure.message).toMatch(/^The model's provider could not answer in chat .*: .*Rate limit reached/);
   });
 
+  it('takes no empty item that the server puts before the first word for an answer that another try would lose', async () => {
+    const bench = await start({ release });
+    const { awaiting } = await bench.ask({ prompt: 'x [fail=429] [says=Overloaded]' });
+    const read = bench.connection.client.chat.bind(bench.connection.client);
+    jest.spyOn(bench.connection.client, 'chat').mockImplementation(async (...args) => {
+      const chat = await read(...args);
+      const message = chat.chat.history?.messages[awaiting.turn.messageId];
+      Object.assign(message ?? {}, { output: [{ type: 'message', content: [{ type: 'output_text', text: '' }] }] });
+      return chat;
+    });
+    const failure = await failureOf(bench.run('awaitReply', awaiting));
+    expect(failure).toMatchObject({ type: 'ProviderUnavailable', nonRetryable: true });
+  });
+
   it('tells an answer of nothing but white space', async () => {
     const bench = await start({ release });
     const { awaiting } = await bench.ask({ prompt: 'x [blank]' });

@@ -1,8 +1,10 @@
 /** An exception that no table knows: it ends its step soon, and says what it is in the log alone. */
 import type { Info } from '@temporalio/activity';
+import { ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, CompleteAsyncError, type LogMetadata } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
+import { againstDefects } from '../../src/activities/defect';
 import { runStep } from '../../src/activities/step';
 import { InvalidInputError } from '../../src/chatInput';
 import { ServerError } from '../../src/openwebui/errors';
@@ -94,5 +96,28 @@ describe('no defect is', () => {
     const { failure, logged } = await attempt(thrown);
     expect((failure as { type?: string }).type).toBe(type);
     expect(logged).toEqual([]);
+  });
+});
+
+describe('a step that asks Temporal alone', () => {
+  const run = (work: () => Promise<unknown>): Promise<unknown> =>
+    new MockActivityEnvironment({ activityType: 'awaitRow' }, { logger: new DefaultLogger('ERROR', () => undefined) })
+      .run(() => againstDefects(work))
+      .catch((error: unknown) => error);
+
+  it('meets a defect five times, and ends', async () => {
+    const work = jest.fn(async () => Promise.reject(defect));
+    expect(await run(work)).toMatchObject({ type: 'Defect', nonRetryable: true });
+    expect(work).toHaveBeenCalledTimes(5);
+  }, 20_000);
+
+  it.each<[string, Error]>([
+    ['cannot be reached', new ServiceError('x')],
+    ['does not have the run', new WorkflowNotFoundError('x', 'w', undefined)],
+    ['is asked again later', ApplicationFailure.create({ type: 'StillInFlight', message: 'x' })],
+  ])('is left to Temporal where it %s', async (_, thrown) => {
+    const work = jest.fn(async () => Promise.reject(thrown));
+    expect(await run(work)).toMatchObject({ message: expect.stringContaining('x') as string });
+    expect(work).toHaveBeenCalledTimes(1);
   });
 });

@@ -2,7 +2,7 @@ import type { ApplicationFailure } from '@temporalio/common';
 import type { Info } from '@temporalio/activity';
 import type { PlacedTurn } from '../../src/activities';
 import type { Model } from '../../src/openwebui/schemas';
-import { ResponseTooLargeError, ServerError } from '../../src/openwebui/errors';
+import { NotFoundError, NotOpenWebUIError, ResponseTooLargeError, ServerError } from '../../src/openwebui/errors';
 import { Bench, asked, carried, environmentFor } from '../support/bench';
 import { failureOf } from '../support/failures';
 import { leapAhead } from '../support/processClock';
@@ -78,6 +78,15 @@ describe('a model that is not listed', () => {
     expect((await attemptAt(1, left)).failure).toMatchObject(AWAY);
   });
 
+  it('is unknown where an earlier attempt could not read the list: nobody has seen it', async () => {
+    listed.mockRejectedValueOnce(new ServerError('Open WebUI failed', { ...LIST, status: 500 }));
+    jest
+      .spyOn(bench.connection.client, 'createChat')
+      .mockRejectedValueOnce(new ServerError('Failed', { ...LIST, status: 500 }));
+    const { left } = await attemptAt(0);
+    expect((await attemptAt(1, left)).failure).toMatchObject({ type: 'ModelNotFound', nonRetryable: true });
+  });
+
   it('was removed where the list has been read without it for ten minutes', async () => {
     let last: { failure?: ApplicationFailure; left?: unknown } = {};
     for (const minutes of [0, 5, 9]) {
@@ -108,6 +117,8 @@ describe('a list of models that cannot be read', () => {
   it.each([
     ['is too large', new ResponseTooLargeError('The answer is larger than 9 bytes', LIST)],
     ['fails', new ServerError('Open WebUI failed', { ...LIST, status: 500 })],
+    ['is not served', new NotFoundError('Not found', { ...LIST, status: 404 })],
+    ['is a page of a proxy', new NotOpenWebUIError('A page', { ...LIST, status: 404 })],
     ['is cut', new ServerError('The answer is cut or is not JSON', { ...LIST, status: 200 })],
   ])('since it %s leaves the model to the trigger', async (_, error) => {
     listed.mockRejectedValue(error);

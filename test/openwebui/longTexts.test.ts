@@ -50,7 +50,24 @@ const READERS: Array<[name: string, read: (text: string) => void]> = [
 const PIECES = [
   ...['`', '~', '```\n', '\n~~~\n```', ' ```', ' ', '\n', '\u2028', '\u0001', '&gt; '],
   ...['<', '</details>', '\n</details>', '<details type="reasoning"', '<details type="reasoning">\n', '<summary>'],
-  ...['{', '[', '"', '\\', '\\"', '{"', '["', '["\\"', '{"a":', '[1,', '[1] ', '{}', '[{', '0', '\\u'],
+  ...[
+    '```json\n{"a":\n',
+    '{',
+    '[',
+    '"',
+    '\\',
+    '\\"',
+    '{"',
+    '["',
+    '["\\"',
+    '{"a":',
+    '[1,',
+    '[1] ',
+    '{}',
+    '[{',
+    '0',
+    '\\u',
+  ],
   ...['Bearer ', 'eyJ.', 'sk-', 'http://', 'https://a', 'token=', '[SQL:', 'a', '😀', '\ud83d'],
 ];
 

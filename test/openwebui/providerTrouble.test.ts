@@ -106,6 +106,11 @@ const PASSING: Array<[whose: string, words: string, retryAfterMs?: number]> = [
 ];
 
 const FINAL: Array<[whose: string, words: string]> = [
+  ['OpenAI: a value', "Invalid value for 'timeout': must be positive"],
+  ['any: quota of a day', 'You have exceeded your daily quota. Rate limit: 0 requests per day for this key.'],
+  ['OpenRouter: free models', 'Rate limit exceeded: free-models-per-day. Add credits to unlock 1000 requests'],
+  ['OpenRouter: credit', '{"code":402,"message":"This request requires more credits. Top up, or try again later"}'],
+  ['OpenAI: account', 'Your organization has been disabled. rate limit'],
   ['OpenAI: quota', 'You exceeded your current quota, please check your plan and billing details.'],
   ['OpenAI: quota, as a limit', '429: Rate limit: insufficient_quota'],
   [

@@ -157,6 +157,34 @@ describe('the event socket', () => {
     expect(greetings).toBe(3);
   });
 
+  it('gives a slow server more time each time', async () => {
+    sockets.use((_socket, next) => void setTimeout(next, 700));
+    await joined();
+  });
+
+  it('greets a connection once, however slow the token was', async () => {
+    const given: Array<(token: string) => void> = [];
+    const slow = { ...credentials, token: () => new Promise<string>((resolve) => given.push(resolve)) };
+    const { port } = http.address() as AddressInfo;
+    const other = new Push({
+      url: `http://127.0.0.1:${port}/base`,
+      credentials: slow,
+      onEvent: () => {},
+      onGap: () => {},
+    });
+    const connections: Array<{ close(): void }> = [];
+    sockets.engine.on('connection', (connection: { close(): void }) => connections.push(connection));
+    other.open();
+    await until(() => given.length === 1);
+    for (const connection of connections) connection.close();
+    await until(() => given.length === 2);
+    for (const give of given) give('jwt');
+    await until(() => connected.length === 1);
+    await sleep(100);
+    expect(connected).toHaveLength(1);
+    other.close();
+  });
+
   it('does not believe to hear with a token that the server does not know, and looks for a newer one', async () => {
     user = (given) => (given === 'renewed' ? { id: 'u' } : null);
     push.open();
