@@ -14,6 +14,7 @@ import { refusals } from './cells/refusals';
 import { resets } from './cells/resets';
 import { retries } from './cells/retries';
 import { sharedChats } from './cells/sharedChats';
+import { silences } from './cells/silences';
 import { temporal } from './cells/temporal';
 import { topologies } from './cells/topologies';
 import { upgrades } from './cells/upgrades';
@@ -37,6 +38,7 @@ const PLAYS: Play[] = [
   ...resets,
   ...processes,
   ...clocks,
+  ...silences,
   ...upgrades,
 ];
 

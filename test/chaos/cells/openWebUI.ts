@@ -95,4 +95,21 @@ const atStart: Play = {
   },
 };
 
-export const openWebUI: Play[] = [...aroundRequests, ...inTheMiddle, beforeTheModelBegan, atStart];
+/** Nobody is left that has seen the server go. */
+const withTheWorker: Play = {
+  fault: 'F7',
+  step: 'S3',
+  name: 'Open WebUI and the worker killed together, in the middle of the reply',
+  killsServer: true,
+  real: true,
+  run: async (scene) => {
+    const victim = await scene.victim();
+    await scene.ask('[hold=3]');
+    await scene.untilWriting();
+    await scene.untilCalled('trigger');
+    await Promise.all([killAndRestart(scene), scene.replace(victim)]);
+    return { ends: ['done'], orphans: 1, leastGenerations: 2 };
+  },
+};
+
+export const openWebUI: Play[] = [...aroundRequests, ...inTheMiddle, withTheWorker, beforeTheModelBegan, atStart];

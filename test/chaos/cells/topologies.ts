@@ -125,8 +125,26 @@ const postgresRestarted: TopologyPlay = {
   },
 };
 
+/** The reply has shown no word yet, and its own process lives. */
+const otherKilled: TopologyPlay = {
+  ...ON_REDIS,
+  step: 'S3',
+  name: 'the other process killed, two minutes before the first word',
+  limitMs: 300_000,
+  run: async (scene) => {
+    lead(scene, { socket: 0, trigger: 1 });
+    await scene.worker();
+    await scene.ask('[first=120000]');
+    await scene.until('the model is asked', () => scene.generations().length > 0);
+    scene.proxy.ways.clear();
+    await scene.topology.replicas[0]?.kill();
+    return { ends: ['done'] };
+  },
+};
+
 export const topologies: TopologyPlay[] = [
   replicaKilled,
+  otherKilled,
   rollingRestart,
   redisForgets,
   redisAway,
